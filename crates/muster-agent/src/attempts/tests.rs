@@ -1,0 +1,110 @@
+use muster_ids::JobId;
+use muster_wire::channel::Attempt;
+use muster_wire::job::{JobEnd, JobOutcome};
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::{Attempts, Beginning, REMEMBERED};
+use crate::state::StateDir;
+
+fn state() -> (TempDir, StateDir) {
+    let parent = TempDir::new().unwrap();
+    let state = StateDir::open(&parent.path().join("state")).unwrap();
+    (parent, state)
+}
+
+fn attempt(job: u128, attempt: u32) -> Attempt {
+    Attempt { job_id: JobId::from_uuid(Uuid::from_u128(job)), attempt }
+}
+
+fn succeeded() -> JobEnd {
+    JobEnd { outcome: JobOutcome::Succeeded, result: None, failure: None }
+}
+
+#[test]
+fn i05_an_attempt_begins_once() {
+    let (_parent, state) = state();
+    let mut attempts = Attempts::load(&state).unwrap();
+    assert_eq!(attempts.begin(&state, attempt(1, 1)).unwrap(), Beginning::Run);
+    assert_eq!(attempts.begin(&state, attempt(1, 1)).unwrap(), Beginning::Running);
+    assert_eq!(attempts.running(), [attempt(1, 1)]);
+    attempts.end(&state, attempt(1, 1), succeeded()).unwrap();
+    assert_eq!(attempts.begin(&state, attempt(1, 1)).unwrap(), Beginning::Ended(succeeded()));
+    assert_eq!(attempts.begin(&state, attempt(1, 2)).unwrap(), Beginning::Run);
+    assert!(attempts.running() == [attempt(1, 2)]);
+}
+
+#[test]
+fn i05_an_earlier_attempt_never_follows_a_later_one() {
+    let (_parent, state) = state();
+    let mut attempts = Attempts::load(&state).unwrap();
+    attempts.begin(&state, attempt(1, 3)).unwrap();
+    assert_eq!(attempts.begin(&state, attempt(1, 2)).unwrap(), Beginning::Superseded);
+    assert_eq!(attempts.begin(&state, attempt(2, 2)).unwrap(), Beginning::Run);
+}
+
+#[test]
+fn c19_what_ran_when_the_agent_died_is_lost_and_does_not_run_again() {
+    let (_parent, state) = state();
+    let mut before = Attempts::load(&state).unwrap();
+    before.begin(&state, attempt(1, 1)).unwrap();
+    before.begin(&state, attempt(2, 1)).unwrap();
+    before.end(&state, attempt(2, 1), succeeded()).unwrap();
+    drop(before);
+    let mut after = Attempts::load(&state).unwrap();
+    assert!(after.running().is_empty());
+    let untold = after.untold();
+    assert_eq!(untold.len(), 2);
+    assert_eq!((untold[0].0, untold[0].1.outcome), (attempt(1, 1), JobOutcome::Lost));
+    assert_eq!((untold[1].0, untold[1].1.outcome), (attempt(2, 1), JobOutcome::Succeeded));
+    assert!(
+        matches!(after.begin(&state, attempt(1, 1)).unwrap(), Beginning::Ended(end) if end.outcome == JobOutcome::Lost)
+    );
+    let again = Attempts::load(&state).unwrap();
+    assert_eq!(again.untold(), untold, "being lost is on disk");
+}
+
+#[test]
+fn an_end_is_told_until_it_is_recorded_and_the_first_end_counts() {
+    let (_parent, state) = state();
+    let mut attempts = Attempts::load(&state).unwrap();
+    attempts.begin(&state, attempt(1, 1)).unwrap();
+    attempts.recorded(&state, attempt(1, 1)).unwrap();
+    assert_eq!(attempts.running(), [attempt(1, 1)], "what runs cannot be recorded");
+    attempts.end(&state, attempt(1, 1), succeeded()).unwrap();
+    attempts.end(&state, attempt(1, 1), super::lost()).unwrap();
+    attempts.end(&state, attempt(9, 9), succeeded()).unwrap();
+    assert_eq!(attempts.untold(), [(attempt(1, 1), succeeded())]);
+    attempts.recorded(&state, attempt(1, 1)).unwrap();
+    assert!(Attempts::load(&state).unwrap().untold().is_empty());
+}
+
+#[test]
+fn memory_is_bounded_and_keeps_what_matters() {
+    let (_parent, state) = state();
+    let mut attempts = Attempts::load(&state).unwrap();
+    attempts.begin(&state, attempt(1, 1)).unwrap();
+    attempts.begin(&state, attempt(2, 1)).unwrap();
+    attempts.end(&state, attempt(2, 1), succeeded()).unwrap();
+    for job in 3..(REMEMBERED as u128 + 20) {
+        attempts.begin(&state, attempt(job, 1)).unwrap();
+        attempts.end(&state, attempt(job, 1), succeeded()).unwrap();
+        attempts.recorded(&state, attempt(job, 1)).unwrap();
+    }
+    assert_eq!(attempts.records.len(), REMEMBERED);
+    assert_eq!(attempts.running(), [attempt(1, 1)]);
+    assert_eq!(attempts.untold(), [(attempt(2, 1), succeeded())]);
+}
+
+#[test]
+fn c16_what_cannot_be_stored_does_not_begin() {
+    let (parent, state) = state();
+    let mut attempts = Attempts::load(&state).unwrap();
+    // A folder in place of the file: the rename fails as on a broken disk.
+    std::fs::create_dir_all(parent.path().join("state/attempts.json/x")).unwrap();
+    let told = attempts.begin(&state, attempt(1, 1)).unwrap_err().to_string();
+    assert!(told.contains("attempts.json could not be stored"), "{told}");
+    assert!(attempts.running().is_empty());
+    std::fs::remove_dir_all(parent.path().join("state/attempts.json")).unwrap();
+    assert_eq!(attempts.begin(&state, attempt(1, 1)).unwrap(), Beginning::Run);
+}

@@ -1,0 +1,117 @@
+use muster_ids::{Bearer, HostId, KeyThumbprint, MachineUid, Timestamp};
+use muster_wire::JoinString;
+use muster_wire::enroll::{Disposition, EnrollReply};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+/// Who this machine is to which server.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentityState {
+    /// Where the server is, best first.
+    pub urls: Vec<Url>,
+    /// SHA-256 of the SubjectPublicKeyInfo of the certificates to accept; empty: publicly valid ones.
+    pub pins: Vec<String>,
+    /// Thumbprint of the key that signs instructions.
+    pub instruction_key: KeyThumbprint,
+    /// The uid this machine enrols with, the same at every retry.
+    pub machine_uid: MachineUid,
+    /// How far it came.
+    pub membership: Membership,
+}
+
+/// How far a machine came on its way to being a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Membership {
+    /// It presents its ticket until it is answered.
+    Joining {
+        /// The ticket, which is a credential.
+        #[serde(with = "ticket_text")]
+        ticket: Bearer,
+    },
+    /// It is a host; its key is its credential.
+    Joined {
+        /// The identity.
+        host_id: HostId,
+        /// How it came to be.
+        disposition: Disposition,
+        /// Seconds between heartbeats.
+        heartbeat_secs: u32,
+        /// When it was admitted.
+        joined_at: Timestamp,
+    },
+    /// A signed `revoked` was received: the key is void.
+    Revoked {
+        /// The former identity.
+        host_id: HostId,
+        /// What the server said.
+        reason: String,
+        /// When it said so.
+        revoked_at: Timestamp,
+    },
+}
+
+impl IdentityState {
+    /// Begins to join.
+    pub fn joining(join: &JoinString, machine_uid: MachineUid) -> Self {
+        Self {
+            urls: join.urls.clone(),
+            pins: join.pins.clone(),
+            instruction_key: join.instruction_key,
+            machine_uid,
+            membership: Membership::Joining { ticket: join.ticket.clone() },
+        }
+    }
+
+    /// Takes the server's answer; the ticket is forgotten.
+    pub fn joined(self, reply: &EnrollReply, now: Timestamp) -> Self {
+        let membership = Membership::Joined {
+            host_id: reply.host_id,
+            disposition: reply.disposition,
+            heartbeat_secs: reply.heartbeat_secs,
+            joined_at: now,
+        };
+        Self { membership, ..self }
+    }
+
+    /// Takes new URLs and pins; key, host and membership stay.
+    pub fn moved(self, join: &JoinString) -> Self {
+        Self { urls: join.urls.clone(), pins: join.pins.clone(), ..self }
+    }
+
+    /// Gives up the identity after a signed `revoked`; a machine that is no host stays as it is.
+    pub fn revoked(self, reason: String, now: Timestamp) -> Self {
+        match self.host_id() {
+            Some(host_id) => {
+                Self { membership: Membership::Revoked { host_id, reason, revoked_at: now }, ..self }
+            }
+            None => self,
+        }
+    }
+
+    /// Returns the identity, unless the machine still joins or its key is void.
+    pub fn host_id(&self) -> Option<HostId> {
+        match self.membership {
+            Membership::Joined { host_id, .. } => Some(host_id),
+            Membership::Joining { .. } | Membership::Revoked { .. } => None,
+        }
+    }
+}
+
+mod ticket_text {
+    use std::borrow::Cow;
+
+    use muster_ids::Bearer;
+    use secrecy::ExposeSecret;
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(ticket: &Bearer, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(ticket.expose().expose_secret())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bearer, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        Bearer::parse(&text).ok_or_else(|| serde::de::Error::custom("malformed"))
+    }
+}

@@ -1,0 +1,58 @@
+//! The operator API's requests and refusals.
+
+use muster_client::{ApiError, OperatorClient};
+use secrecy::SecretString;
+
+use crate::peers::{Peer, answering, dialer, identity};
+
+fn client(server: &Peer) -> OperatorClient {
+    let token = Some(SecretString::from("mso_canary".to_owned()));
+    OperatorClient::new(dialer(&[identity().1]), server.url("http"), token, Some("acme".into()))
+}
+
+#[tokio::test]
+async fn json_goes_out_and_comes_back() {
+    let server = answering("HTTP/1.1 201 Created\r\nContent-Length: 7\r\n\r\n{\"a\":1}", None).await;
+    let client = client(&server);
+    let answer: serde_json::Value =
+        client.post("/v1/things", &serde_json::json!({"b": 2})).await.expect("answer");
+    assert_eq!(answer, serde_json::json!({"a": 1}));
+    let _: serde_json::Value = client.post_once("/v1/things", &(), "key-1").await.expect("answer");
+    let text = server.text();
+    assert!(text.starts_with("POST /v1/things HTTP/1.1\r\n"), "{text}");
+    assert!(text.contains("authorization: Bearer mso_canary\r\n"), "{text}");
+    assert!(text.contains("content-type: application/json\r\n"), "{text}");
+    assert!(text.contains("idempotency-key: key-1\r\n"), "{text}");
+    assert!(!format!("{client:?}").contains("canary"), "{client:?}");
+    assert_eq!(client.team(), Some("acme"));
+}
+
+#[tokio::test]
+async fn an_empty_success_is_unit() {
+    let server = answering("HTTP/1.1 204 No Content\r\n\r\n", None).await;
+    client(&server).delete::<()>("/v1/things/1").await.expect("deleted");
+    let error = client(&server).get::<Vec<u8>>("/v1/things").await.expect_err("no list");
+    assert!(matches!(error, ApiError::Answer(_)), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_problem_is_told_in_its_own_words() {
+    let body = r#"{"type":"urn:muster:problem:validation","title":"Unprocessable Content","status":422,"detail":"the request has fields that do not hold","instance":"urn:muster:req_1","code":"validation","errors":[{"pointer":"/name","code":"too_long"}],"hint":1}"#;
+    let head = format!(
+        "HTTP/1.1 422 Unprocessable Content\r\nRetry-After: 7\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let server = answering(format!("{head}{body}"), None).await;
+    let error = client(&server).get::<()>("/v1/things").await.expect_err("refused");
+    assert_eq!((error.code(), error.status().map(|s| s.as_u16())), (Some("validation"), Some(422)));
+    let words = "the request has fields that do not hold (/name too_long) [validation, urn:muster:req_1]";
+    assert_eq!(error.to_string(), words);
+    let ApiError::Refused { problem: Some(problem), retry_after_secs, .. } = error else {
+        panic!("a problem")
+    };
+    assert_eq!((problem.extensions["hint"].as_u64(), retry_after_secs), (Some(1), Some(7)));
+
+    let server = answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>", None).await;
+    let error = client(&server).get::<()>("/v1/things").await.expect_err("gateway");
+    assert!(error.to_string().contains("502"), "{error}");
+}

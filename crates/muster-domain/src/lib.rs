@@ -1,0 +1,15 @@
+//! Every decision Muster makes, as pure functions over facts that somebody else loaded.
+//!
+//! Pure: no clock, no randomness, no I/O; `now` and ids come in as values. The store loads, a function here
+//! decides, the store records. To add a rule, add a function `decide(facts, now) -> Result<Decision, Refusal>`
+//! and a table test beside it.
+
+pub mod admission;
+pub mod claim;
+pub mod generation;
+pub mod host_life;
+pub mod job;
+pub mod permission;
+pub mod presence;
+pub mod secret;
+pub mod ticket;

@@ -1,0 +1,100 @@
+//! Whether a host can be reached, from its last sign of life.
+
+use std::time::Duration;
+
+use muster_ids::Timestamp;
+use muster_wire::host::Presence;
+
+/// Time between heartbeats.
+pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
+/// Silence after which a host is unreachable: three heartbeats.
+pub const UNREACHABLE_AFTER: Duration = Duration::from_secs(90);
+/// Silence after which an unreachable host is offline.
+pub const OFFLINE_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Time all agents need to come back after a server start.
+pub const RECONNECT_WINDOW: Duration = Duration::from_secs(10 * 60);
+
+/// What is known of a host's signs of life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SignsOfLife {
+    /// Whether its channel is open on this node.
+    pub connected: bool,
+    /// When it last gave one.
+    pub seen_at: Option<Timestamp>,
+    /// Whether its last word was goodbye.
+    pub said_goodbye: bool,
+    /// How long this server runs: within the reconnect window nobody becomes unreachable.
+    pub server_up_for: Duration,
+}
+
+/// Names the presence of a host at `now`.
+pub fn presence(signs: &SignsOfLife, now: Timestamp) -> Presence {
+    if signs.connected {
+        return Presence::Online;
+    }
+    let Some(seen_at) = signs.seen_at else { return Presence::NeverSeen };
+    if signs.said_goodbye {
+        return Presence::Offline;
+    }
+    let silent_for = now.since(seen_at);
+    // Silence is counted only while this server could have heard the host.
+    let silence_heard = silent_for.min(signs.server_up_for);
+    let allowance = if signs.server_up_for < RECONNECT_WINDOW && silent_for > signs.server_up_for {
+        RECONNECT_WINDOW
+    } else {
+        UNREACHABLE_AFTER
+    };
+    if silent_for >= OFFLINE_AFTER && signs.server_up_for >= RECONNECT_WINDOW {
+        Presence::Offline
+    } else if silence_heard >= allowance {
+        Presence::Unreachable
+    } else {
+        Presence::Online
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+    #[track_caller]
+    fn check(
+        connected: bool,
+        silent_secs: Option<u64>,
+        said_goodbye: bool,
+        up_secs: u64,
+        expected: Presence,
+    ) {
+        let signs = SignsOfLife {
+            connected,
+            seen_at: silent_secs.map(|secs| NOW.minus(Duration::from_secs(secs))),
+            said_goodbye,
+            server_up_for: Duration::from_secs(up_secs),
+        };
+        assert_eq!(presence(&signs, NOW), expected, "{signs:?}");
+    }
+
+    #[test]
+    fn every_row() {
+        use Presence::{NeverSeen, Offline, Online, Unreachable};
+        let day = 24 * 3600;
+        check(true, None, false, 5, Online);
+        check(false, None, false, day, NeverSeen);
+        check(false, Some(5), false, day, Online);
+        check(false, Some(89), false, day, Online);
+        check(false, Some(90), false, day, Unreachable);
+        check(false, Some(day - 1), false, day, Unreachable);
+        check(false, Some(day), false, day, Offline);
+        check(false, Some(5), true, day, Offline);
+    }
+
+    #[test]
+    fn nobody_becomes_unreachable_before_the_reconnect_window_ends() {
+        check(false, Some(3000), false, 1, Presence::Online);
+        check(false, Some(3000), false, 599, Presence::Online);
+        check(false, Some(3000), false, 601, Presence::Unreachable);
+        check(false, Some(100), false, 300, Presence::Unreachable);
+    }
+}

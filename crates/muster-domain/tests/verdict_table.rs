@@ -1,0 +1,176 @@
+//! What a person's verdict does to a claim: every reason × every verdict, and what may have changed since.
+
+mod scene;
+
+use muster_domain::admission::{Admission, Cause, HostView, KeyHistory, Refusal};
+use muster_ids::HostId;
+use muster_wire::claim::{ClaimReason, Verdict};
+use muster_wire::host::HostState;
+use muster_wire::ticket::TicketKind::{self, EnrolmentToken, RegistrationToken, SiteKey};
+use scene::{Scene, ago, host, minutes, pair, quiet_host, site};
+
+const REASONS: [ClaimReason; 7] = [
+    ClaimReason::Collision,
+    ClaimReason::Reimage,
+    ClaimReason::UidTaken,
+    ClaimReason::Retired,
+    ClaimReason::Approval,
+    ClaimReason::Surge,
+    ClaimReason::SiteConflict,
+];
+const VERDICTS: [Verdict; 3] = [Verdict::Replace, Verdict::New, Verdict::Reject];
+
+/// A claim that waits for this reason, as it stood when it was opened.
+fn waiting(kind: TicketKind, reason: ClaimReason) -> Scene {
+    let mut scene = Scene::at(kind);
+    scene.ticket.reserved_for = Some(pair(1));
+    match reason {
+        ClaimReason::Collision => {
+            scene.uid_is_owned_by(HostView { connected: true, ..quiet_host(2) });
+        }
+        ClaimReason::Reimage | ClaimReason::UidTaken => scene.uid_is_owned_by(quiet_host(2)),
+        ClaimReason::SiteConflict => {
+            scene.uid_is_owned_by(HostView { site_id: site(2), ..quiet_host(2) });
+        }
+        ClaimReason::Retired => scene.known.uid_last_owned_by_retired = true,
+        ClaimReason::Approval | ClaimReason::Surge => {}
+    }
+    scene
+}
+
+#[track_caller]
+fn check(
+    kind: TicketKind,
+    reason: ClaimReason,
+    verdict: Verdict,
+    since: impl FnOnce(&mut Scene),
+    expected: Result<Option<Admission>, Refusal>,
+) {
+    let mut scene = waiting(kind, reason);
+    since(&mut scene);
+    assert_eq!(scene.decide(reason, verdict), expected, "{reason:?} {verdict:?} at {kind:?}");
+}
+
+fn replaced(host_id: HostId) -> Result<Option<Admission>, Refusal> {
+    Ok(Some(Admission::Replace { host_id }))
+}
+
+fn new(owns_uid: bool) -> Result<Option<Admission>, Refusal> {
+    Ok(Some(Admission::New { owns_uid }))
+}
+
+#[test]
+fn every_reason_and_verdict() {
+    use ClaimReason::{Approval, Collision, Reimage, Retired, SiteConflict, Surge, UidTaken};
+    for reason in REASONS {
+        let contests_a_host_of_this_site = matches!(reason, Collision | Reimage | UidTaken);
+        let uid_is_free = matches!(reason, Retired | Approval | Surge);
+        for kind in [EnrolmentToken, SiteKey] {
+            let by_replacing = if contests_a_host_of_this_site {
+                replaced(host(2))
+            } else {
+                Err(Refusal::VerdictNotPossible)
+            };
+            check(kind, reason, Verdict::Replace, |_| {}, by_replacing);
+            check(kind, reason, Verdict::New, |_| {}, new(uid_is_free));
+            check(kind, reason, Verdict::Reject, |_| {}, Ok(None));
+        }
+        assert_eq!(contests_a_host_of_this_site, reason != SiteConflict && !uid_is_free);
+    }
+}
+
+#[test]
+fn a_registration_token_gives_the_host_it_names_what_the_verdict_says() {
+    let registered = |owns_uid| Ok(Some(Admission::Register { host_id: host(9), owns_uid }));
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::New, |_| {}, registered(false));
+    check(RegistrationToken, ClaimReason::Retired, Verdict::New, |_| {}, registered(true));
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::Replace, |_| {}, replaced(host(2)));
+    let rejoined = |owns_uid| Ok(Some(Admission::Rejoin { host_id: host(9), owns_uid }));
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::New, Scene::rejoin, rejoined(false));
+    let owner_retired = |scene: &mut Scene| {
+        scene.rejoin();
+        scene.known.owner = None;
+    };
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::New, owner_retired, rejoined(true));
+    let uid_is_its_own_by_now = |scene: &mut Scene| {
+        scene.rejoin();
+        scene.uid_is_owned_by(quiet_host(9));
+    };
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::New, uid_is_its_own_by_now, rejoined(true));
+}
+
+#[test]
+fn a_revoked_ticket_admits_nobody_and_can_still_be_rejected() {
+    let revoked = |scene: &mut Scene| scene.ticket.revoked_at = Some(ago(minutes(1)));
+    for reason in [ClaimReason::Collision, ClaimReason::Approval] {
+        check(SiteKey, reason, Verdict::New, revoked, Err(Refusal::Rejected(Cause::Revoked)));
+        check(SiteKey, reason, Verdict::Reject, revoked, Ok(None));
+    }
+    check(SiteKey, ClaimReason::Collision, Verdict::Replace, revoked, Err(Refusal::Rejected(Cause::Revoked)));
+}
+
+#[test]
+fn an_expired_ticket_is_held_by_its_claim() {
+    let expired = |scene: &mut Scene| scene.ticket.expires_at = Some(ago(minutes(1)));
+    check(EnrolmentToken, ClaimReason::UidTaken, Verdict::New, expired, new(false));
+    check(EnrolmentToken, ClaimReason::UidTaken, Verdict::Replace, expired, replaced(host(2)));
+}
+
+#[test]
+fn a_ticket_that_made_its_host_makes_no_second_one() {
+    for verdict in [Verdict::New, Verdict::Replace] {
+        let spent_meanwhile = |scene: &mut Scene| scene.spent(pair(2), host(3));
+        let refused = Err(Refusal::Rejected(Cause::SpentByAnotherKey));
+        check(EnrolmentToken, ClaimReason::UidTaken, verdict, spent_meanwhile, refused);
+        let used_up_meanwhile = |scene: &mut Scene| {
+            scene.ticket.max_uses = Some(1);
+            scene.ticket.uses = 1;
+        };
+        check(
+            SiteKey,
+            ClaimReason::Reimage,
+            verdict,
+            used_up_meanwhile,
+            Err(Refusal::Rejected(Cause::UsedUp)),
+        );
+    }
+}
+
+#[test]
+fn a_key_that_became_known_meanwhile_is_not_admitted_twice() {
+    for reason in REASONS {
+        for verdict in VERDICTS.into_iter().filter(|verdict| *verdict != Verdict::Reject) {
+            for known in [KeyHistory::Active(quiet_host(3)), KeyHistory::Gone { host_id: host(3) }] {
+                let mut scene = waiting(SiteKey, reason);
+                scene.known.key = known;
+                assert!(scene.decide(reason, verdict).is_err(), "{reason:?} {verdict:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_replacement_needs_an_owner_at_this_site() {
+    let owner_gone = |scene: &mut Scene| scene.known.owner = None;
+    let owner_moved = |scene: &mut Scene| {
+        scene.uid_is_owned_by(HostView { site_id: site(2), ..quiet_host(2) });
+    };
+    for reason in [ClaimReason::Collision, ClaimReason::Reimage, ClaimReason::UidTaken] {
+        let refused = Err(Refusal::VerdictNotPossible);
+        check(SiteKey, reason, Verdict::Replace, owner_gone, refused);
+        check(SiteKey, reason, Verdict::Replace, owner_moved, refused);
+        check(SiteKey, reason, Verdict::New, owner_gone, new(true));
+        check(SiteKey, reason, Verdict::New, owner_moved, new(false));
+    }
+}
+
+#[test]
+fn the_invited_host_must_still_wait_for_it() {
+    let retired = |scene: &mut Scene| {
+        scene.known.invited = Some(HostView { state: HostState::Retired, ..quiet_host(9) });
+    };
+    let gone = Err(Refusal::Rejected(Cause::HostGone));
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::New, retired, gone);
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::Replace, retired, gone);
+    check(RegistrationToken, ClaimReason::UidTaken, Verdict::Reject, retired, Ok(None));
+}

@@ -1,0 +1,123 @@
+//! `/v1/setup`: the first admin, once, with the code the server printed.
+
+use axum::extract::State;
+use muster_http::{ClientAddress, Created, Problem, Reply, StrictJson};
+use muster_ids::{Bearer, BearerKind, SiteId, TeamId, TokenId, UserId};
+use muster_store::Priority;
+use muster_store::rows::{DEFAULT_SITE, OperatorTokenRow, PersonRow, SiteRow, TeamRow};
+use muster_wire::people::{MintedToken, Role, Setup, SetupStatus};
+use muster_wire::site::SitePolicy;
+use secrecy::ExposeSecret;
+use serde_json::json;
+use url::Url;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::installation::store_public_urls;
+use crate::unit::{Author, Entry, Unit};
+
+const ALREADY: Failure =
+    Failure::Gone { code: "already_configured", detail: "the first admin exists; ask them for a token" };
+
+/// `GET /v1/setup`
+pub async fn status(State(app): State<App>) -> Result<Reply<SetupStatus>, Problem> {
+    let configured = app.look(|tx| tx.people_exist()).await?;
+    Ok(Reply::new(SetupStatus { configured }))
+}
+
+/// `POST /v1/setup`
+pub async fn create(
+    State(app): State<App>,
+    axum::Extension(source): axum::Extension<ClientAddress>,
+    StrictJson(setup): StrictJson<Setup>,
+) -> Result<Created<MintedToken>, Problem> {
+    let now = app.clock.now();
+    if app.look(|tx| tx.people_exist()).await? {
+        return Err(ALREADY.into());
+    }
+    if !app.installation.is_setup_code(setup.code.as_str()) {
+        return Err(Failure::Forbidden { code: "wrong_setup_code", detail: "the setup code is wrong" }.into());
+    }
+    let urls = public_urls(&setup)?;
+    let (keyring, source, stored) = (app.keyring.clone(), source.0.to_string(), urls.clone());
+    let minted = app
+        .change(Priority::Urgent, now, move |unit| {
+            if unit.tx.people_exist()? {
+                return Err(ALREADY);
+            }
+            let team_id = make_team(unit, &keyring, "platform", true)?.ok_or(ALREADY)?;
+            if !stored.is_empty() {
+                store_public_urls(unit.tx, &stored)?;
+            }
+            let author = Author { actor: "setup".to_owned(), source: source.clone() };
+            make_person(unit, &keyring, &author, team_id, setup.admin_name.as_str(), Role::Admin)
+        })
+        .await?;
+    if !urls.is_empty() {
+        app.installation.set_public_urls(urls);
+    }
+    app.installation.close_setup();
+    Ok(Created::new(minted))
+}
+
+fn public_urls(setup: &Setup) -> Result<Vec<Url>, Failure> {
+    let parse = |(index, text): (usize, &muster_wire::text::Line<256>)| {
+        let url = Url::parse(text.as_str()).ok().filter(|url| {
+            matches!(url.scheme(), "https" | "http") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+        });
+        url.ok_or_else(|| Failure::invalid(format!("/public_urls/{index}"), "malformed"))
+    };
+    setup.public_urls.iter().enumerate().map(parse).collect()
+}
+
+/// Makes a team with its data key and its `default` site. `None`: the name is taken.
+pub(super) fn make_team(
+    unit: &mut Unit<'_, '_>,
+    keyring: &muster_keyring::Keyring,
+    name: &str,
+    is_platform: bool,
+) -> Result<Option<TeamId>, Failure> {
+    let now = unit.now;
+    let id = TeamId::from_uuid(unit.draw.uuid(now));
+    let wrapped_key = keyring.new_team_key(id, unit.draw.bytes(), unit.draw.bytes());
+    let team = TeamRow { id, name: name.to_owned(), is_platform, wrapped_key, created_at: now };
+    if !unit.tx.team_insert(&team)? {
+        return Ok(None);
+    }
+    let site = SiteRow {
+        id: SiteId::from_uuid(unit.draw.uuid(now)),
+        team_id: id,
+        name: DEFAULT_SITE.to_owned(),
+        policy: SitePolicy::default(),
+        created_at: now,
+    };
+    unit.tx.site_insert(&site)?;
+    Ok(Some(id))
+}
+
+/// Makes a person with their first API token.
+pub(super) fn make_person(
+    unit: &mut Unit<'_, '_>,
+    keyring: &muster_keyring::Keyring,
+    author: &Author,
+    team_id: TeamId,
+    name: &str,
+    role: Role,
+) -> Result<MintedToken, Failure> {
+    let now = unit.now;
+    let user_id = UserId::from_uuid(unit.draw.uuid(now));
+    unit.tx.person_insert(&PersonRow { id: user_id, team_id, name: name.to_owned(), role, created_at: now })?;
+    let bearer = Bearer::new(BearerKind::OperatorToken, unit.draw.public_id(), unit.draw.bytes());
+    let token_id = TokenId::new(bearer.id);
+    let verifier = keyring.verifier(&bearer);
+    unit.tx.operator_token_insert(&OperatorTokenRow { id: token_id, team_id, user_id, verifier, created_at: now })?;
+    unit.record(Entry {
+        team_id,
+        author: author.clone(),
+        action: "person.created",
+        target: user_id.to_string(),
+        outcome: "ok",
+        details: json!({ "role": role, "token_id": token_id }),
+    });
+    Ok(MintedToken { token_id, user_id, team_id, token: bearer.expose().expose_secret().to_owned() })
+}

@@ -1,0 +1,39 @@
+//! What follows a transaction: run once, after the durable commit, before the reply.
+
+use muster_ids::{HostId, KeyName, Timestamp};
+
+/// Why a host's sockets are cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CutReason {
+    /// The key is void: the agent gets the signed statement first.
+    Revoked {
+        /// Why, as the statement says it.
+        reason: &'static str,
+    },
+    /// The host is suspended: the agent keeps its key and comes back later.
+    Suspended,
+}
+
+/// Sockets of one host's key to be cut.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cut {
+    /// The host.
+    pub host_id: HostId,
+    /// The key whose sockets are cut.
+    pub key: KeyName,
+    /// Why.
+    pub reason: CutReason,
+    /// When the transaction decided it.
+    pub decided_at: Timestamp,
+}
+
+/// Everything that follows one transaction.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Sockets to cut.
+    pub cuts: Vec<Cut>,
+    /// Hosts whose configuration changed.
+    pub config_changed: Vec<HostId>,
+    /// Hosts that have work waiting.
+    pub work_waiting: Vec<HostId>,
+}

@@ -1,0 +1,83 @@
+//! The one error of the server's inner layer; it knows nothing of HTTP. `problems` maps it.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::sync::Arc;
+
+use muster_domain::admission::Refusal;
+use muster_store::{StoreError, WriteError};
+
+/// Why something could not be done.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Failure {
+    /// It does not exist, or belongs to another team, which is the same to the one who asks.
+    #[error("not found")]
+    NotFound,
+    /// A field is well-formed but not acceptable.
+    #[error("field {pointer} is {code}")]
+    Invalid {
+        /// JSON Pointer into the body.
+        pointer: Cow<'static, str>,
+        /// A stable code.
+        code: &'static str,
+    },
+    /// The state of things does not allow it.
+    #[error("conflict: {code}")]
+    Conflict {
+        /// A stable code.
+        code: &'static str,
+        /// What the client is told.
+        detail: &'static str,
+    },
+    /// It was there and is closed for good.
+    #[error("gone: {code}")]
+    Gone {
+        /// A stable code.
+        code: &'static str,
+        /// What the client is told.
+        detail: &'static str,
+    },
+    /// The person may not do it.
+    #[error("forbidden: {code}")]
+    Forbidden {
+        /// A stable code.
+        code: &'static str,
+        /// What the client is told.
+        detail: &'static str,
+    },
+    /// The door refused a machine.
+    #[error(transparent)]
+    Admission(#[from] Refusal),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Something that must not happen happened.
+    #[error("internal failure")]
+    Internal(#[source] Arc<dyn Error + Send + Sync>),
+}
+
+impl Failure {
+    /// Wraps something that must not happen.
+    pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(cause.into()))
+    }
+
+    /// Says that a field is well-formed but not acceptable.
+    pub fn invalid(pointer: impl Into<Cow<'static, str>>, code: &'static str) -> Self {
+        Self::Invalid { pointer: pointer.into(), code }
+    }
+
+    /// Says that the state of things does not allow it.
+    pub const fn conflict(code: &'static str, detail: &'static str) -> Self {
+        Self::Conflict { code, detail }
+    }
+}
+
+impl WriteError for Failure {
+    fn as_store(&self) -> Option<&StoreError> {
+        match self {
+            Self::Store(error) => Some(error),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! Facts of the installation: made once, kept in the database, sealed where they are secret.
+
+use std::sync::{PoisonError, RwLock};
+
+use muster_edge::{Clock, Entropy};
+use muster_ids::KeyThumbprint;
+use muster_keyring::Keyring;
+use muster_proof::HostKey;
+use muster_store::{Priority, Store, Tx};
+use secrecy::{ExposeSecret, SecretString};
+use subtle::ConstantTimeEq;
+use url::Url;
+
+use crate::failure::Failure;
+
+const CHECK_VALUE: &str = "master_key_check";
+const INSTRUCTION_KEY: &str = "instruction_key";
+const PUBLIC_URLS: &str = "public_urls";
+const EPOCH: &str = "epoch";
+
+/// Facts of the installation.
+pub struct Installation {
+    /// Signs `revoked` and `pins`, nothing else.
+    pub instruction_key: HostKey,
+    /// Counts restores.
+    pub epoch: u32,
+    /// SPKI pins of the machines' listener; empty when its certificate is publicly valid.
+    pub pins: Vec<String>,
+    /// URLs of listeners on loopback, always accepted as the target of a proof.
+    pub loopback_urls: Vec<Url>,
+    public_urls: RwLock<Vec<Url>>,
+    setup_code: RwLock<Option<SecretString>>,
+}
+
+/// What the installation is opened with.
+pub struct Opening<'a> {
+    /// The database.
+    pub store: &'a Store,
+    /// The server's keys.
+    pub keyring: &'a Keyring,
+    /// Wall clock.
+    pub clock: &'a Clock,
+    /// Randomness.
+    pub entropy: &'a Entropy,
+    /// SPKI pins of the machines' listener.
+    pub pins: Vec<String>,
+    /// URLs of listeners on loopback.
+    pub loopback_urls: Vec<Url>,
+    /// Public URLs given at the command line; they win over stored ones.
+    pub given_urls: Vec<Url>,
+    /// Public URLs to use when none were given or stored.
+    pub default_urls: Vec<Url>,
+}
+
+impl Installation {
+    /// Loads the facts, or makes them when the database is new. A wrong master key is refused here.
+    pub async fn open(opening: Opening<'_>) -> Result<Self, Failure> {
+        let seed = opening.entropy.seed();
+        let keyring = opening.keyring;
+        let fresh_key = HostKey::generate();
+        let sealed =
+            keyring.seal_installation(INSTRUCTION_KEY, seed.draw().bytes(), &fresh_key.to_pkcs8());
+        let check = keyring.check_value();
+        let facts = opening
+            .store
+            .write(Priority::Urgent, move |tx: &mut Tx<'_>| {
+                tx.installation_insert(CHECK_VALUE, &check)?;
+                tx.installation_insert(INSTRUCTION_KEY, &sealed)?;
+                tx.installation_insert(EPOCH, &0u32.to_be_bytes())?;
+                let must = |value: Option<Vec<u8>>| value.ok_or(Failure::NotFound);
+                let check = must(tx.installation(CHECK_VALUE)?)?;
+                let key = must(tx.installation(INSTRUCTION_KEY)?)?;
+                let epoch = must(tx.installation(EPOCH)?)?;
+                Ok::<_, Failure>((check, key, epoch, tx.installation(PUBLIC_URLS)?, tx.people_exist()?))
+            })
+            .await?;
+        let (check, key, epoch, stored_urls, configured) = facts;
+        if !opening.keyring.matches_check_value(&check) {
+            return Err(Failure::internal(
+                "the master key does not belong to this database: put back the key it was made with",
+            ));
+        }
+        let key = opening.keyring.open_installation(INSTRUCTION_KEY, &key).map_err(Failure::internal)?;
+        let instruction_key = HostKey::from_pkcs8(&key).map_err(Failure::internal)?;
+        let epoch = epoch.try_into().map(u32::from_be_bytes).map_err(|_| Failure::internal("epoch is corrupt"))?;
+        let stored: Option<Vec<Url>> = match stored_urls {
+            Some(json) => Some(serde_json::from_slice(&json).map_err(Failure::internal)?),
+            None => None,
+        };
+        let urls = if opening.given_urls.is_empty() {
+            stored.unwrap_or(opening.default_urls)
+        } else {
+            opening.given_urls
+        };
+        let setup_code = (!configured).then(|| new_setup_code(opening.entropy));
+        Ok(Self {
+            instruction_key,
+            epoch,
+            pins: opening.pins,
+            loopback_urls: opening.loopback_urls,
+            public_urls: RwLock::new(urls),
+            setup_code: RwLock::new(setup_code),
+        })
+    }
+
+    /// Where machines reach this server, best first.
+    pub fn public_urls(&self) -> Vec<Url> {
+        self.public_urls.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes the public URLs of the setup, which were stored in its transaction.
+    pub fn set_public_urls(&self, urls: Vec<Url>) {
+        *self.public_urls.write().unwrap_or_else(PoisonError::into_inner) = urls;
+    }
+
+    /// Thumbprint of the key that signs instructions.
+    pub fn instruction_thumbprint(&self) -> KeyThumbprint {
+        self.instruction_key.thumbprint()
+    }
+
+    /// The one-time setup code, to be shown on the machine; `None` once the first admin exists.
+    pub fn setup_code(&self) -> Option<SecretString> {
+        self.setup_code.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether `code` is the setup code; dashes, spaces and case do not count.
+    pub fn is_setup_code(&self, code: &str) -> bool {
+        let Some(expected) = self.setup_code() else { return false };
+        bool::from(plain(code).as_bytes().ct_eq(plain(expected.expose_secret()).as_bytes()))
+    }
+
+    /// Forgets the setup code: the first admin exists.
+    pub fn close_setup(&self) {
+        *self.setup_code.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Stores the public URLs, in the transaction of the setup.
+pub fn store_public_urls(tx: &mut Tx<'_>, urls: &[Url]) -> Result<(), Failure> {
+    let json = serde_json::to_vec(urls).map_err(Failure::internal)?;
+    tx.installation_insert(PUBLIC_URLS, &json)?;
+    Ok(())
+}
+
+fn plain(code: &str) -> String {
+    code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
+}
+
+/// 80 random bits as four groups of four Crockford base32 characters.
+fn new_setup_code(entropy: &Entropy) -> SecretString {
+    const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+    let bytes = entropy.bytes::<16>();
+    let chars: Vec<char> = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
+    let groups: Vec<String> = chars.chunks(4).map(|group| group.iter().collect()).collect();
+    SecretString::from(groups.join("-"))
+}

@@ -1,0 +1,20 @@
+//! The Muster server as a library: routes, the door, the channel's shell, reconcilers.
+//!
+//! A handler reads the clock, loads, decides, records, replies. Rules are in `muster-domain`, SQL is in
+//! `muster-store`. To add a route: a handler in `api`, a line in [`router`], and the permission it needs as the type
+//! of its [`auth::Actor`].
+
+pub mod api;
+pub mod app;
+pub mod auth;
+pub mod channel;
+pub mod effects;
+pub mod enrol;
+pub mod failure;
+pub mod installation;
+pub mod metrics;
+pub mod presence;
+pub mod problems;
+pub mod reconcile;
+pub mod router;
+pub mod unit;

@@ -1,0 +1,68 @@
+//! The one place where a failure becomes a status and a problem.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use muster_domain::admission::Refusal;
+use muster_http::Problem;
+use muster_store::StoreError;
+
+use crate::failure::Failure;
+
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::NotFound => Self::not_found(),
+            Failure::Invalid { pointer, code } => Self::validation().field(pointer, code),
+            Failure::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
+            Failure::Gone { code, detail } => Self::new(StatusCode::GONE, code, detail),
+            Failure::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
+            Failure::Admission(refusal) => at_the_door(&refusal),
+            Failure::Store(error) => of_the_store(error),
+            Failure::Internal(cause) => Self::internal(Box::<dyn std::error::Error + Send + Sync>::from(
+                cause.to_string(),
+            )),
+        }
+    }
+}
+
+fn of_the_store(error: StoreError) -> Problem {
+    if error.is_unavailable() {
+        return Problem::unavailable(Duration::from_secs(1)).caused_by(error);
+    }
+    Problem::internal(error)
+}
+
+/// Turns a refusal of the door into its reply. `key_revoked` gets its signed statement from the handler.
+fn at_the_door(refusal: &Refusal) -> Problem {
+    match refusal {
+        Refusal::Rejected(_) => enrolment_rejected(),
+        Refusal::KeyRevoked { .. } => {
+            Problem::new(StatusCode::UNAUTHORIZED, "key_revoked", "this key was revoked or replaced")
+        }
+        Refusal::KeyInUse => {
+            Problem::new(StatusCode::CONFLICT, "key_in_use", "this key belongs to another host")
+        }
+        Refusal::HostSuspended => {
+            Problem::new(StatusCode::FORBIDDEN, "host_suspended", "the host is suspended")
+                .retry_after(Duration::from_secs(30))
+        }
+        Refusal::ClaimRejected => {
+            Problem::new(StatusCode::FORBIDDEN, "claim_rejected", "a person refused this machine")
+        }
+        Refusal::KeyRequired => Problem::validation().field("/agent_secret", "key_pair_required"),
+        Refusal::TooManyClaims => {
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_claims", "too many machines wait for a decision")
+                .retry_after(Duration::from_secs(300))
+        }
+        Refusal::VerdictNotPossible => {
+            Problem::new(StatusCode::CONFLICT, "verdict_not_possible", "the claim cannot be decided this way")
+        }
+    }
+}
+
+/// The one 401 of the door: the same bytes whatever was wrong with the ticket.
+pub fn enrolment_rejected() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "enrollment_rejected", "the ticket was not accepted")
+        .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+}

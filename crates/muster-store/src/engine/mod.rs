@@ -1,0 +1,46 @@
+//! The two databases behind [`Session`]: the only modules that know a driver.
+
+mod job;
+mod postgres;
+mod queue;
+mod sqlite;
+mod watch;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+pub(crate) use postgres::Postgres;
+pub(crate) use sqlite::Sqlite;
+
+use crate::tx::Session;
+use crate::{StoreError, Tx, WriteError};
+
+/// A unit of work, re-runnable.
+pub(crate) type Closure<T, E> = Arc<dyn Fn(&mut Tx<'_>) -> Result<T, E> + Send + Sync>;
+
+/// A unit of work with the name that a log line gives it.
+pub(crate) struct Work<T, E> {
+    pub(crate) name: &'static str,
+    pub(crate) closure: Closure<T, E>,
+}
+
+impl<T, E> Clone for Work<T, E> {
+    fn clone(&self) -> Self {
+        Self { name: self.name, closure: Arc::clone(&self.closure) }
+    }
+}
+
+impl<T, E: WriteError> Work<T, E> {
+    /// Runs the closure once. Only `Ok` may be committed.
+    fn run(&self, session: &mut dyn Session) -> Result<T, E> {
+        let mut tx = Tx::new(session);
+        let result = catch_unwind(AssertUnwindSafe(|| (self.closure)(&mut tx)));
+        let failure = tx.into_failure();
+        match (result, failure) {
+            (Err(_), _) => Err(StoreError::database("finish a transaction", "the closure panicked").into()),
+            (Ok(Err(error)), Some(_)) if error.as_store().is_some() => Err(error),
+            (Ok(_), Some(failure)) => Err(failure.into()),
+            (Ok(result), None) => result,
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! One connection to the file.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use muster_edge::Clock;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{ErrorCode, OpenFlags, params_from_iter};
+use uuid::Uuid;
+
+use crate::engine::watch::Watch;
+use crate::row::{Columns, Row};
+use crate::sql::{Dialect, Texts, rewrite};
+use crate::tx::{EachRow, Session};
+use crate::{Limits, Lock, Sql, StoreError, Value};
+
+const CACHED_STATEMENTS: usize = 512;
+/// Steps of SQLite's machine between two looks at the clock: well below a millisecond.
+const STEPS_PER_LOOK: i32 = 1000;
+const MAPPED_BYTES: i64 = 256 << 20;
+const CHECKPOINT_PAGES: i64 = 4000;
+const LOG_BYTES_KEPT: i64 = 64 << 20;
+
+/// A connection, with the deadline of what runs on it.
+pub(super) struct Connection {
+    inner: rusqlite::Connection,
+    texts: Arc<Texts>,
+    watch: Watch,
+    lost_by: Option<StoreError>,
+}
+
+impl Connection {
+    /// Opens the connection that writes; makes the file, for its owner alone, when it is absent.
+    pub(super) fn writer(
+        file: &Path,
+        texts: &Arc<Texts>,
+        clock: Clock,
+        limits: &Limits,
+    ) -> Result<Self, StoreError> {
+        let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file);
+        made.map_err(|error| StoreError::database("open the database file", error))?;
+        let connection = Self::open(file, texts, clock, limits)?;
+        connection.pragma("journal_mode", "wal")?;
+        connection.pragma("synchronous", "full")?;
+        connection.pragma("foreign_keys", true)?;
+        connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma("journal_size_limit", LOG_BYTES_KEPT)?;
+        Ok(connection)
+    }
+
+    /// Opens a connection that cannot write.
+    pub(super) fn reader(
+        file: &Path,
+        texts: &Arc<Texts>,
+        clock: Clock,
+        limits: &Limits,
+    ) -> Result<Self, StoreError> {
+        let connection = Self::open(file, texts, clock, limits)?;
+        connection.pragma("query_only", true)?;
+        connection.pragma("mmap_size", MAPPED_BYTES)?;
+        Ok(connection)
+    }
+
+    fn open(file: &Path, texts: &Arc<Texts>, clock: Clock, limits: &Limits) -> Result<Self, StoreError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let refused = |error| classify("open the database", error);
+        let mut inner = rusqlite::Connection::open_with_flags(file, flags).map_err(refused)?;
+        inner.busy_timeout(limits.busy_for).map_err(refused)?;
+        inner.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        let watch = Watch::new(clock);
+        let deadline = watch.clone();
+        inner.progress_handler(STEPS_PER_LOOK, Some(move || deadline.passed())).map_err(refused)?;
+        let connection = Self { inner, texts: Arc::clone(texts), watch, lost_by: None };
+        connection.pragma("temp_store", "memory")?;
+        connection.pragma("trusted_schema", false)?;
+        Ok(connection)
+    }
+
+    fn pragma(&self, name: &str, value: impl rusqlite::ToSql) -> Result<(), StoreError> {
+        let set = self.inner.pragma_update_and_check(None, name, value, |_| Ok(()));
+        match set {
+            // A pragma that answers nothing was set all the same.
+            Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
+            Err(error) => Err(classify("configure the database", error)),
+        }
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(super) fn begin_write(&self) -> Result<(), StoreError> {
+        self.control("BEGIN IMMEDIATE")
+    }
+
+    pub(super) fn begin_read(&self) -> Result<(), StoreError> {
+        self.control("BEGIN DEFERRED")
+    }
+
+    pub(super) fn save(&self) -> Result<(), StoreError> {
+        self.control("SAVEPOINT job")
+    }
+
+    pub(super) fn keep(&self) -> Result<(), StoreError> {
+        self.control("RELEASE job")
+    }
+
+    pub(super) fn undo(&self) -> Result<(), StoreError> {
+        self.control("ROLLBACK TO job")?;
+        self.keep()
+    }
+
+    /// Commits, or leaves no transaction behind.
+    pub(super) fn commit(&self) -> Result<(), StoreError> {
+        let committed = self.inner.prepare_cached("COMMIT").and_then(|mut statement| statement.execute([]));
+        let Err(error) = committed else {
+            return Ok(());
+        };
+        self.roll_back();
+        // The log may hold the commit although its sync failed: a restart could bring it back.
+        if error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure) {
+            tracing::error!(%error, "the commit could not be made durable");
+            return Err(StoreError::CommitUnknown);
+        }
+        Err(classify("commit", error))
+    }
+
+    pub(super) fn roll_back(&self) {
+        if self.is_in_transaction()
+            && let Err(error) = self.control("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+        }
+    }
+
+    /// `false` also after a full disk or an I/O error: SQLite then rolls everything back by itself.
+    pub(super) fn is_in_transaction(&self) -> bool {
+        !self.inner.is_autocommit()
+    }
+
+    /// Returns the error by which SQLite rolled the transaction back.
+    pub(super) fn take_lost_by(&mut self) -> Option<StoreError> {
+        self.lost_by.take()
+    }
+
+    /// Empties the log into the file, when the store closes.
+    pub(super) fn checkpoint(&self) {
+        if let Err(error) = self.inner.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            tracing::warn!(%error, "the log could not be emptied into the database file");
+        }
+    }
+
+    fn control(&self, text: &'static str) -> Result<(), StoreError> {
+        let done = self.inner.prepare_cached(text).and_then(|mut statement| statement.execute([]));
+        done.map(drop).map_err(|error| classify("control a transaction", error))
+    }
+
+    fn failed(&mut self, action: &'static str, error: rusqlite::Error) -> StoreError {
+        let error = classify(action, error);
+        if !self.is_in_transaction() {
+            self.lost_by.get_or_insert_with(|| error.clone());
+        }
+        error
+    }
+
+    fn in_time(&self) -> Result<(), StoreError> {
+        if self.watch.passed() { Err(StoreError::Interrupted) } else { Ok(()) }
+    }
+}
+
+impl Session for Connection {
+    fn execute(&mut self, sql: Sql, params: &[Value]) -> Result<u64, StoreError> {
+        self.in_time()?;
+        let run = || -> rusqlite::Result<usize> {
+            self.inner.prepare_cached(&self.texts.text(sql))?.execute(params_from_iter(params))
+        };
+        match run() {
+            Ok(changed) => Ok(changed as u64),
+            Err(error) => Err(self.failed("run a statement", error)),
+        }
+    }
+
+    fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError> {
+        self.in_time()?;
+        let mut run = || -> rusqlite::Result<Result<(), StoreError>> {
+            let mut statement = self.inner.prepare_cached(&self.texts.text(sql))?;
+            let mut rows = statement.query(params_from_iter(params))?;
+            while let Some(row) = rows.next()? {
+                if let Err(error) = each(&Row::new(row)) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        };
+        let ran = run();
+        ran.unwrap_or_else(|error| Err(self.failed("run a query", error)))
+    }
+
+    fn prepare(&mut self, sql: Sql) -> Result<(), StoreError> {
+        let prepared = self.inner.prepare_cached(&self.texts.text(sql));
+        prepared.map(drop).map_err(|error| classify("prepare a statement", error))
+    }
+
+    fn lock(&mut self, _: &[Lock]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn script(&mut self, source: &str) -> Result<(), StoreError> {
+        let done = self.inner.execute_batch(&rewrite(source, Dialect::Sqlite));
+        done.map_err(|error| classify("run a script", error))
+    }
+}
+
+impl rusqlite::ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Text(text) => ValueRef::Text(text.as_bytes()),
+            Self::Bytes(bytes) => ValueRef::Blob(bytes),
+            Self::Uuid(uuid) => ValueRef::Blob(Uuid::as_bytes(uuid)),
+        }))
+    }
+}
+
+impl Columns for rusqlite::Row<'_> {
+    fn value(&self, index: usize) -> Result<Value, StoreError> {
+        match self.get_ref(index).map_err(|error| classify("read a column", error))? {
+            ValueRef::Null => Ok(Value::Null),
+            ValueRef::Integer(number) => Ok(Value::Integer(number)),
+            ValueRef::Text(text) => match std::str::from_utf8(text) {
+                Ok(text) => Ok(Value::Text(text.to_owned())),
+                Err(_) => Err(StoreError::corrupt(format!("column {index} is not UTF-8"))),
+            },
+            ValueRef::Blob(bytes) => Ok(Value::Bytes(bytes.to_vec())),
+            ValueRef::Real(_) => Err(StoreError::corrupt(format!("column {index} holds a fraction"))),
+        }
+    }
+}
+
+fn classify(action: &'static str, error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::OperationInterrupted) => StoreError::Interrupted,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::corrupt(error.to_string()),
+        _ => StoreError::database(action, error),
+    }
+}

@@ -1,0 +1,179 @@
+//! Teams, people and their API tokens.
+
+use muster_ids::{TeamId, Timestamp, TokenId, UserId};
+use muster_wire::people::Role;
+
+use crate::words::Word;
+use crate::{StoreError, Tx, params};
+
+/// A team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TeamRow {
+    /// Names it.
+    pub id: TeamId,
+    /// What people call it.
+    pub name: String,
+    /// Whether it is the platform's own.
+    pub is_platform: bool,
+    /// Its data key, wrapped.
+    pub wrapped_key: Vec<u8>,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PersonRow {
+    /// Names them.
+    pub id: UserId,
+    /// Their team.
+    pub team_id: TeamId,
+    /// Their name.
+    pub name: String,
+    /// What they are.
+    pub role: Role,
+    /// When the row was made.
+    pub created_at: Timestamp,
+}
+
+/// A person's API token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorTokenRow {
+    /// Its public half.
+    pub id: TokenId,
+    /// The person's team.
+    pub team_id: TeamId,
+    /// The person.
+    pub user_id: UserId,
+    /// Keyed hash of the bearer string.
+    pub verifier: [u8; 32],
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// A token with the person it acts as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorRow {
+    /// The person.
+    pub user_id: UserId,
+    /// Their name.
+    pub name: String,
+    /// What they are.
+    pub role: Role,
+    /// Their team.
+    pub team_id: TeamId,
+    /// Their team's name.
+    pub team_name: String,
+    /// Whether their team is the platform's own.
+    pub team_is_platform: bool,
+    /// Keyed hash of the bearer string.
+    pub verifier: Vec<u8>,
+    /// When the token lapses.
+    pub expires_at: Option<Timestamp>,
+    /// When it was revoked.
+    pub revoked_at: Option<Timestamp>,
+}
+
+impl OperatorRow {
+    /// Whether the token may be used.
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
+    }
+}
+
+impl Tx<'_> {
+    /// Makes a team. `false`: the name is taken, or the platform's team exists.
+    pub fn team_insert(&mut self, team: &TeamRow) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "INSERT INTO team (id, name, is_platform, wrapped_key, created_at)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            params![team.id, team.name, team.is_platform, team.wrapped_key, team.created_at],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns a team.
+    pub fn team(&mut self, id: TeamId) -> Result<Option<TeamRow>, StoreError> {
+        self.query_opt(
+            "SELECT id, name, is_platform, wrapped_key, created_at FROM team WHERE id = $1",
+            params![id],
+            read_team,
+        )
+    }
+
+    /// Returns teams in order of their ids, after `after`. `only`: no other than this one.
+    pub fn teams(
+        &mut self,
+        only: Option<TeamId>,
+        after: Option<TeamId>,
+        limit: i64,
+    ) -> Result<Vec<TeamRow>, StoreError> {
+        self.query(
+            "SELECT id, name, is_platform, wrapped_key, created_at FROM team
+              WHERE (CAST($1 AS UUID_T) IS NULL OR id = $1) AND (CAST($2 AS UUID_T) IS NULL OR id > $2)
+              ORDER BY id LIMIT $3",
+            params![only, after, limit],
+            read_team,
+        )
+    }
+
+    /// Makes a person.
+    pub fn person_insert(&mut self, person: &PersonRow) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO person (id, team_id, name, role, created_at) VALUES ($1, $2, $3, $4, $5)",
+            params![person.id, person.team_id, person.name, Word(person.role), person.created_at],
+        )?;
+        Ok(())
+    }
+
+    /// Whether anybody exists: the first admin can be made only once.
+    pub fn people_exist(&mut self) -> Result<bool, StoreError> {
+        let found = self.query("SELECT 1 FROM person LIMIT 1", params![], |row| row.get::<i64>(0))?;
+        Ok(!found.is_empty())
+    }
+
+    /// Stores an API token.
+    pub fn operator_token_insert(&mut self, token: &OperatorTokenRow) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO operator_token (id, team_id, user_id, verifier, created_at) VALUES ($1, $2, $3, $4, $5)",
+            params![token.id, token.team_id, token.user_id, token.verifier, token.created_at],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the person an API token acts as.
+    pub fn operator_by_token(&mut self, id: &TokenId) -> Result<Option<OperatorRow>, StoreError> {
+        self.query_opt(
+            "SELECT person.id, person.name, person.role, team.id, team.name, team.is_platform,
+                    operator_token.verifier, operator_token.expires_at, operator_token.revoked_at
+               FROM operator_token
+               JOIN person ON person.id = operator_token.user_id
+               JOIN team ON team.id = person.team_id
+              WHERE operator_token.id = $1",
+            params![id],
+            |row| {
+                Ok(OperatorRow {
+                    user_id: row.get(0)?,
+                    name: row.get(1)?,
+                    role: row.get::<Word<Role>>(2)?.0,
+                    team_id: row.get(3)?,
+                    team_name: row.get(4)?,
+                    team_is_platform: row.get(5)?,
+                    verifier: row.get(6)?,
+                    expires_at: row.get(7)?,
+                    revoked_at: row.get(8)?,
+                })
+            },
+        )
+    }
+}
+
+fn read_team(row: &crate::Row<'_>) -> Result<TeamRow, StoreError> {
+    Ok(TeamRow {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        is_platform: row.get(2)?,
+        wrapped_key: row.get(3)?,
+        created_at: row.get(4)?,
+    })
+}

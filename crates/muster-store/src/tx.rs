@@ -1,0 +1,109 @@
+//! The transaction a closure works in.
+
+use crate::row::Row;
+use crate::{Lock, Sql, StoreError, Value};
+
+/// Takes one row of a result.
+pub(crate) type EachRow<'a> = dyn FnMut(&Row<'_>) -> Result<(), StoreError> + 'a;
+
+/// What a database connection does inside a transaction.
+pub(crate) trait Session {
+    fn execute(&mut self, sql: Sql, params: &[Value]) -> Result<u64, StoreError>;
+    fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError>;
+    fn prepare(&mut self, sql: Sql) -> Result<(), StoreError>;
+    fn lock(&mut self, locks: &[Lock]) -> Result<(), StoreError>;
+    /// Runs a script of several statements without parameters.
+    fn script(&mut self, source: &str) -> Result<(), StoreError>;
+}
+
+/// One transaction. A failed statement ends it: what follows fails too, and it can only be rolled back.
+pub struct Tx<'a> {
+    session: &'a mut dyn Session,
+    failure: Option<StoreError>,
+}
+
+impl<'a> Tx<'a> {
+    pub(crate) fn new(session: &'a mut dyn Session) -> Self {
+        Self { session, failure: None }
+    }
+
+    /// Returns the error that ended this transaction, whatever the closure made of it.
+    pub(crate) fn into_failure(self) -> Option<StoreError> {
+        self.failure
+    }
+
+    /// Takes advisory locks until the end of the transaction, in the order of [`LockKey`](crate::LockKey); first
+    /// thing in a write transaction. SQLite has one writer and needs none.
+    pub fn lock(&mut self, locks: &[Lock]) -> Result<(), StoreError> {
+        self.attempt(|session| session.lock(locks))
+    }
+
+    /// Runs a statement and returns the number of rows it changed.
+    pub fn execute(&mut self, sql: impl Into<Sql>, params: &[Value]) -> Result<u64, StoreError> {
+        let sql = sql.into();
+        debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
+        self.attempt(|session| session.execute(sql, params))
+    }
+
+    /// Returns every row, in order.
+    pub fn query<T>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: &[Value],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
+        let sql = sql.into();
+        debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
+        let mut rows = Vec::new();
+        self.attempt(|session| {
+            session.query(sql, params, &mut |row| {
+                rows.push(read(row)?);
+                Ok(())
+            })
+        })?;
+        Ok(rows)
+    }
+
+    /// Returns the row, if there is one; a second row is [`StoreError::Corrupt`].
+    pub fn query_opt<T>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: &[Value],
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, StoreError> {
+        let mut rows = self.query(sql, params, read)?;
+        let row = rows.pop();
+        if rows.is_empty() { Ok(row) } else { Err(StoreError::corrupt("more than one row where one may be")) }
+    }
+
+    /// Returns the one row; none or two are [`StoreError::Corrupt`].
+    pub fn query_one<T>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: &[Value],
+        read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        self.query_opt(sql, params, read)?.ok_or_else(|| StoreError::corrupt("no row where one must be"))
+    }
+
+    /// Compiles a statement without running it.
+    pub fn prepare(&mut self, sql: impl Into<Sql>) -> Result<(), StoreError> {
+        let sql = sql.into();
+        self.attempt(|session| session.prepare(sql))
+    }
+
+    pub(crate) fn script(&mut self, source: &str) -> Result<(), StoreError> {
+        self.attempt(|session| session.script(source))
+    }
+
+    fn attempt<T>(
+        &mut self,
+        act: impl FnOnce(&mut dyn Session) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        if let Some(failure) = &self.failure {
+            return Err(failure.clone());
+        }
+        // PostgreSQL answers COMMIT of a failed transaction with a silent rollback: the failure must be kept here.
+        act(self.session).inspect_err(|failure| self.failure = Some(failure.clone()))
+    }
+}

@@ -1,0 +1,32 @@
+//! Enums whose words are stored: the same words as on the wire.
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error, StrDeserializer};
+use serde::de::IntoDeserializer;
+
+use crate::{FromValue, ToValue, Value};
+
+/// An enum of unit variants in a TEXT column, by its serde word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Word<T>(pub T);
+
+impl<T: Serialize> ToValue for Word<T> {
+    fn to_value(&self) -> Value {
+        match serde_json::to_value(&self.0) {
+            Ok(serde_json::Value::String(word)) => Value::Text(word),
+            _ => unreachable!("only enums of unit variants are stored as words"),
+        }
+    }
+}
+
+impl<T: DeserializeOwned> FromValue for Word<T> {
+    fn from_value(value: Value) -> Result<Self, Value> {
+        let Value::Text(text) = value else { return Err(value) };
+        let word: StrDeserializer<'_, Error> = text.as_str().into_deserializer();
+        match T::deserialize(word) {
+            Ok(known) => Ok(Self(known)),
+            Err(_) => Err(Value::Text(text)),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! Compiles every SQL literal of `src/methods` on both databases.
+//!
+//! SQL that does not run in any other test still cannot be wrong about a table, a column or a dialect. Nothing is
+//! registered: a literal that begins with an upper-case verb is SQL, and the engine refuses (in debug builds) to run
+//! what does not begin with one.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot read the sources fails")]
+
+#[path = "../backends/mod.rs"]
+mod backends;
+mod literals;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use literals::{Literal, Only, literals};
+use muster_store::{Sql, Store, StoreError};
+
+use backends::both;
+
+const VERBS: [&str; 5] = ["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "WITH "];
+
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.map(|entry| entry.unwrap().path()) {
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ending| ending == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Returns where each statement stands, and the statement.
+fn statements() -> Vec<(String, Literal)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![root.join("methods.rs")];
+    sources(&root.join("methods"), &mut files);
+    files.sort();
+    let mut found = Vec::new();
+    for file in files.iter().filter(|file| file.exists()) {
+        for literal in literals(&fs::read_to_string(file).unwrap()) {
+            if VERBS.iter().any(|verb| literal.text.trim_start().starts_with(verb)) {
+                let name = file.strip_prefix(&root).unwrap().display();
+                found.push((format!("{name}:{}", literal.line), literal));
+            }
+        }
+    }
+    found
+}
+
+async fn refused(store: Store, only: Only) -> Vec<String> {
+    let mut refused = Vec::new();
+    for (place, literal) in statements() {
+        if literal.only.is_some_and(|dialect| dialect != only) {
+            continue;
+        }
+        let text: &'static str = literal.text.leak();
+        let prepared: Result<(), StoreError> = store.read(move |tx| tx.prepare(Sql::from(text))).await;
+        if let Err(error) = prepared {
+            let cause = std::error::Error::source(&error).map(describe).unwrap_or_default();
+            refused.push(format!("{place}: {error}: {cause}\n    {text}"));
+        }
+    }
+    refused
+}
+
+/// Returns an error with its causes: PostgreSQL's own words are the second of them.
+fn describe(error: &(dyn std::error::Error + 'static)) -> String {
+    let cause = error.source().map(|source| format!(": {source}")).unwrap_or_default();
+    format!("{error}{cause}")
+}
+
+both! {
+    async fn every_literal_compiles(store: Store) {
+        let only = if format!("{store:?}").contains("Sqlite") { Only::Sqlite } else { Only::Postgres };
+        let refused = refused(store, only).await;
+        assert!(refused.is_empty(), "{} statements were refused:\n{}", refused.len(), refused.join("\n"));
+    }
+
+    async fn a_wrong_literal_is_refused(store: Store) {
+        for text in ["SELECT nothing FROM nowhere", "SELECT 1 WHERE", "INSERT INTO nowhere VALUES ($1)"] {
+            assert!(store.read(move |tx| tx.prepare(text)).await.is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! Bounded numbers, lists and maps.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::marker::PhantomData;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::{Serialize, Serializer};
+
+/// A whole number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Whole<const MIN: u64, const MAX: u64>(u64);
+
+impl<const MIN: u64, const MAX: u64> Whole<MIN, MAX> {
+    /// Wraps a number within the bounds; `None` outside.
+    pub fn new(value: u64) -> Option<Self> {
+        (MIN..=MAX).contains(&value).then_some(Self(value))
+    }
+
+    /// Wraps the nearest number within the bounds.
+    pub fn clamped(value: u64) -> Self {
+        Self(value.clamp(MIN, MAX))
+    }
+
+    /// Returns the number.
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> Serialize for Whole<MIN, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0)
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Whole<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number;
+        impl Visitor<'_> for Number {
+            type Value = u64;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<u64, E> {
+                Ok(value)
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<u64, E> {
+                u64::try_from(value).map_err(|_| E::custom("out_of_range"))
+            }
+        }
+        Self::new(deserializer.deserialize_u64(Number)?).ok_or_else(|| D::Error::custom("out_of_range"))
+    }
+}
+
+impl<const MIN: u64, const MAX: u64> JsonSchema for Whole<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        "Whole".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+    }
+}
+
+/// A list of at most `MAX` different values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Few<T: Ord, const MAX: usize>(BTreeSet<T>);
+
+impl<T: Ord, const MAX: usize> Default for Few<T, MAX> {
+    fn default() -> Self {
+        Self(BTreeSet::new())
+    }
+}
+
+impl<T: Ord, const MAX: usize> Few<T, MAX> {
+    /// Returns the values in order.
+    pub fn iter(&self) -> impl Iterator<Item = &T> {
+        self.0.iter()
+    }
+
+    /// Returns the set.
+    pub fn into_set(self) -> BTreeSet<T> {
+        self.0
+    }
+
+    /// Whether the list holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T: Ord, const MAX: usize> FromIterator<T> for Few<T, MAX> {
+    /// Collects at most `MAX` values; later ones are left out.
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Self(values.into_iter().take(MAX).collect())
+    }
+}
+
+impl<T: Ord + Serialize, const MAX: usize> Serialize for Few<T, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.0)
+    }
+}
+
+impl<'de, T: Ord + Deserialize<'de>, const MAX: usize> Deserialize<'de> for Few<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T, const MAX: usize>(PhantomData<T>);
+        impl<'de, T: Ord + Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
+            type Value = BTreeSet<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<BTreeSet<T>, A::Error> {
+                let mut values = BTreeSet::new();
+                let mut count = 0;
+                while let Some(value) = seq.next_element()? {
+                    count += 1;
+                    if count > MAX {
+                        return Err(A::Error::custom("too_many"));
+                    }
+                    values.insert(value);
+                }
+                Ok(values)
+            }
+        }
+        deserializer.deserialize_seq(List::<T, MAX>(PhantomData)).map(Self)
+    }
+}
+
+impl<T: Ord + JsonSchema, const MAX: usize> JsonSchema for Few<T, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Few_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "maxItems": MAX, "items": generator.subschema_for::<T>() })
+    }
+}
+
+/// A map of at most `MAX` entries; a repeated key is refused.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FewEntries<K: Ord, V, const MAX: usize>(BTreeMap<K, V>);
+
+impl<K: Ord, V, const MAX: usize> Default for FewEntries<K, V, MAX> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<K: Ord, V, const MAX: usize> FewEntries<K, V, MAX> {
+    /// Returns the entries in order of their keys.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.0.iter()
+    }
+
+    /// Returns the map.
+    pub fn into_map(self) -> BTreeMap<K, V> {
+        self.0
+    }
+
+    /// Whether the map holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<K: Ord, V, const MAX: usize> FromIterator<(K, V)> for FewEntries<K, V, MAX> {
+    /// Collects at most `MAX` entries; later ones are left out.
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(entries: I) -> Self {
+        Self(entries.into_iter().take(MAX).collect())
+    }
+}
+
+impl<K: Ord + Serialize, V: Serialize, const MAX: usize> Serialize for FewEntries<K, V, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(&self.0)
+    }
+}
+
+impl<'de, K, V, const MAX: usize> Deserialize<'de> for FewEntries<K, V, MAX>
+where
+    K: Ord + Deserialize<'de>,
+    V: Deserialize<'de>,
+{
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Entries<K, V, const MAX: usize>(PhantomData<(K, V)>);
+        impl<'de, K, V, const MAX: usize> Visitor<'de> for Entries<K, V, MAX>
+        where
+            K: Ord + Deserialize<'de>,
+            V: Deserialize<'de>,
+        {
+            type Value = BTreeMap<K, V>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<BTreeMap<K, V>, A::Error> {
+                let mut entries = BTreeMap::new();
+                while let Some(key) = map.next_key()? {
+                    if entries.len() == MAX {
+                        return Err(A::Error::custom("too_many"));
+                    }
+                    if entries.insert(key, map.next_value()?).is_some() {
+                        return Err(A::Error::custom("duplicate_field"));
+                    }
+                }
+                Ok(entries)
+            }
+        }
+        deserializer.deserialize_map(Entries::<K, V, MAX>(PhantomData)).map(Self)
+    }
+}
+
+impl<K: Ord + JsonSchema, V: JsonSchema, const MAX: usize> JsonSchema for FewEntries<K, V, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("FewEntries_{}", V::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "maxProperties": MAX,
+            "propertyNames": generator.subschema_for::<K>(),
+            "additionalProperties": generator.subschema_for::<V>(),
+        })
+    }
+}

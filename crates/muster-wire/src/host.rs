@@ -1,0 +1,169 @@
+//! Hosts as operators see them.
+
+use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::bounds::Few;
+use crate::enroll::{Disposition, Facts, Labels};
+use crate::text::{Hostname, Line, Name, Tag};
+
+/// Where a host stands in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HostState {
+    /// Made by an operator, not yet registered.
+    Invited,
+    /// Admitted.
+    Active,
+    /// Keeps its keys, is refused everything.
+    Suspended,
+    /// Gone for good; the tombstone stays.
+    Retired,
+}
+
+/// Whether a host can be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Presence {
+    /// It never connected and never sent a heartbeat.
+    NeverSeen,
+    /// Connected, or its last heartbeat is recent.
+    Online,
+    /// Three heartbeats are missing.
+    Unreachable,
+    /// It said goodbye, or is unreachable for a day.
+    Offline,
+}
+
+/// Whose host it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HostKind {
+    /// A host of the platform team.
+    Shared,
+    /// A host a team brought itself.
+    Team,
+}
+
+/// `POST /v1/hosts`: invites a host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct InviteHost {
+    /// What people call it.
+    pub name: Name,
+    /// The site it will stand at; the team's `default` site when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub site_id: Option<SiteId>,
+    /// Who runs the hardware.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider: Option<Line<64>>,
+    /// Where the provider keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<Line<64>>,
+    /// Tags that selectors match.
+    #[serde(default, skip_serializing_if = "Few::is_empty")]
+    pub tags: Few<Tag, 32>,
+}
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Host {
+    /// The identity.
+    pub id: HostId,
+    /// The team it belongs to.
+    pub team_id: TeamId,
+    /// The site it stands at.
+    pub site_id: SiteId,
+    /// Whose host it is.
+    pub kind: HostKind,
+    /// What people call it.
+    pub name: String,
+    /// Where it stands in its life.
+    pub state: HostState,
+    /// Whether it can be reached, and since when that is known.
+    pub presence: HostPresence,
+    /// The door it came through: 1 one-time token, 2 invitation, 3 site key.
+    pub door: Option<u8>,
+    /// How it came to be.
+    pub disposition: Option<Disposition>,
+    /// Who runs the hardware.
+    pub provider: Option<String>,
+    /// Where the provider keeps it.
+    pub zone: Option<String>,
+    /// Tags that selectors match.
+    pub tags: Vec<Tag>,
+    /// What the machine says about itself; matches no selector.
+    pub reported: Option<Reported>,
+    /// The key it proves itself with.
+    pub key: Option<KeyName>,
+    /// The ticket it came with.
+    pub ticket_id: Option<TicketId>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When it was first admitted.
+    pub enrolled_at: Option<Timestamp>,
+    /// When it was retired.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// Whether a host can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostPresence {
+    /// The word for it.
+    pub status: Presence,
+    /// Its last sign of life.
+    pub last_seen_at: Option<Timestamp>,
+}
+
+/// What a machine said about itself when it was last admitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Reported {
+    /// Its own name.
+    pub hostname: Hostname,
+    /// What identifies its hardware.
+    pub machine_uid: MachineUid,
+    /// Whether the host owns that uid in its team.
+    pub owns_uid: bool,
+    /// What it is.
+    pub facts: Facts,
+    /// What its owner wrote on it.
+    pub labels: Labels,
+}
+
+/// `PUT /v1/hosts/{host_id}/tags`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetTags {
+    /// All tags of the host from now on.
+    pub tags: Few<Tag, 32>,
+}
+
+/// `GET /v1/hosts/{host_id}/retirement`: what retiring would destroy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RetirementPreview {
+    /// The host.
+    pub host_id: HostId,
+    /// What people call it.
+    pub name: String,
+    /// Whether its agent is connected now.
+    pub connected: bool,
+    /// Keys that will be revoked.
+    pub keys: Vec<KeyName>,
+    /// Names of the secrets that will be destroyed.
+    pub secrets: Vec<String>,
+    /// Jobs that have not ended.
+    pub open_jobs: u32,
+    /// Claims that contest this host.
+    pub open_claims: u32,
+    /// Names this view; send it back to retire exactly what was seen.
+    pub preview_version: String,
+}
+
+/// `POST /v1/hosts/{host_id}/retire`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RetireHost {
+    /// The preview that was seen; without it, or when it is stale, 409 `preview_stale`.
+    pub preview_version: Line<64>,
+}

@@ -1,0 +1,2 @@
+//! Muster: server, command line and demo in one binary.
+fn main() {}
