@@ -19,10 +19,10 @@ fn is_visible(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::line;
+    use super::{Line, line};
 
     fn check(raw: &str, expected: Option<&str>) {
-        assert_eq!(line::<8>(raw).as_ref().map(|line| line.as_str()), expected, "{raw:?}");
+        assert_eq!(line::<8>(raw).as_ref().map(Line::as_str), expected, "{raw:?}");
     }
 
     #[test]

@@ -1,8 +1,23 @@
-//! The operator's side of the HTTP API: a base URL, a token, JSON in and out.
+//! The operator's side of the HTTP API: a base URL, a token, a team; typed calls and untyped JSON.
+//!
+//! One file per family of routes. To add a route, add a method to the file of its family; a list takes a
+//! [`PageRequest`] and is read whole with [`collect`].
+
+mod answer;
+mod audit;
+mod claims;
+mod hosts;
+mod jobs;
+mod page;
+mod people;
+mod secrets;
+mod sites;
+mod tickets;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
+use muster_ids::TeamId;
 use muster_wire::problem::ProblemBody;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -12,13 +27,24 @@ use url::Url;
 use crate::dialer::{Dialer, Response};
 use crate::error::DialError;
 
+pub use answer::Answer;
+pub use audit::AuditFilter;
+pub use claims::ClaimFilter;
+pub use hosts::HostFilter;
+pub use jobs::JobFilter;
+pub use page::{PageRequest, collect};
+pub use tickets::TicketFilter;
+
+/// The header that names the team to act in.
+pub const TEAM_HEADER: HeaderName = HeaderName::from_static("muster-team");
+
 /// Calls the API as one operator.
 #[derive(Debug, Clone)]
 pub struct OperatorClient {
     dialer: Dialer,
     base: Url,
     token: Option<SecretString>,
-    team: Option<String>,
+    team: Option<TeamId>,
 }
 
 /// Why a call gave no result.
@@ -76,7 +102,7 @@ impl ApiError {
 
 impl OperatorClient {
     /// Makes a client of a server's base URL; without a token only the open routes answer.
-    pub fn new(dialer: Dialer, base: Url, token: Option<SecretString>, team: Option<String>) -> Self {
+    pub fn new(dialer: Dialer, base: Url, token: Option<SecretString>, team: Option<TeamId>) -> Self {
         Self { dialer, base, token, team }
     }
 
@@ -85,9 +111,16 @@ impl OperatorClient {
         &self.base
     }
 
-    /// Returns the team the operator chose, for paths that need one.
-    pub fn team(&self) -> Option<&str> {
-        self.team.as_deref()
+    /// Returns the team every call acts in; the token's own when `None`.
+    pub fn team(&self) -> Option<TeamId> {
+        self.team
+    }
+
+    /// Returns the same client, acting in `team`.
+    #[must_use]
+    pub fn in_team(mut self, team: TeamId) -> Self {
+        self.team = Some(team);
+        self
     }
 
     /// `GET path`.
@@ -104,6 +137,11 @@ impl OperatorClient {
         parse(&self.send(Method::POST, path, Some(write(body)?), HeaderMap::new()).await?)
     }
 
+    /// `POST path` without a body.
+    pub async fn post_empty<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        parse(&self.send(Method::POST, path, None, HeaderMap::new()).await?)
+    }
+
     /// `POST path` with a JSON body and an `Idempotency-Key`, for routes that mint something shown once.
     pub async fn post_once<B: Serialize + Sync, T: DeserializeOwned>(
         &self,
@@ -114,6 +152,16 @@ impl OperatorClient {
         let key = HeaderValue::from_str(idempotency_key).map_err(|_| ApiError::Request)?;
         let headers = HeaderMap::from_iter([(HeaderName::from_static("idempotency-key"), key)]);
         parse(&self.send(Method::POST, path, Some(write(body)?), headers).await?)
+    }
+
+    /// `POST path` with a JSON body and an `Idempotency-Key` of its own.
+    async fn mint<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+    ) -> Result<T, ApiError> {
+        let key = data_encoding::HEXLOWER.encode(&muster_edge::Entropy.bytes::<16>());
+        self.post_once(path, body, &key).await
     }
 
     /// `PUT path` with a JSON body.
@@ -160,6 +208,10 @@ impl OperatorClient {
             let mut value = value.map_err(|_| ApiError::Request)?;
             value.set_sensitive(true);
             request.headers_mut().insert(AUTHORIZATION, value);
+        }
+        if let Some(team) = self.team {
+            let value = HeaderValue::from_str(&team.to_string()).map_err(|_| ApiError::Request)?;
+            request.headers_mut().insert(TEAM_HEADER, value);
         }
         let response = self.dialer.request(request, &self.base).await?;
         if response.status.is_success() { Ok(response) } else { Err(refused(&response)) }

@@ -14,7 +14,8 @@ use muster_wire::host::HostState;
 use muster_wire::site::{NewPolicy, ReimagePolicy};
 use muster_wire::ticket::TicketKind::{RegistrationToken, SiteKey};
 use scene::{
-    DOORS, ONE_TIME, Scene, agent_key, ago, check, claimed, host, hours, minutes, plain, quiet_host, site, uid, waits,
+    DOORS, ONE_TIME, Scene, agent_key, ago, check, claimed, host, hours, minutes, plain, quiet_host, site,
+    uid, waits,
 };
 
 /// SECURITY K8 and N1: the site guard stands before any look at presence.

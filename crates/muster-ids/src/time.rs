@@ -42,6 +42,24 @@ impl Timestamp {
     }
 }
 
+/// `YYYY-MM-DDThh:mm:ss[.fraction]Z`: jiff also reads offsets, time zones and other separators.
+fn is_rfc_3339_utc(text: &[u8]) -> bool {
+    const FORM: &[u8; 19] = b"dddd-dd-ddTdd:dd:dd";
+    let Some((head, tail)) = text.split_at_checked(FORM.len()) else { return false };
+    let in_form = FORM
+        .iter()
+        .zip(head)
+        .all(|(form, byte)| if *form == b'd' { byte.is_ascii_digit() } else { form == byte });
+    let is_fraction =
+        |digits: &[u8]| (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit);
+    in_form
+        && match tail {
+            b"Z" => true,
+            [b'.', digits @ .., b'Z'] => is_fraction(digits),
+            _ => false,
+        }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match jiff::Timestamp::from_millisecond(self.0) {
@@ -60,6 +78,9 @@ impl fmt::Debug for Timestamp {
 impl FromStr for Timestamp {
     type Err = ParseIdError;
     fn from_str(text: &str) -> Result<Self, ParseIdError> {
+        if !is_rfc_3339_utc(text.as_bytes()) {
+            return Err(ParseIdError);
+        }
         let moment: jiff::Timestamp = text.parse().map_err(|_| ParseIdError)?;
         Ok(Self(moment.as_millisecond()))
     }

@@ -1,5 +1,7 @@
 //! Facts of the installation: made once, kept in the database, sealed where they are secret.
 
+use std::io;
+use std::path::PathBuf;
 use std::sync::{PoisonError, RwLock};
 
 use muster_edge::{Clock, Entropy};
@@ -29,6 +31,7 @@ pub struct Installation {
     /// URLs of listeners on loopback, always accepted as the target of a proof.
     pub loopback_urls: Vec<Url>,
     public_urls: RwLock<Vec<Url>>,
+    setup_code_file: PathBuf,
     setup_code: RwLock<Option<SecretString>>,
 }
 
@@ -50,6 +53,8 @@ pub struct Opening<'a> {
     pub given_urls: Vec<Url>,
     /// Public URLs to use when none were given or stored.
     pub default_urls: Vec<Url>,
+    /// Where the setup code is shown to root until the first admin exists.
+    pub setup_code_file: PathBuf,
 }
 
 impl Installation {
@@ -99,6 +104,7 @@ impl Installation {
             pins: opening.pins,
             loopback_urls: opening.loopback_urls,
             public_urls: RwLock::new(urls),
+            setup_code_file: opening.setup_code_file,
             setup_code: RwLock::new(setup_code),
         })
     }
@@ -129,9 +135,15 @@ impl Installation {
         bool::from(plain(code).as_bytes().ct_eq(plain(expected.expose_secret()).as_bytes()))
     }
 
-    /// Forgets the setup code: the first admin exists.
+    /// Forgets the setup code and removes its file: the first admin exists.
     pub fn close_setup(&self) {
         *self.setup_code.write().unwrap_or_else(PoisonError::into_inner) = None;
+        match std::fs::remove_file(&self.setup_code_file) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(%error, "the file of the used setup code cannot be removed");
+            }
+            _ => {}
+        }
     }
 }
 

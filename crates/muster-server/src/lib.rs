@@ -17,4 +17,5 @@ pub mod presence;
 pub mod problems;
 pub mod reconcile;
 pub mod router;
+pub mod serve;
 pub mod unit;

@@ -201,7 +201,9 @@ CREATE TABLE host_generation (
     committed_counter BIGINT NOT NULL,
     issued_epoch BIGINT,
     issued_counter BIGINT,
-    boot_id TEXT
+    boot_id TEXT,
+    -- The start of the machine that last showed an old generation: told once.
+    suspected_boot_id TEXT
 );
 
 -- Narrow on purpose: flushed in batches by integer key.
@@ -210,7 +212,9 @@ CREATE TABLE presence (
     host_id UUID_T NOT NULL UNIQUE,
     seen_at BIGINT,
     connected BIGINT NOT NULL,
-    said_goodbye BIGINT NOT NULL
+    said_goodbye BIGINT NOT NULL,
+    -- Whether the last event about it said that it cannot be reached.
+    told_unreachable BIGINT NOT NULL
 );
 
 CREATE TABLE job (
@@ -227,6 +231,9 @@ CREATE TABLE job (
     result TEXT,
     failure TEXT,
     late BIGINT NOT NULL,
+    -- What is stored of its log; a log that was cut has more lines than may be.
+    log_lines BIGINT NOT NULL,
+    log_bytes BIGINT NOT NULL,
     created_by TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     dispatched_at BIGINT,
@@ -237,6 +244,7 @@ CREATE TABLE job (
 CREATE INDEX job_team ON job (team_id, id);
 CREATE INDEX job_host ON job (host_id, id);
 CREATE INDEX job_open ON job (host_id, state) WHERE state IN ('queued', 'dispatched', 'running');
+CREATE INDEX job_lease ON job (renewed_at) WHERE state IN ('dispatched', 'running');
 
 CREATE TABLE job_log (
     job_id UUID_T NOT NULL REFERENCES job (id),

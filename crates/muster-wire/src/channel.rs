@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::{Few, FewEntries};
 use crate::enroll::{Facts, Heartbeat};
 use crate::job::{JobEnd, Progress, Work};
-use crate::object::object;
+use crate::object::{object, object_entries, objects, optional_object};
 use crate::secret::Document;
-use crate::text::{Hostname, Line, SecretName, Tag};
+use crate::text::{Hostname, Line, SecretName, Tag, line_string};
 
 /// The version of the channel this crate speaks.
 pub const PROTOCOL: u32 = 1;
@@ -18,6 +18,9 @@ pub const SUBPROTOCOL: &str = "muster.channel.v1";
 pub const MAX_FRAME_BEFORE_HELLO: usize = 4 * 1024;
 /// Largest frame afterwards, in bytes.
 pub const MAX_FRAME: usize = 1024 * 1024;
+
+/// Most attempts an agent may report as running.
+pub const MAX_RUNNING: usize = 256;
 
 /// WebSocket close codes Muster uses.
 pub mod close {
@@ -47,12 +50,14 @@ pub struct HelloClaims {
     pub host_id: HostId,
     /// The server's challenge, as received: 32 bytes, base64url.
     pub challenge: String,
-    /// The URL the agent dialled.
+    /// The URL the agent dialled; one line of at most 2048 characters.
+    #[serde(deserialize_with = "line_string::<_, 2048>")]
     pub server_url: String,
     /// The generation the agent holds; none before its first welcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<String>,
-    /// Names this start of the machine.
+    /// Names this start of the machine; one line of at most 64 characters.
+    #[serde(deserialize_with = "line_string::<_, 64>")]
     pub boot_id: String,
 }
 
@@ -76,6 +81,7 @@ pub struct Config {
     /// SHA-256 over version and content, hex: two contents never share a version unnoticed.
     pub digest: String,
     /// The secrets of the host.
+    #[serde(deserialize_with = "object_entries")]
     pub secrets: FewEntries<SecretName, DeliveredSecret, 64>,
 }
 
@@ -253,13 +259,13 @@ pub struct Report {
     #[serde(deserialize_with = "object")]
     pub facts: Facts,
     /// The configuration it has applied.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "optional_object", skip_serializing_if = "Option::is_none")]
     pub config_version: Option<ConfigVersion>,
     /// The digest of that configuration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config_digest: Option<String>,
-    /// Attempts that are running.
-    #[serde(default)]
+    /// Attempts that are running; at most [`MAX_RUNNING`].
+    #[serde(default, deserialize_with = "objects::<_, _, MAX_RUNNING>")]
     pub running: Vec<Attempt>,
     /// What the machine's own policy allows.
     #[serde(default)]

@@ -1,4 +1,6 @@
 //! The join string: everything `muster-agent join` needs, in one line.
+//!
+//! `muster1.<base64url JSON><CRC-32>`: the check is for typos and cut lines, never security.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,6 +13,7 @@ use url::Url;
 
 const PREFIX: &str = "muster1.";
 const MAX_LEN: usize = 4096;
+const CHECK_CHARS: usize = 8;
 
 /// Ordered URLs, ticket, instruction-key thumbprint and pins.
 #[derive(Clone)]
@@ -57,7 +60,8 @@ impl JoinString {
             p: self.pins.clone(),
         };
         let json = serde_json::to_vec(&fields).expect("strings serialize");
-        SecretString::from(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(&json)))
+        let encoded = BASE64URL_NOPAD.encode(&json);
+        SecretString::from(format!("{PREFIX}{encoded}{:08x}", crc32fast::hash(encoded.as_bytes())))
     }
 }
 
@@ -65,19 +69,29 @@ impl FromStr for JoinString {
     type Err = JoinStringError;
 
     fn from_str(text: &str) -> Result<Self, JoinStringError> {
-        let encoded = text.trim().strip_prefix(PREFIX).ok_or(JoinStringError::Prefix)?;
-        if encoded.len() > MAX_LEN {
+        let line = text.trim().strip_prefix(PREFIX).ok_or(JoinStringError::Prefix)?;
+        if line.len() > MAX_LEN {
+            return Err(JoinStringError::Damaged);
+        }
+        let cut = line.len().checked_sub(CHECK_CHARS).ok_or(JoinStringError::Damaged)?;
+        let (encoded, check) = line.split_at_checked(cut).ok_or(JoinStringError::Damaged)?;
+        if check != format!("{:08x}", crc32fast::hash(encoded.as_bytes())) {
             return Err(JoinStringError::Damaged);
         }
         let json = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| JoinStringError::Damaged)?;
         let fields: Fields = serde_json::from_slice(&json).map_err(|_| JoinStringError::Damaged)?;
         let ticket = Bearer::parse(&fields.t).ok_or(JoinStringError::Damaged)?;
         let pin_is_good = |pin: &String| pin.parse::<KeyThumbprint>().is_ok();
-        if fields.u.is_empty() || !fields.p.iter().all(pin_is_good) {
+        if fields.u.is_empty() || !fields.u.iter().all(is_server_url) || !fields.p.iter().all(pin_is_good) {
             return Err(JoinStringError::Damaged);
         }
         Ok(Self { urls: fields.u, ticket, instruction_key: fields.k, pins: fields.p })
     }
+}
+
+/// Whether an agent could dial it: a host behind HTTP, and no credential that a log would show.
+fn is_server_url(url: &Url) -> bool {
+    matches!(url.scheme(), "https" | "http") && url.username().is_empty() && url.password().is_none()
 }
 
 impl fmt::Debug for JoinString {

@@ -25,7 +25,7 @@ pub struct SetupStatus {
 }
 
 /// `POST /v1/setup`: makes the first admin.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Setup {
     /// The one-time code the server printed.
@@ -35,6 +35,15 @@ pub struct Setup {
     /// Where machines reach this server; the default route's address when not said.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub public_urls: Few<Line<256>, 8>,
+}
+
+impl std::fmt::Debug for Setup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Setup")
+            .field("admin_name", &self.admin_name)
+            .field("public_urls", &self.public_urls)
+            .finish_non_exhaustive()
+    }
 }
 
 /// An API token, shown once.

@@ -33,8 +33,8 @@ fn is_invisible(c: char) -> bool {
     matches!(c,
         '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}'
         | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-        | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
-        | '\u{E0000}'..='\u{E0FFF}')
+        | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}'
+        | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
 fn judge(text: &str, max_chars: usize) -> Result<(), TextError> {
@@ -115,6 +115,11 @@ impl<const MAX: usize> Line<MAX> {
         judge(text, MAX)?;
         Ok(Self(text.to_owned()))
     }
+}
+
+/// Deserializes a line of at most `MAX` characters into a plain string; for `deserialize_with`.
+pub fn line_string<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<String, D::Error> {
+    Line::<MAX>::deserialize(deserializer).map(|line| line.0)
 }
 
 text_traits!([const MAX: usize] Line<MAX>, json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX }));

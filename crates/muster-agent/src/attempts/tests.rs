@@ -4,7 +4,7 @@ use muster_wire::job::{JobEnd, JobOutcome};
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Attempts, Beginning, REMEMBERED};
+use super::{AttemptRecord, Attempts, Beginning, Fate, REMEMBERED};
 use crate::state::StateDir;
 
 fn state() -> (TempDir, StateDir) {
@@ -86,7 +86,11 @@ fn memory_is_bounded_and_keeps_what_matters() {
     attempts.begin(&state, attempt(1, 1)).unwrap();
     attempts.begin(&state, attempt(2, 1)).unwrap();
     attempts.end(&state, attempt(2, 1), succeeded()).unwrap();
-    for job in 3..(REMEMBERED as u128 + 20) {
+    for job in 3..=REMEMBERED as u128 {
+        let fate = Fate::Ended { end: succeeded(), recorded: true };
+        attempts.records.push(AttemptRecord { attempt: attempt(job, 1), fate });
+    }
+    for job in 1_000..1_020 {
         attempts.begin(&state, attempt(job, 1)).unwrap();
         attempts.end(&state, attempt(job, 1), succeeded()).unwrap();
         attempts.recorded(&state, attempt(job, 1)).unwrap();

@@ -108,11 +108,11 @@ impl Bench {
     }
 
     fn log(&self) -> Vec<&str> {
-        let line = |event| match event {
-            &ResticEvent::Log(ref line) => Some(line.as_str()),
+        let lines = self.events.iter().filter_map(|event| match event {
+            ResticEvent::Log(line) => Some(line.as_str()),
             _ => None,
-        };
-        self.events.iter().filter_map(line).collect()
+        });
+        lines.collect()
     }
 }
 
@@ -126,4 +126,10 @@ fn write_program(path: &Path, script: &str) {
 
 fn assert_no_secret(text: &str) {
     assert!(!text.contains(REPOSITORY_CANARY) && !text.contains(SERVER_CANARY), "{text}");
+}
+
+/// Returns every file below `folder`.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }

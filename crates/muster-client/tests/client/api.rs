@@ -1,5 +1,6 @@
 //! The operator API's requests and refusals.
 
+use muster_client::api::PageRequest;
 use muster_client::{ApiError, OperatorClient};
 use secrecy::SecretString;
 
@@ -7,7 +8,7 @@ use crate::peers::{Peer, answering, dialer, identity};
 
 fn client(server: &Peer) -> OperatorClient {
     let token = Some(SecretString::from("mso_canary".to_owned()));
-    OperatorClient::new(dialer(&[identity().1]), server.url("http"), token, Some("acme".into()))
+    OperatorClient::new(dialer(&[identity().1]), server.url("http"), token, None)
 }
 
 #[tokio::test]
@@ -24,7 +25,18 @@ async fn json_goes_out_and_comes_back() {
     assert!(text.contains("content-type: application/json\r\n"), "{text}");
     assert!(text.contains("idempotency-key: key-1\r\n"), "{text}");
     assert!(!format!("{client:?}").contains("canary"), "{client:?}");
-    assert_eq!(client.team(), Some("acme"));
+    assert!(!text.contains("muster-team"), "{text}");
+}
+
+#[tokio::test]
+async fn a_chosen_team_is_named_with_every_call() {
+    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"items\":[]}", None).await;
+    let team_id = "team_0192f0c1a2b37c4d8e5f60718293a4b5".parse().expect("an id");
+    let client = client(&server).in_team(team_id);
+    assert!(client.sites(&PageRequest::first()).await.expect("a page").items.is_empty());
+    let text = server.text();
+    assert!(text.starts_with("GET /v1/sites?limit=200 HTTP/1.1\r\n"), "{text}");
+    assert!(text.contains("muster-team: team_0192f0c1a2b37c4d8e5f60718293a4b5\r\n"), "{text}");
 }
 
 #[tokio::test]

@@ -1,10 +1,11 @@
 //! A small fleet in memory: loads what `admit` asks for and does what it answers, as the store must.
+#![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_domain::admission::{
-    Admission, CLAIM_LIFE, Cause, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal, admit,
+    Admission, CLAIM_LIFE, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal, admit,
     admit_with_verdict,
 };
 use muster_domain::presence::RECONNECT_WINDOW;
@@ -177,7 +178,11 @@ impl World {
     }
 
     /// A person decides the claim at `index`; `None`: there is nothing to decide.
-    pub(crate) fn decide(&mut self, index: usize, verdict: Verdict) -> Option<Result<Option<Admission>, Refusal>> {
+    pub(crate) fn decide(
+        &mut self,
+        index: usize,
+        verdict: Verdict,
+    ) -> Option<Result<Option<Admission>, Refusal>> {
         self.expire_claims();
         let claim = self.claims.get(index)?.clone();
         if claim.known.state != ClaimState::Waiting {
@@ -252,7 +257,13 @@ impl World {
         }
     }
 
-    fn open_claim(&mut self, ticket: &Ticket, machine: &Machine, reason: ClaimReason, contested: Option<HostId>) {
+    fn open_claim(
+        &mut self,
+        ticket: &Ticket,
+        machine: &Machine,
+        reason: ClaimReason,
+        contested: Option<HostId>,
+    ) {
         let id = ClaimId::from_uuid(self.id());
         self.claims.push(Claim {
             known: KnownClaim { id, ticket_id: ticket.id, reason, state: ClaimState::Waiting },
@@ -351,13 +362,8 @@ impl World {
         });
     }
 
-    /// The one-time tickets and the hosts they led to, by what is stored of them.
+    /// The keys a host may prove itself with: never more than one.
     pub(crate) fn keys_of(&self, id: HostId) -> BTreeSet<KeyName> {
         self.keys.iter().filter(|(_, (host, active))| *host == id && *active).map(|(key, _)| *key).collect()
     }
-}
-
-/// Whether a refusal is one the door answers with its one 401.
-pub(crate) fn is_rejection(answer: &Result<Admission, Refusal>) -> bool {
-    matches!(answer, Err(Refusal::Rejected(Cause::Revoked | Cause::Expired | Cause::UsedUp)))
 }

@@ -13,6 +13,7 @@ struct Label {
     words: Vec<String>,
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the calls read better")]
 fn corrupt<T: std::fmt::Debug>(result: Result<T, StoreError>) {
     assert!(matches!(result, Err(StoreError::Corrupt { .. })), "{result:?}");
 }

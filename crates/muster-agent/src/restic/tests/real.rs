@@ -13,7 +13,7 @@ use muster_wire::secret::RepoSecret;
 use muster_wire::text::Line;
 
 use super::super::{Failure, ResticEvent};
-use super::{Bench, REPOSITORY_CANARY, SERVER_CANARY, assert_no_secret, host, secret, with_user};
+use super::{Bench, REPOSITORY_CANARY, SERVER_CANARY, assert_no_secret, files, host, secret, with_user};
 
 /// `rclone serve restic` with a user and password; killed on drop.
 struct RepositoryServer {
@@ -82,6 +82,11 @@ async fn a_local_backup_makes_its_repository_and_is_listed_by_restic() {
     assert!(matches!(bench.events.last(), Some(ResticEvent::Summary(result)) if *result == first));
     let second = bench.backup(&secret(&repository), &[&source]).await.unwrap();
     assert!(second.bytes_added < first.bytes_added, "the second backup adds little");
+    for file in files(bench.folder.path()) {
+        let content = fs::read(&file).unwrap();
+        let canary = REPOSITORY_CANARY.as_bytes();
+        assert!(!content.windows(canary.len()).any(|window| window == canary), "{}", file.display());
+    }
     let listed = snapshots(&repository, REPOSITORY_CANARY);
     let listed = listed.as_array().unwrap();
     assert_eq!(listed.len(), 2);
@@ -175,26 +180,38 @@ fn is_locked(repository: &str) -> bool {
     entries.flatten().any(|entry| entry.file_name().len() == 64)
 }
 
-/// Starts a `restic check`, which locks the repository for itself, and returns it once the lock is there.
-fn exclusive_lock(bench: &Bench, repository: &str) -> Child {
-    let check = Command::new("restic")
-        .args(["check", "--no-cache"])
-        .env("RESTIC_REPOSITORY", repository)
-        .env("RESTIC_PASSWORD", REPOSITORY_CANARY)
-        .env("HOME", bench.folder.path())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    for _ in 0..10_000 {
-        if is_locked(repository) {
-            let pid = rustix::process::Pid::from_child(&check);
-            rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
-            return check;
+/// A `restic check`, which locks the repository for itself, stopped in its tracks; killed on drop.
+struct LockHolder(Child);
+
+impl LockHolder {
+    fn start(bench: &Bench, repository: &str) -> Self {
+        let check = Command::new("restic")
+            .args(["check", "--no-cache"])
+            .env("RESTIC_REPOSITORY", repository)
+            .env("RESTIC_PASSWORD", REPOSITORY_CANARY)
+            .env("HOME", bench.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let holder = Self(check);
+        for _ in 0..10_000 {
+            if is_locked(repository) {
+                let pid = rustix::process::Pid::from_child(&holder.0);
+                rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+                return holder;
+            }
+            sleep(Duration::from_millis(1));
         }
-        sleep(Duration::from_millis(1));
+        panic!("no lock");
     }
-    panic!("no lock");
+}
+
+impl Drop for LockHolder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test]
@@ -202,11 +219,10 @@ async fn c18_a_stale_lock_is_removed_and_a_live_one_is_not() {
     let mut bench = Bench::new("restic");
     let (repository, source) = (bench.path("repository"), bench.source());
     bench.backup(&secret(&repository), &[&source]).await.unwrap();
-    let mut holder = exclusive_lock(&bench, &repository);
+    let holder = LockHolder::start(&bench, &repository);
     let failure = bench.backup(&secret(&repository), &[&source]).await.unwrap_err();
     assert!(matches!(&failure, Failure::RepositoryLocked { said } if said.contains("PID")), "{failure:?}");
-    holder.kill().unwrap();
-    holder.wait().unwrap();
+    drop(holder);
     assert!(is_locked(&repository), "its lock is left");
     bench.backup(&secret(&repository), &[&source]).await.unwrap();
     assert!(bench.log().iter().any(|line| line.contains("removing stale locks")));

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use muster_edge::Clock;
 use tempfile::TempDir;
 
@@ -9,7 +11,10 @@ const BLOCKS: &[Migration] = &[(1, "blocks", "CREATE TABLE block (id SERIAL_T, b
 async fn open() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
     let location = Location::Sqlite(folder.path().join("muster.db"));
-    let store = Store::open_with(StoreConfig::new(location, Clock::system()), BLOCKS).await.unwrap();
+    let mut config = StoreConfig::new(location, Clock::system());
+    config.limits.batch_for = Duration::from_secs(60);
+    config.limits.write_for = Duration::from_secs(60);
+    let store = Store::open_with(config, BLOCKS).await.unwrap();
     (folder, store)
 }
 
@@ -27,7 +32,7 @@ async fn a_full_disk_loses_the_whole_batch_says_so_and_recovers() {
     store.write(Priority::Normal, |tx| tx.script("PRAGMA max_page_count = 64")).await.unwrap();
     let (small, large) = tokio::join!(
         store.write(Priority::Urgent, |tx| {
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(50));
             add(tx, 10)
         }),
         store.write(Priority::Normal, |tx| add(tx, 1 << 20)),

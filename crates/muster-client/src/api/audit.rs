@@ -1,0 +1,25 @@
+use muster_wire::audit::AuditEntry;
+use muster_wire::page::Page;
+
+use super::{Answer, ApiError, OperatorClient, PageRequest, page::path};
+
+/// Which audit entries to list; everything left out matches all.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only what was done to this.
+    pub target: Option<String>,
+}
+
+impl OperatorClient {
+    /// `GET /v1/audit`: in sealed order, oldest first.
+    pub async fn audit(
+        &self,
+        filter: &AuditFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Answer<AuditEntry>>, ApiError> {
+        let filters = [("action", filter.action.clone()), ("target", filter.target.clone())];
+        self.get(&path("/v1/audit", page, &filters)).await
+    }
+}

@@ -1,0 +1,72 @@
+use muster_ids::{HostId, SiteId};
+use muster_wire::host::{
+    Host, HostState, Presence, RetireHost, RetirementPreview, SetTags,
+};
+use muster_wire::page::Page;
+use muster_wire::text::Tag;
+
+use super::page::{path, word};
+use super::{Answer, ApiError, OperatorClient, PageRequest};
+
+/// Which hosts to list; everything left out matches all.
+#[derive(Debug, Clone, Default)]
+pub struct HostFilter {
+    /// Only hosts of this site.
+    pub site_id: Option<SiteId>,
+    /// Only hosts in this state.
+    pub state: Option<HostState>,
+    /// Only hosts with this tag.
+    pub tag: Option<Tag>,
+    /// Only hosts with this presence.
+    pub presence: Option<Presence>,
+    /// Only hosts whose name contains this.
+    pub q: Option<String>,
+}
+
+impl OperatorClient {
+    /// `GET /v1/hosts`
+    pub async fn hosts(
+        &self,
+        filter: &HostFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Answer<Host>>, ApiError> {
+        let filters = [
+            ("site_id", filter.site_id.map(|id| id.to_string())),
+            ("state", filter.state.and_then(word)),
+            ("tag", filter.tag.as_ref().map(Tag::to_string)),
+            ("presence", filter.presence.and_then(word)),
+            ("q", filter.q.clone()),
+        ];
+        self.get(&path("/v1/hosts", page, &filters)).await
+    }
+
+    /// `GET /v1/hosts/{host_id}`
+    pub async fn host(&self, host_id: HostId) -> Result<Answer<Host>, ApiError> {
+        self.get(&format!("/v1/hosts/{host_id}")).await
+    }
+
+    /// `GET /v1/hosts/{host_id}/retirement`: what retiring would destroy.
+    pub async fn retirement(&self, host_id: HostId) -> Result<Answer<RetirementPreview>, ApiError> {
+        self.get(&format!("/v1/hosts/{host_id}/retirement")).await
+    }
+
+    /// `POST /v1/hosts/{host_id}/retire`: destroys what the preview showed.
+    pub async fn retire_host(&self, host_id: HostId, seen: &RetireHost) -> Result<Answer<Host>, ApiError> {
+        self.post(&format!("/v1/hosts/{host_id}/retire"), seen).await
+    }
+
+    /// `POST /v1/hosts/{host_id}/suspend`
+    pub async fn suspend_host(&self, host_id: HostId) -> Result<Answer<Host>, ApiError> {
+        self.post_empty(&format!("/v1/hosts/{host_id}/suspend")).await
+    }
+
+    /// `POST /v1/hosts/{host_id}/resume`
+    pub async fn resume_host(&self, host_id: HostId) -> Result<Answer<Host>, ApiError> {
+        self.post_empty(&format!("/v1/hosts/{host_id}/resume")).await
+    }
+
+    /// `PUT /v1/hosts/{host_id}/tags`: all tags from now on.
+    pub async fn set_tags(&self, host_id: HostId, tags: &SetTags) -> Result<Answer<Host>, ApiError> {
+        self.put(&format!("/v1/hosts/{host_id}/tags"), tags).await
+    }
+}

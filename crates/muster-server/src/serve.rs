@@ -1,0 +1,270 @@
+//! Opens everything, serves both listeners, and closes in order.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use muster_edge::{Clock, Entropy};
+use muster_http::{Edge, Limits, ListenerKind, Server, tls};
+use muster_keyring::{Keyring, MasterKey};
+use muster_store::{Location, Store, StoreConfig};
+use rustix::fs::{FlockOperation, flock};
+use secrecy::ExposeSecret;
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::app::{App, Parts};
+use crate::channel::Hub;
+use crate::installation::{Installation, Opening};
+use crate::metrics::Metrics;
+use crate::presence::Presences;
+use crate::{reconcile, router};
+
+/// The file in the data folder that holds the setup code until the first admin exists.
+pub const SETUP_CODE_FILE: &str = "setup-code";
+const MASTER_KEY_FILE: &str = "master.key";
+const DATABASE_FILE: &str = "muster.db";
+const LOCK_FILE: &str = "lock";
+/// Seconds agents are asked to wait when the server restarts.
+const COME_BACK_AFTER: u32 = 2;
+
+/// What `muster serve` is told.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where master key, certificate and the embedded database are.
+    pub data_dir: PathBuf,
+    /// Another database than the embedded one.
+    pub database: Option<Location>,
+    /// Another place of the master key, such as a systemd credential; never made when absent.
+    pub master_key_file: Option<PathBuf>,
+    /// Plain HTTP for operators; loopback only.
+    pub operators: SocketAddr,
+    /// TLS for machines and browsers.
+    pub machines: SocketAddr,
+    /// Where machines reach this server; wins over what the setup stored.
+    pub public_urls: Vec<Url>,
+    /// What connections may cost.
+    pub limits: Limits,
+}
+
+impl Options {
+    /// The defaults, with everything under `data_dir`.
+    pub fn new(data_dir: PathBuf) -> Self {
+        Self {
+            data_dir,
+            database: None,
+            master_key_file: None,
+            operators: SocketAddr::from(([127, 0, 0, 1], 8600)),
+            machines: SocketAddr::from(([0, 0, 0, 0], 8643)),
+            public_urls: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// A server that listens.
+pub struct Running {
+    /// What its handlers hold.
+    pub app: App,
+    /// Where operators reach it.
+    pub operators: SocketAddr,
+    /// Where machines reach it.
+    pub machines: SocketAddr,
+    data_dir: PathBuf,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    shutdown: CancellationToken,
+    _lock: fs::File,
+}
+
+/// Opens store and keys, binds both listeners and starts to serve.
+pub async fn start(options: Options) -> anyhow::Result<Running> {
+    if !options.operators.ip().is_loopback() {
+        bail!("the operators' listener speaks plain HTTP and must be on a loopback address: operators on other \
+               machines use the TLS listener");
+    }
+    create_data_dir(&options.data_dir)?;
+    let lock = lock_data_dir(&options.data_dir)?;
+    let (clock, entropy) = (Clock::system(), Entropy);
+    let operators = bind(options.operators).await?;
+    let machines = bind(options.machines).await?;
+    let addresses = (operators.local_addr()?, machines.local_addr()?);
+    let names = tls_names(&options, addresses.1);
+    let identity = tls::load_or_create(&options.data_dir.join("tls"), &names, clock.now())?;
+    let app = open_app(&options, addresses, identity.spki_pin.clone(), clock, entropy).await?;
+    write_setup_code(&options.data_dir, &app)?;
+
+    let shutdown = CancellationToken::new();
+    let edge = Edge::new(app.clock.clone(), app.entropy);
+    let router = router::router(app.clone());
+    let server = |kind, tls| Server { kind, app: router.clone(), tls, limits: options.limits.clone(), edge: edge.clone() };
+    let mut tasks = reconcile::spawn_all(&app, &shutdown);
+    tasks.push(tokio::spawn(muster_http::serve(
+        operators,
+        server(ListenerKind::Operators, None),
+        shutdown.clone(),
+    )));
+    tasks.push(tokio::spawn(muster_http::serve(
+        machines,
+        server(ListenerKind::Machines, Some(identity.acceptor())),
+        shutdown.clone(),
+    )));
+    let data_dir = options.data_dir;
+    Ok(Running { app, operators: addresses.0, machines: addresses.1, data_dir, tasks, shutdown, _lock: lock })
+}
+
+impl Running {
+    /// Lets channels leave, finishes requests in flight, flushes, and lets go of the database.
+    pub async fn stop(self) {
+        self.app.hub.leave_all(COME_BACK_AFTER);
+        let patience = Duration::from_secs(5);
+        let waited = tokio::time::timeout(patience, async {
+            while !self.app.hub.is_empty() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+        if waited.await.is_err() {
+            tracing::warn!(channels = self.app.hub.len(), "some channels did not leave in time");
+        }
+        self.shutdown.cancel();
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a task of the server failed");
+            }
+        }
+        self.app.store.close().await;
+    }
+
+    /// Where the setup code is, while there is one.
+    pub fn setup_code_file(&self) -> PathBuf {
+        self.data_dir.join(SETUP_CODE_FILE)
+    }
+}
+
+async fn open_app(
+    options: &Options,
+    (operators, machines): (SocketAddr, SocketAddr),
+    pin: String,
+    clock: Clock,
+    entropy: Entropy,
+) -> anyhow::Result<App> {
+    let location =
+        options.database.clone().unwrap_or_else(|| Location::Sqlite(options.data_dir.join(DATABASE_FILE)));
+    let store = Store::open(StoreConfig::new(location, clock.clone())).await.context("cannot open the database")?;
+    let has_data = store.read(|tx| tx.installation_exists()).await.context("cannot read the database")?;
+    let master = match &options.master_key_file {
+        Some(file) => MasterKey::load_credential(file)?,
+        None => MasterKey::load_or_create(&options.data_dir.join(MASTER_KEY_FILE), has_data, &entropy)?,
+    };
+    let keyring = Arc::new(Keyring::derive(&master));
+    let installation = Installation::open(Opening {
+        store: &store,
+        keyring: &keyring,
+        clock: &clock,
+        entropy: &entropy,
+        pins: vec![pin],
+        loopback_urls: loopback_urls(operators, machines)?,
+        given_urls: options.public_urls.clone(),
+        default_urls: default_urls(machines)?,
+        setup_code_file: options.data_dir.join(SETUP_CODE_FILE),
+    })
+    .await
+    .context("cannot open the installation")?;
+    Ok(App::new(Parts {
+        store,
+        keyring,
+        clock,
+        entropy,
+        installation,
+        hub: Hub::default(),
+        presences: Presences::default(),
+        metrics: Metrics::default(),
+        used_proofs: crate::auth::UsedProofs::default(),
+        sealer: Notify::new(),
+    }))
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: is another server running there?"))
+}
+
+fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot create the data folder {}", dir.display()))
+}
+
+/// Two servers on one folder would each believe to be the only writer.
+fn lock_data_dir(dir: &Path) -> anyhow::Result<fs::File> {
+    let path = dir.join(LOCK_FILE);
+    let file = fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot open {}", path.display()))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        anyhow::anyhow!("the data folder {} is in use by another muster server", dir.display())
+    })?;
+    Ok(file)
+}
+
+fn write_setup_code(dir: &Path, app: &App) -> anyhow::Result<()> {
+    let path = dir.join(SETUP_CODE_FILE);
+    match fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(error).with_context(|| format!("cannot replace {}", path.display()));
+        }
+        _ => {}
+    }
+    let Some(code) = app.installation.setup_code() else { return Ok(()) };
+    let mut file = fs::OpenOptions::new()
+        .create_new(true)
+        .write(true)
+        .mode(0o600)
+        .open(&path)
+        .with_context(|| format!("cannot write {}", path.display()))?;
+    writeln!(file, "{}", code.expose_secret()).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn tls_names(options: &Options, machines: SocketAddr) -> Vec<String> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+    names.extend(reachable_ip(machines).map(|ip| ip.to_string()));
+    names.extend(options.public_urls.iter().filter_map(|url| url.host_str().map(str::to_owned)));
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn loopback_urls(operators: SocketAddr, machines: SocketAddr) -> anyhow::Result<Vec<Url>> {
+    let texts = [format!("http://{operators}"), format!("https://127.0.0.1:{}", machines.port())];
+    texts.iter().map(|text| Url::parse(text).context("a listener's address makes no URL")).collect()
+}
+
+/// The default route's address, else loopback.
+fn default_urls(machines: SocketAddr) -> anyhow::Result<Vec<Url>> {
+    let ip = reachable_ip(machines).unwrap_or(IpAddr::from([127, 0, 0, 1]));
+    let address = SocketAddr::new(ip, machines.port());
+    Ok(vec![Url::parse(&format!("https://{address}")).context("the default route's address makes no URL")?])
+}
+
+/// Asks the routing table; nothing is sent.
+fn reachable_ip(machines: SocketAddr) -> Option<IpAddr> {
+    if !machines.ip().is_unspecified() {
+        return Some(machines.ip());
+    }
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip())
+}

@@ -1,0 +1,228 @@
+//! Channels: who an agent is, its generation, and the configuration it should have.
+
+use muster_domain::generation::{Generation, Known};
+use muster_ids::{HostId, KeyName, TeamId, Timestamp};
+use muster_wire::channel::ConfigVersion;
+use muster_wire::enroll::Facts;
+use muster_wire::host::HostState;
+use muster_wire::text::Hostname;
+
+use crate::words::Word;
+use crate::{Json, StoreError, Tx, params};
+
+/// A key as the server judges an agent by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentRow {
+    /// The host's team.
+    pub team_id: TeamId,
+    /// The host.
+    pub host_id: HostId,
+    /// Where the host stands in its life.
+    pub host_state: HostState,
+    /// SEC 1 point of a key pair, or the verifier of an agent key.
+    pub material: Vec<u8>,
+    /// Whether the key is its host's active one.
+    pub key_is_active: bool,
+    /// When the key ended.
+    pub ended_at: Option<Timestamp>,
+    /// The host's integer key in the presence table.
+    pub seq: i64,
+}
+
+/// What a host should have, and has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostConfigRow {
+    /// The version it should have.
+    pub version: ConfigVersion,
+    /// The version its agent last confirmed.
+    pub applied: Option<ConfigVersion>,
+}
+
+impl Tx<'_> {
+    /// Makes the rows that every host has beside its own: presence, generation, configuration.
+    pub fn host_rows_insert(&mut self, host_id: HostId, epoch: u32) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO presence (host_id, connected, said_goodbye, told_unreachable) VALUES ($1, 0, 0, 0)",
+            params![host_id],
+        )?;
+        self.execute(
+            "INSERT INTO host_generation (host_id, committed_epoch, committed_counter) VALUES ($1, 0, 0)",
+            params![host_id],
+        )?;
+        self.execute(
+            "INSERT INTO host_config (host_id, epoch, n) VALUES ($1, $2, 1)",
+            params![host_id, i64::from(epoch)],
+        )?;
+        Ok(())
+    }
+
+    /// Returns the host a key speaks for, whether or not it still may.
+    pub fn agent_by_key(&mut self, key: &KeyName) -> Result<Option<AgentRow>, StoreError> {
+        self.query_opt(
+            "SELECT host.team_id, host.id, host.state, host_key.material,
+                    CASE WHEN host_key.state = 'active' THEN 1 ELSE 0 END, host_key.ended_at, presence.seq
+               FROM host_key
+               JOIN host ON host.id = host_key.host_id
+               JOIN presence ON presence.host_id = host.id
+              WHERE host_key.name = $1",
+            params![key],
+            |row| {
+                Ok(AgentRow {
+                    team_id: row.get(0)?,
+                    host_id: row.get(1)?,
+                    host_state: row.get::<Word<HostState>>(2)?.0,
+                    material: row.get(3)?,
+                    key_is_active: row.get(4)?,
+                    ended_at: row.get(5)?,
+                    seq: row.get(6)?,
+                })
+            },
+        )
+    }
+
+    /// Returns what is stored of a host's generation.
+    pub fn host_generation(&mut self, host_id: HostId) -> Result<Option<Known>, StoreError> {
+        let stored = self.query_opt(
+            "SELECT committed_epoch, committed_counter, issued_epoch, issued_counter FROM host_generation
+              WHERE host_id = $1",
+            params![host_id],
+            |row| {
+                let committed = (row.get::<i64>(0)?, row.get::<i64>(1)?);
+                let issued = row.get::<Option<i64>>(2)?.zip(row.get::<Option<i64>>(3)?);
+                Ok((committed, issued))
+            },
+        )?;
+        let Some((committed, issued)) = stored else { return Ok(None) };
+        Ok(Some(Known {
+            committed: generation(committed)?,
+            issued: issued.map(generation).transpose()?,
+        }))
+    }
+
+    /// Stores what a connecting agent proved to hold and what it is given. `false`: another connection came between.
+    pub fn generation_issue(
+        &mut self,
+        host_id: HostId,
+        seen: &Known,
+        holds: Generation,
+        issue: Generation,
+        boot_id: &str,
+    ) -> Result<bool, StoreError> {
+        let (holds, issue) = (numbers(holds)?, numbers(issue)?);
+        let committed = numbers(seen.committed)?;
+        let issued = seen.issued.map(numbers).transpose()?;
+        let changed = self.execute(
+            "UPDATE host_generation SET committed_epoch = $2, committed_counter = $3, issued_epoch = $4,
+                    issued_counter = $5, boot_id = $6
+              WHERE host_id = $1 AND committed_epoch = $7 AND committed_counter = $8
+                AND coalesce(issued_epoch, -1) = $9 AND coalesce(issued_counter, -1) = $10",
+            params![
+                host_id, holds.0, holds.1, issue.0, issue.1, boot_id, committed.0, committed.1,
+                issued.map_or(-1, |issued| issued.0), issued.map_or(-1, |issued| issued.1)
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Commits the issued generation. `false`: it is not the one that was issued last.
+    pub fn generation_commit(&mut self, host_id: HostId, issued: Generation) -> Result<bool, StoreError> {
+        let issued = numbers(issued)?;
+        let changed = self.execute(
+            "UPDATE host_generation SET committed_epoch = issued_epoch, committed_counter = issued_counter,
+                    issued_epoch = NULL, issued_counter = NULL
+              WHERE host_id = $1 AND issued_epoch = $2 AND issued_counter = $3",
+            params![host_id, issued.0, issued.1],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Remembers the start of a machine that showed an old generation. `false`: it was the last one remembered.
+    pub fn generation_suspect(&mut self, host_id: HostId, boot_id: &str) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host_generation SET suspected_boot_id = $2
+              WHERE host_id = $1 AND coalesce(suspected_boot_id, '') <> $2",
+            params![host_id, boot_id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns what a host should have, and has.
+    pub fn host_config(&mut self, host_id: HostId) -> Result<Option<HostConfigRow>, StoreError> {
+        let stored = self.query_opt(
+            "SELECT epoch, n, applied_epoch, applied_n FROM host_config WHERE host_id = $1",
+            params![host_id],
+            |row| {
+                let applied = row.get::<Option<i64>>(2)?.zip(row.get::<Option<i64>>(3)?);
+                Ok(((row.get::<i64>(0)?, row.get::<i64>(1)?), applied))
+            },
+        )?;
+        let Some((version, applied)) = stored else { return Ok(None) };
+        Ok(Some(HostConfigRow { version: config(version)?, applied: applied.map(config).transpose()? }))
+    }
+
+    /// Gives the configuration of a host its next version. `false`: there is no such host.
+    pub fn host_config_bump(&mut self, host_id: HostId) -> Result<bool, StoreError> {
+        let changed =
+            self.execute("UPDATE host_config SET n = n + 1 WHERE host_id = $1", params![host_id])?;
+        Ok(changed == 1)
+    }
+
+    /// Records that an agent has a configuration on disk. `false`: it confirmed that one, or a later one, before.
+    pub fn host_config_applied(
+        &mut self,
+        host_id: HostId,
+        version: ConfigVersion,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let n = i64::try_from(version.n).map_err(|_| StoreError::corrupt("a version out of range"))?;
+        let changed = self.execute(
+            "UPDATE host_config SET applied_epoch = $2, applied_n = $3, applied_at = $4
+              WHERE host_id = $1
+                AND (applied_epoch IS NULL OR applied_epoch < $2 OR (applied_epoch = $2 AND applied_n < $3))",
+            params![host_id, i64::from(version.epoch), n, now],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Takes what a machine says about itself when it connects. `false`: nothing changed.
+    pub fn host_reported(
+        &mut self,
+        host_id: HostId,
+        hostname: &Hostname,
+        facts: &Facts,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET hostname = $2, facts = $3
+              WHERE id = $1 AND (coalesce(hostname, '') <> $2 OR coalesce(facts, '') <> $3)",
+            params![host_id, hostname.as_str(), Json(facts)],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns the platform's own team.
+    pub fn platform_team_id(&mut self) -> Result<Option<TeamId>, StoreError> {
+        self.query_opt("SELECT id FROM team WHERE is_platform = 1", params![], |row| row.get(0))
+    }
+}
+
+fn generation((epoch, counter): (i64, i64)) -> Result<Generation, StoreError> {
+    let out_of_range = |_| StoreError::corrupt("a generation out of range");
+    Ok(Generation {
+        epoch: u32::try_from(epoch).map_err(out_of_range)?,
+        counter: u64::try_from(counter).map_err(out_of_range)?,
+    })
+}
+
+fn numbers(generation: Generation) -> Result<(i64, i64), StoreError> {
+    let counter =
+        i64::try_from(generation.counter).map_err(|_| StoreError::corrupt("a generation out of range"))?;
+    Ok((i64::from(generation.epoch), counter))
+}
+
+fn config((epoch, n): (i64, i64)) -> Result<ConfigVersion, StoreError> {
+    let out_of_range = |_| StoreError::corrupt("a configuration version out of range");
+    Ok(ConfigVersion {
+        epoch: u32::try_from(epoch).map_err(out_of_range)?,
+        n: u64::try_from(n).map_err(out_of_range)?,
+    })
+}

@@ -1,0 +1,180 @@
+//! Secrets: sealed documents of tickets and hosts, and the ledger of who received them.
+
+use muster_ids::{HostId, KeyName, SecretId, TeamId, Timestamp};
+
+use crate::{Json, Row, StoreError, Tx, params};
+
+/// A sealed secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretRow {
+    /// Names it.
+    pub id: SecretId,
+    /// Its team.
+    pub team_id: TeamId,
+    /// What kind of thing owns it: `ticket`, `host`, …
+    pub owner_kind: String,
+    /// The owner's id in its text form.
+    pub owner_id: String,
+    /// Its name at its owner.
+    pub name: String,
+    /// Counts its changes.
+    pub version: i64,
+    /// Names of its fields.
+    pub fields: Vec<String>,
+    /// The sealed document.
+    pub blob: Vec<u8>,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+}
+
+impl std::fmt::Debug for SecretRow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretRow({}, {}, version {})", self.id, self.name, self.version)
+    }
+}
+
+/// One delivery of a secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryRow {
+    /// The secret.
+    pub secret_id: SecretId,
+    /// Which version.
+    pub version: i64,
+    /// To which key.
+    pub key: KeyName,
+    /// When the agent confirmed it.
+    pub delivered_at: Timestamp,
+    /// Whether that key is still the active one of its host.
+    pub key_is_active: bool,
+}
+
+impl Tx<'_> {
+    /// Stores a secret. `false`: its owner has one of that name.
+    pub fn secret_insert(&mut self, secret: &SecretRow) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "INSERT INTO secret (id, team_id, owner_kind, owner_id, name, version, fields, blob, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (team_id, owner_kind, owner_id, name) DO NOTHING",
+            params![
+                secret.id, secret.team_id, secret.owner_kind, secret.owner_id, secret.name, secret.version,
+                Json(&secret.fields), secret.blob, secret.updated_at
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns a secret by its name at its owner.
+    pub fn secret(
+        &mut self,
+        team_id: TeamId,
+        owner_kind: &str,
+        owner_id: &str,
+        name: &str,
+    ) -> Result<Option<SecretRow>, StoreError> {
+        self.query_opt(
+            "SELECT id, team_id, owner_kind, owner_id, name, version, fields, blob, updated_at FROM secret
+              WHERE team_id = $1 AND owner_kind = $2 AND owner_id = $3 AND name = $4",
+            params![team_id, owner_kind, owner_id, name],
+            read_secret,
+        )
+    }
+
+    /// Returns the secrets of an owner in order of their names.
+    pub fn secrets_owned(
+        &mut self,
+        team_id: TeamId,
+        owner_kind: &str,
+        owner_id: &str,
+    ) -> Result<Vec<SecretRow>, StoreError> {
+        self.query(
+            "SELECT id, team_id, owner_kind, owner_id, name, version, fields, blob, updated_at FROM secret
+              WHERE team_id = $1 AND owner_kind = $2 AND owner_id = $3 ORDER BY name",
+            params![team_id, owner_kind, owner_id],
+            read_secret,
+        )
+    }
+
+    /// Replaces version, fields, blob and owner of a secret. `false`: it is no longer at version `from`.
+    pub fn secret_replace(&mut self, secret: &SecretRow, from: i64) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE secret SET owner_kind = $1, owner_id = $2, version = $3, fields = $4, blob = $5, updated_at = $6
+              WHERE team_id = $7 AND id = $8 AND version = $9",
+            params![
+                secret.owner_kind, secret.owner_id, secret.version, Json(&secret.fields), secret.blob,
+                secret.updated_at, secret.team_id, secret.id, from
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Destroys a secret with its ledger. `false`: there was none.
+    pub fn secret_delete(&mut self, team_id: TeamId, id: SecretId) -> Result<bool, StoreError> {
+        self.execute(
+            "DELETE FROM secret_delivery WHERE secret_id = (SELECT id FROM secret WHERE team_id = $1 AND id = $2)",
+            params![team_id, id],
+        )?;
+        let changed = self.execute("DELETE FROM secret WHERE team_id = $1 AND id = $2", params![team_id, id])?;
+        Ok(changed == 1)
+    }
+
+    /// Records that a key received a version. `false`: that was recorded before, or the secret is no more.
+    pub fn secret_delivered(
+        &mut self,
+        secret_id: SecretId,
+        version: i64,
+        key: &KeyName,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "INSERT INTO secret_delivery (secret_id, version, key_name, delivered_at)
+             SELECT id, $2, $3, $4 FROM secret WHERE id = $1
+             ON CONFLICT (secret_id, version, key_name) DO NOTHING",
+            params![secret_id, version, key, now],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns the deliveries of a host's secrets, newest versions first, at most `limit`.
+    pub fn secret_deliveries(
+        &mut self,
+        team_id: TeamId,
+        host_id: HostId,
+        limit: i64,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.query(
+            "SELECT secret_delivery.secret_id, secret_delivery.version, secret_delivery.key_name,
+                    secret_delivery.delivered_at,
+                    CASE WHEN host_key.state = 'active' THEN 1 ELSE 0 END
+               FROM secret
+               JOIN secret_delivery ON secret_delivery.secret_id = secret.id
+               LEFT JOIN host_key ON host_key.name = secret_delivery.key_name
+              WHERE secret.team_id = $1 AND secret.owner_kind = 'host' AND secret.owner_id = $2
+              ORDER BY secret_delivery.secret_id, secret_delivery.version DESC, secret_delivery.delivered_at DESC
+              LIMIT $3",
+            params![team_id, host_id.to_string(), limit],
+            |row| {
+                Ok(DeliveryRow {
+                    secret_id: row.get(0)?,
+                    version: row.get(1)?,
+                    key: row.get(2)?,
+                    delivered_at: row.get(3)?,
+                    key_is_active: row.get(4)?,
+                })
+            },
+        )
+    }
+}
+
+fn read_secret(row: &Row<'_>) -> Result<SecretRow, StoreError> {
+    Ok(SecretRow {
+        id: row.get(0)?,
+        team_id: row.get(1)?,
+        owner_kind: row.get(2)?,
+        owner_id: row.get(3)?,
+        name: row.get(4)?,
+        version: row.get(5)?,
+        fields: row.get::<Json<Vec<String>>>(6)?.0,
+        blob: row.get(7)?,
+        updated_at: row.get(8)?,
+    })
+}
