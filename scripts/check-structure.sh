@@ -28,7 +28,7 @@ for crate in muster-server muster-store muster-domain muster-keyring muster-http
 done
 
 # SQL lives in the store crate only.
-if grep -rnE '"(SELECT|INSERT|UPDATE|DELETE) ' crates/*/src --include='*.rs' | grep -v '^crates/muster-store/'; then
+if grep -rnE '"(SELECT|INSERT|UPDATE|DELETE) ' crates/*/src --include='*.rs' | grep -vE '^crates/muster-(store|testkit)/'; then
     complain "SQL outside of the store crate"
 fi
 

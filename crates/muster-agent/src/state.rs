@@ -13,4 +13,5 @@ mod tests;
 
 pub use error::{Damage, StateError};
 pub use folder::{StateDir, StateView};
-pub use identity::{IdentityState, Membership};
+pub use identity::{IdentityState, Membership, Waiting};
+pub use records::LastChannel;

@@ -11,6 +11,12 @@ pub fn line<const MAX: usize>(raw: &str) -> Option<Line<MAX>> {
     Line::parse(cut.trim()).ok()
 }
 
+/// Returns the word of a value on the wire, for people.
+pub fn word<T: serde::Serialize>(value: &T) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
 fn is_visible(c: char) -> bool {
     let mut buffer = [0; 4];
     let refused = Line::<1>::parse(c.encode_utf8(&mut buffer)).err();

@@ -6,6 +6,8 @@ use std::time::Duration;
 pub const BASE: Duration = Duration::from_secs(1);
 /// Largest window.
 pub const CAP: Duration = Duration::from_secs(120);
+/// Largest hint that is believed: no server strands its agents with one number.
+pub const LONGEST_HINT: Duration = Duration::from_secs(600);
 /// A connection that held this long starts the growth anew.
 pub const STABLE_AFTER: Duration = Duration::from_secs(60);
 
@@ -25,34 +27,14 @@ impl Backoff {
         }
     }
 
-    /// Returns how long to wait: `fraction` in `[0, 1)` of the window, after the server's hint if it gave one.
+    /// Returns how long to wait: a draw of `fraction` in `[0, 1)` from the window.
+    ///
+    /// A server that gives a hint sets the pace: the hint is waited out, then drawn from a window as long as
+    /// the hint itself, so that a fleet told the same second does not come back in the same second.
     pub fn delay(&self, fraction: f64, hint: Option<Duration>) -> Duration {
-        let doubled = BASE.saturating_mul(1 << self.failures.min(16));
-        let window = doubled.min(CAP);
-        hint.unwrap_or_default().saturating_add(window.mul_f64(fraction.clamp(0.0, 1.0)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_window_grows_and_stays_jittered_at_the_cap() {
-        let mut backoff = Backoff::default();
-        assert!(backoff.delay(0.999, None) < BASE);
-        for _ in 0..40 {
-            backoff.ended(Duration::from_secs(1));
-        }
-        assert!(backoff.delay(0.999, None) > CAP / 2);
-        assert_eq!(backoff.delay(0.0, None), Duration::ZERO);
-        assert_eq!(backoff.delay(0.5, None), CAP / 2);
-        backoff.ended(STABLE_AFTER);
-        assert!(backoff.delay(0.999, None) < BASE);
-    }
-
-    #[test]
-    fn a_hint_is_waited_out_before_the_draw() {
-        assert_eq!(Backoff::default().delay(0.0, Some(Duration::from_secs(7))), Duration::from_secs(7));
+        let hint = hint.unwrap_or_default().min(LONGEST_HINT);
+        let grown = BASE.saturating_mul(1 << self.failures.min(16)).min(CAP);
+        let window = if hint.is_zero() { grown } else { hint.max(BASE) };
+        hint + window.mul_f64(fraction.clamp(0.0, 1.0))
     }
 }

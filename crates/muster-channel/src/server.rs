@@ -65,7 +65,7 @@ pub enum Effect {
     RecordStarted(Attempt),
     /// Record how far an attempt is.
     RecordProgress(Attempt, Progress),
-    /// Record a line of an attempt's log.
+    /// Record a line of an attempt's log; it holds no control characters any more.
     RecordLog(Attempt, String),
     /// Record how an attempt ended, then send [`ServerMessage::JobRecorded`].
     RecordFinished(Attempt, Box<JobEnd>),
@@ -239,8 +239,13 @@ fn work_message(message: AgentMessage) -> Result<Effect, Violation> {
         AgentMessage::JobStarted { attempt } => Ok(Effect::RecordStarted(attempt)),
         AgentMessage::JobProgress { attempt, progress } => Ok(Effect::RecordProgress(attempt, progress)),
         AgentMessage::JobLog { text, .. } if text.len() > MAX_LOG_LINE => Err(Violation::TooLong),
-        AgentMessage::JobLog { attempt, text } => Ok(Effect::RecordLog(attempt, text)),
+        AgentMessage::JobLog { attempt, text } => Ok(Effect::RecordLog(attempt, printable(&text))),
         AgentMessage::JobFinished { attempt, end } => Ok(Effect::RecordFinished(attempt, Box::new(end))),
         _ => Err(Violation::OutOfOrder),
     }
+}
+
+/// All text of a machine is hostile: what a terminal or a database would obey becomes a space.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

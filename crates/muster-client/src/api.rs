@@ -154,14 +154,17 @@ impl OperatorClient {
         parse(&self.send(Method::POST, path, Some(write(body)?), headers).await?)
     }
 
-    /// `POST path` with a JSON body and an `Idempotency-Key` of its own.
+    /// `POST path` with a JSON body and an `Idempotency-Key` of its own; a lost reply is asked for once more.
     async fn mint<B: Serialize + Sync, T: DeserializeOwned>(
         &self,
         path: &str,
         body: &B,
     ) -> Result<T, ApiError> {
         let key = data_encoding::HEXLOWER.encode(&muster_edge::Entropy.bytes::<16>());
-        self.post_once(path, body, &key).await
+        match self.post_once(path, body, &key).await {
+            Err(ApiError::Dial(DialError::Broken { .. })) => self.post_once(path, body, &key).await,
+            answer => answer,
+        }
     }
 
     /// `PUT path` with a JSON body.

@@ -1,5 +1,7 @@
 //! DESIGN §4, steps 5 to 8, row by row: what the uid and the site decide about a key nobody knows.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
 mod scene;
 
 use std::time::Duration;
@@ -84,7 +86,8 @@ fn step_6_auto_takes_over_only_when_every_condition_holds() {
         owner(scene).seen_at = Some(ago(hours(24) + Duration::from_millis(1)));
     };
     check(SiteKey, with(a_day_and_a_bit), taken_over);
-    let negations: [(&str, fn(&mut Scene)); 13] = [
+    type Negation = (&'static str, fn(&mut Scene));
+    let negations: [Negation; 13] = [
         ("site policy asks a person", |scene| scene.policy.reimage = ReimagePolicy::Approve),
         ("no key pair", |scene| scene.machine.key = agent_key(1)),
         ("weak uid: disk", |scene| scene.machine.uid = uid(UidSource::Disk, 1)),

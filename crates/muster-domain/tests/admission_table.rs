@@ -1,5 +1,7 @@
 //! DESIGN §4, steps 2 to 4, row by row: what ticket and key decide before the uid is looked at.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
 mod scene;
 
 use std::time::Duration;
@@ -59,6 +61,11 @@ fn step_2_replay_is_only_for_the_key_that_spent_the_ticket_while_it_is_active_on
     for kind in ONE_TIME {
         let another_key = |scene: &mut Scene| scene.spent(pair(2), host(3));
         check(kind, another_key, rejected(Cause::SpentByAnotherKey));
+        let newer_key_of_the_same_host = |scene: &mut Scene| {
+            scene.spent(pair(2), host(3));
+            scene.key_is_active_on(quiet_host(3));
+        };
+        check(kind, newer_key_of_the_same_host, rejected(Cause::SpentByAnotherKey));
         let own_key_is_gone = |scene: &mut Scene| {
             scene.spent(pair(1), host(4));
             scene.key_is_gone();

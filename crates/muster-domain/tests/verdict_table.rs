@@ -1,5 +1,7 @@
 //! What a person's verdict does to a claim: every reason × every verdict, and what may have changed since.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
 mod scene;
 
 use muster_domain::admission::{Admission, Cause, HostView, KeyHistory, Refusal};

@@ -1,41 +1,31 @@
 //! Generations of a host's state: opaque to the machine, counted and MACed by the server (DESIGN §5).
 
 use data_encoding::BASE64URL_NOPAD;
+use muster_domain::generation::Generation;
 use muster_ids::{HostId, KeyName};
 
 use crate::framed::Framed;
 use crate::keyring::Keyring;
 use crate::mac::Tag;
 
-/// Orders the states of one host: by epoch (restores of the server), then by counter (connects).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Generation {
-    /// Counts restores of the server.
-    pub epoch: u32,
-    /// Counts acknowledged connects within the epoch.
-    pub counter: u64,
-}
-
 const NUMBERS_LEN: usize = 12;
 
-impl Generation {
-    fn to_bytes(self) -> [u8; NUMBERS_LEN] {
-        let mut bytes = [0; NUMBERS_LEN];
-        bytes[..4].copy_from_slice(&self.epoch.to_be_bytes());
-        bytes[4..].copy_from_slice(&self.counter.to_be_bytes());
-        bytes
-    }
+fn to_bytes(generation: Generation) -> [u8; NUMBERS_LEN] {
+    let mut bytes = [0; NUMBERS_LEN];
+    bytes[..4].copy_from_slice(&generation.epoch.to_be_bytes());
+    bytes[4..].copy_from_slice(&generation.counter.to_be_bytes());
+    bytes
+}
 
-    fn from_bytes(bytes: [u8; NUMBERS_LEN]) -> Self {
-        let [e0, e1, e2, e3, counter @ ..] = bytes;
-        Self { epoch: u32::from_be_bytes([e0, e1, e2, e3]), counter: u64::from_be_bytes(counter) }
-    }
+fn from_bytes(bytes: [u8; NUMBERS_LEN]) -> Generation {
+    let [e0, e1, e2, e3, counter @ ..] = bytes;
+    Generation { epoch: u32::from_be_bytes([e0, e1, e2, e3]), counter: u64::from_be_bytes(counter) }
 }
 
 impl Keyring {
     /// Returns the text a machine keeps: 59 base64url characters, bound to host and key.
     pub fn seal_generation(&self, host_id: HostId, key: &KeyName, generation: Generation) -> String {
-        let numbers = generation.to_bytes();
+        let numbers = to_bytes(generation);
         let tag = self.generation_tag(host_id, key, &numbers).into_bytes();
         BASE64URL_NOPAD.encode(&[&numbers[..], &tag].concat())
     }
@@ -47,7 +37,7 @@ impl Keyring {
         }
         let bytes = BASE64URL_NOPAD.decode(text.as_bytes()).ok()?;
         let (numbers, tag) = bytes.split_first_chunk::<NUMBERS_LEN>()?;
-        self.generation_tag(host_id, key, numbers).matches(tag).then(|| Generation::from_bytes(*numbers))
+        self.generation_tag(host_id, key, numbers).matches(tag).then(|| from_bytes(*numbers))
     }
 
     fn generation_tag(&self, host_id: HostId, key: &KeyName, numbers: &[u8; NUMBERS_LEN]) -> Tag {

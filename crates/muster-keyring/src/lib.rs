@@ -20,7 +20,6 @@ mod nonce;
 mod seal;
 
 pub use cursor::MAX_CURSOR_CHARS;
-pub use generation::Generation;
 pub use keyring::Keyring;
 pub use master::{MASTER_KEY_LEN, MasterKey, MasterKeyError};
 pub use nonce::NONCE_BUCKET;

@@ -3,7 +3,8 @@
 
 use data_encoding::HEXLOWER;
 use muster_ids::{Bearer, BearerKind, HostId, KeyName, TeamId, Timestamp};
-use muster_keyring::{Generation, Keyring, MasterKey};
+use muster_domain::generation::Generation;
+use muster_keyring::{Keyring, MasterKey};
 
 fn keyring() -> Keyring {
     Keyring::derive(&MasterKey::from_bytes(std::array::from_fn(|at| at as u8)))

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_edge::{Clock, Entropy};
-use muster_ids::Timestamp;
+use muster_ids::{EventId, Timestamp};
 use muster_keyring::Keyring;
+use muster_store::rows::OutboxRow;
 use muster_store::{Priority, Store, StoreError, Tx};
 use tokio::sync::Notify;
 
@@ -52,6 +53,12 @@ impl std::ops::Deref for App {
     }
 }
 
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
 impl App {
     /// Puts an app together.
     pub fn new(parts: Parts) -> Self {
@@ -65,14 +72,21 @@ impl App {
         T: Send + 'static,
     {
         let seed = self.entropy.seed();
-        let (value, effects) = self
+        let written = self
             .store
             .write(priority, move |tx: &mut Tx<'_>| {
                 let mut unit = Unit::new(tx, now, &seed);
                 let value = closure(&mut unit)?;
                 Ok::<_, Failure>((value, unit.finish()?))
             })
-            .await?;
+            .await;
+        let (value, effects) = match written {
+            Ok(written) => written,
+            Err(failure) => {
+                self.alert(&failure).await;
+                return Err(failure);
+            }
+        };
         self.sealer.notify_one();
         self.follow(effects).await;
         Ok(value)
@@ -85,6 +99,20 @@ impl App {
         T: Send + 'static,
     {
         Ok(self.store.read(closure).await?)
+    }
+
+    /// Raises the event of a failure that somebody must look at; the transaction that failed could not.
+    pub async fn alert(&self, failure: &Failure) {
+        let Failure::SecretUnreadable { team_id, what } = failure else { return };
+        tracing::error!(what, "a sealed record does not open at its place");
+        let now = self.clock.now();
+        let id = EventId::from_uuid(self.entropy.uuid(now));
+        let (kind, subject, payload) = ("secret.unreadable".to_owned(), what.clone(), serde_json::json!({}));
+        let event = OutboxRow { id, team_id: *team_id, at: now, kind, subject, payload };
+        let told = self.store.write(Priority::Urgent, move |tx: &mut Tx<'_>| tx.outbox_insert(&event)).await;
+        if let Err(error) = told {
+            tracing::error!(%error, "telling of an unreadable record failed");
+        }
     }
 
     /// How long this server runs.

@@ -5,9 +5,12 @@
 //! the router's list.
 
 mod actor;
+mod agent;
 mod door;
 mod proof;
 
 pub use actor::{Actor, Permit, permits};
+pub(crate) use agent::KEY_NOT_ACTIVE;
+pub use agent::{Agent, AgentJson};
 pub use door::Door;
 pub use proof::{DPOP, DPOP_NONCE, NotTaken, UsedProofs, accepted_urls, refused_proof, use_nonce};

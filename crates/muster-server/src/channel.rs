@@ -3,6 +3,24 @@
 //! [`Hub`] knows the open channels of this node; a channel's task owns its socket. Nothing of a host is sent before
 //! its hello is verified.
 
+mod connect;
+mod conversation;
 mod hub;
+mod notebook;
+mod open;
+mod task;
+mod wire;
 
-pub use hub::{Command, Hub, Registration, revoked_statement};
+use axum::extract::ws::WebSocket;
+
+use crate::app::App;
+use crate::auth::Agent;
+
+pub use connect::PATH;
+pub use hub::{Command, Hub, Registration, Waiting, revoked_statement};
+pub use task::HEARTBEAT_SECS;
+
+/// Runs a channel over an accepted upgrade to its end.
+pub async fn run(app: App, agent: Agent, socket: WebSocket, waiting: Waiting) {
+    task::run(app, agent, wire::Wire::new(socket), waiting).await;
+}

@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use muster_domain::admission::Refusal;
+use muster_ids::TeamId;
 use muster_store::{StoreError, WriteError};
 
 /// Why something could not be done.
@@ -24,6 +25,14 @@ pub enum Failure {
     /// The state of things does not allow it.
     #[error("conflict: {code}")]
     Conflict {
+        /// A stable code.
+        code: &'static str,
+        /// What the client is told.
+        detail: &'static str,
+    },
+    /// The request is understood and cannot be what was meant.
+    #[error("unprocessable: {code}")]
+    Unprocessable {
         /// A stable code.
         code: &'static str,
         /// What the client is told.
@@ -51,6 +60,14 @@ pub enum Failure {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A sealed row does not open at its place: changed, swapped, or sealed under another key.
+    #[error("{what} does not open at its place")]
+    SecretUnreadable {
+        /// The team it belongs to.
+        team_id: TeamId,
+        /// Names the secret, or the key that would open it.
+        what: String,
+    },
     /// Something that must not happen happened.
     #[error("internal failure")]
     Internal(#[source] Arc<dyn Error + Send + Sync>),

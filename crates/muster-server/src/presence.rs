@@ -53,4 +53,12 @@ impl Presences {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut memory.unflushed).into_iter().collect()
     }
+
+    /// Puts back what could not be written, where nothing newer was heard meanwhile.
+    pub fn put_back(&self, signs: &[(HostId, Sign)]) {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (host_id, sign) in signs {
+            memory.unflushed.entry(*host_id).or_insert(*sign);
+        }
+    }
 }

@@ -15,10 +15,14 @@ impl From<Failure> for Problem {
             Failure::NotFound => Self::not_found(),
             Failure::Invalid { pointer, code } => Self::validation().field(pointer, code),
             Failure::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
+            Failure::Unprocessable { code, detail } => {
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+            }
             Failure::Gone { code, detail } => Self::new(StatusCode::GONE, code, detail),
             Failure::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
             Failure::Admission(refusal) => at_the_door(&refusal),
             Failure::Store(error) => of_the_store(error),
+            failure @ Failure::SecretUnreadable { .. } => Self::internal(failure),
             Failure::Internal(cause) => Self::internal(Box::<dyn std::error::Error + Send + Sync>::from(
                 cause.to_string(),
             )),

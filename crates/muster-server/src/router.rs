@@ -7,7 +7,7 @@ use aide::axum::routing::{get, post, put};
 use axum::{Extension, Router};
 use muster_http::Edge;
 
-use crate::api::{audit, me, meta, setup, sites, teams};
+use crate::api::{audit, claims, connect, enroll, enrolment_tokens, heartbeat, hosts, jobs, leave, me, meta, registration_tokens, secrets, setup, site_keys, sites, teams, tickets};
 use crate::app::App;
 
 pub use document::{openapi_document, openapi_json};
@@ -31,6 +31,34 @@ fn routes() -> ApiRouter<App> {
         .api_route("/v1/sites", get(sites::list).post(sites::create))
         .api_route("/v1/sites/{site_id}", get(sites::get))
         .api_route("/v1/sites/{site_id}/policy", put(sites::set_policy))
+        .api_route("/v1/enroll", post(enroll::create))
+        .api_route("/v1/enrolment-tokens", post(enrolment_tokens::create))
+        .api_route("/v1/site-keys", post(site_keys::create))
+        .api_route("/v1/tickets", get(tickets::list))
+        .api_route("/v1/tickets/{ticket_id}", get(tickets::get))
+        .api_route("/v1/tickets/{ticket_id}/revoke", post(tickets::revoke))
+        .api_route("/v1/tickets/{ticket_id}/refusals", get(tickets::refusals))
+        .api_route("/v1/hosts", get(hosts::list).post(hosts::create))
+        .api_route("/v1/hosts/{host_id}", get(hosts::get))
+        .api_route("/v1/hosts/{host_id}/registration-token", post(registration_tokens::create))
+        .api_route("/v1/hosts/{host_id}/retirement", get(hosts::retirement))
+        .api_route("/v1/hosts/{host_id}/retire", post(hosts::retire))
+        .api_route("/v1/hosts/{host_id}/suspend", post(hosts::suspend))
+        .api_route("/v1/hosts/{host_id}/resume", post(hosts::resume))
+        .api_route("/v1/hosts/{host_id}/tags", put(hosts::set_tags))
+        .api_route("/v1/claims", get(claims::list))
+        .api_route("/v1/claims/{claim_id}", get(claims::get))
+        .api_route("/v1/claims/{claim_id}/decision", post(claims::decide))
+        .api_route("/v1/claims/{claim_id}/clear", post(claims::clear))
+        .api_route("/v1/hosts/{host_id}/secrets", get(secrets::list))
+        .api_route("/v1/hosts/{host_id}/secrets/{name}", put(secrets::set))
+        .api_route("/v1/hosts/{host_id}/jobs", post(jobs::create))
+        .api_route("/v1/jobs", get(jobs::list))
+        .api_route("/v1/jobs/{job_id}", get(jobs::get))
+        .api_route("/v1/jobs/{job_id}/log", get(jobs::log))
+        .api_route("/v1/hosts/{host_id}/heartbeat", post(heartbeat::create))
+        .api_route("/v1/hosts/{host_id}/leave", post(leave::create))
+        .api_route("/v1/agent/connect", get(connect::get))
         .api_route("/v1/audit", get(audit::list))
 }
 

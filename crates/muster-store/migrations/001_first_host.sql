@@ -63,11 +63,12 @@ CREATE TABLE host (
     ticket_id TEXT_KEY,
     created_at BIGINT NOT NULL,
     enrolled_at BIGINT,
-    retired_at BIGINT
+    retired_at BIGINT,
+    released_uid_at BIGINT
 );
--- A living host owns its uid: retiring clears owns_uid, the tombstone keeps the uid.
+-- A living host owns its uid: retiring clears owns_uid, the tombstone keeps the uid and when it was released.
 CREATE UNIQUE INDEX host_owner_of_uid ON host (team_id, machine_uid) WHERE owns_uid = 1;
-CREATE INDEX host_former_uid ON host (team_id, machine_uid) WHERE owns_uid = 0 AND machine_uid IS NOT NULL;
+CREATE INDEX host_former_uid ON host (team_id, machine_uid) WHERE released_uid_at IS NOT NULL;
 CREATE INDEX host_site ON host (team_id, site_id, id);
 CREATE INDEX host_team ON host (team_id, id);
 -- Counts the surge: hosts a site got through door 3.
@@ -89,12 +90,15 @@ CREATE TABLE host_key (
     -- SEC1 point of a key pair, or the verifier of an agent key.
     material BYTES_T NOT NULL,
     state TEXT_KEY NOT NULL,
+    -- The ticket it was admitted with: one row is one use of that ticket.
+    ticket_id TEXT_KEY,
     created_at BIGINT NOT NULL,
     ended_at BIGINT,
     ended_by TEXT
 );
 CREATE UNIQUE INDEX host_key_active ON host_key (host_id) WHERE state = 'active';
 CREATE INDEX host_key_host ON host_key (host_id, name);
+CREATE INDEX host_key_ticket ON host_key (ticket_id, created_at) WHERE ticket_id IS NOT NULL;
 
 CREATE TABLE ticket (
     id TEXT_KEY PRIMARY KEY,
@@ -115,10 +119,8 @@ CREATE TABLE ticket (
     uses BIGINT NOT NULL,
     spent_by_key TEXT_KEY,
     spent_by_host UUID_T,
-    spent_disposition TEXT,
-    reserved_for TEXT_KEY,
-    last_used_at BIGINT,
-    last_host_id UUID_T
+    spent_disposition TEXT_KEY,
+    reserved_for TEXT_KEY
 );
 CREATE INDEX ticket_team ON ticket (team_id, created_at, id);
 CREATE INDEX ticket_host ON ticket (host_id) WHERE host_id IS NOT NULL;
@@ -158,7 +160,7 @@ CREATE TABLE claim (
     result_host_id UUID_T
 );
 CREATE UNIQUE INDEX claim_of_key ON claim (site_id, key_name) WHERE state IN ('waiting', 'rejected');
-CREATE INDEX claim_team ON claim (team_id, created_at, id);
+CREATE INDEX claim_team ON claim (team_id, id);
 CREATE INDEX claim_on_host ON claim (host_id) WHERE state = 'waiting' AND host_id IS NOT NULL;
 CREATE INDEX claim_at_site ON claim (site_id) WHERE state = 'waiting';
 CREATE INDEX claim_by_ticket ON claim (ticket_id) WHERE state = 'waiting';
@@ -197,6 +199,8 @@ CREATE TABLE host_config (
 
 CREATE TABLE host_generation (
     host_id UUID_T PRIMARY KEY REFERENCES host (id),
+    -- The key they are of: another key begins anew.
+    key_name TEXT_KEY,
     committed_epoch BIGINT NOT NULL,
     committed_counter BIGINT NOT NULL,
     issued_epoch BIGINT,

@@ -1,7 +1,7 @@
 //! Advisory locks: what a write transaction relies on, and what it takes away (DESIGN §9).
 
 use aws_lc_rs::digest;
-use muster_ids::{HostId, KeyName, SiteId, TicketId, UserId};
+use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, UserId};
 
 /// What is locked. The order of the variants, then of the ids, is the order in which locks are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +12,8 @@ pub enum LockKey {
     Ticket(TicketId),
     /// A site's policy.
     Site(SiteId),
+    /// Who owns a machine uid in a team.
+    Uid(TeamId, MachineUid),
     /// A host's state.
     Host(HostId),
     /// A key's validity.
@@ -27,6 +29,7 @@ impl LockKey {
             Self::User(id) => id.to_string(),
             Self::Ticket(id) => format!("ticket:{id}"),
             Self::Site(id) => id.to_string(),
+            Self::Uid(team_id, uid) => format!("uid:{team_id}:{uid}"),
             Self::Host(id) => id.to_string(),
             Self::Key(name) => format!("key:{name}"),
             Self::Named(name) => format!("named:{name}"),

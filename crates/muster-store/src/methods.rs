@@ -1,6 +1,18 @@
 //! The store's methods: SQL, once, as plain string literals. One file a family.
 
 mod audit;
+mod claims;
+mod hosts;
+mod idempotency;
+mod keys;
+mod refusals;
+mod revocations;
+mod tickets;
+mod secrets;
+mod presence;
+mod jobs;
+mod expiry;
+mod channel;
 mod installation;
 mod people;
 mod sites;
@@ -8,6 +20,25 @@ mod sites;
 /// Rows as the methods take and return them.
 pub mod rows {
     pub use super::audit::{AuditRow, ChainHead, OutboxRow, SealedAuditRow};
+    pub use super::claims::{ClaimEnd, ClaimFilter, ClaimRow, WaitingClaim};
+    pub use super::hosts::{Arrival, HostFilter, HostRow, LastSign, ShownHost};
+    pub use super::idempotency::IdempotentReplyRow;
+    pub use super::keys::{HostKeyRow, KeyState};
+    pub use super::refusals::RefusalRow;
+    pub use super::revocations::RevocationRow;
+    pub use super::tickets::{ShownTicket, TicketFilter, TicketRow};
+    pub use super::channel::{AgentRow, HostConfigRow};
+    pub use super::expiry::LapsedClaimRow;
+    pub use super::jobs::{JobFilter, JobRow};
+    pub use super::presence::{PresenceRow, WatchedRow};
+    pub use super::secrets::{DeliveryRow, SecretRow};
     pub use super::people::{OperatorRow, OperatorTokenRow, PersonRow, TeamRow};
     pub use super::sites::{DEFAULT_SITE, SiteRow};
+}
+
+/// Takes apart a list of words that the database joined with spaces, in order.
+fn words_in_order(joined: Option<String>) -> Vec<String> {
+    let mut words: Vec<String> = joined.unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    words.sort_unstable();
+    words
 }

@@ -4,6 +4,7 @@ use muster_ids::{
     AgentKeyId, AuditId, ClaimId, EventId, HostId, JobId, KeyName, KeyThumbprint, MachineUid, PublicId,
     RequestId, SecretId, SiteId, TeamId, TicketId, Timestamp, TokenId, UserId,
 };
+use muster_wire::text::{Hostname, Tag};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
@@ -276,7 +277,7 @@ macro_rules! text_ids {
     )+};
 }
 
-text_ids!(PublicId, TicketId, TokenId, AgentKeyId, KeyThumbprint, KeyName, MachineUid);
+text_ids!(PublicId, TicketId, TokenId, AgentKeyId, KeyThumbprint, KeyName, MachineUid, Hostname, Tag);
 
 /// Says which column does not fit, never what it holds.
 pub(crate) fn misfit(index: usize, expected: &'static str, found: &Value) -> StoreError {

@@ -1,3 +1,10 @@
 //! For tests only: what they need from outside the program. It knows none of Muster's own crates.
 
+pub mod binaries;
+pub mod canary;
+pub mod http;
+pub mod ports;
 pub mod postgres;
+pub mod proxy;
+pub mod repository;
+pub mod tables;

@@ -132,6 +132,16 @@ impl<'de, T: Ord + Deserialize<'de>, const MAX: usize> Deserialize<'de> for Few<
     }
 }
 
+/// Deserializes a list of one to `MAX` different values; for `deserialize_with`.
+pub fn at_least_one<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Few<T, MAX>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Ord + Deserialize<'de>,
+{
+    let few = Few::deserialize(deserializer)?;
+    if few.is_empty() { Err(D::Error::custom("empty")) } else { Ok(few) }
+}
+
 impl<T: Ord + JsonSchema, const MAX: usize> JsonSchema for Few<T, MAX> {
     fn inline_schema() -> bool {
         true

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::Few;
 use crate::enroll::{Disposition, Facts, Labels};
 use crate::text::{Hostname, Line, Name, Tag};
+use crate::ticket::MintedTicket;
 
 /// Where a host stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -64,6 +65,15 @@ pub struct InviteHost {
     /// Tags that selectors match.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub tags: Few<Tag, 32>,
+}
+
+/// The reply to `POST /v1/hosts`: the host and the ticket it registers with, shown once.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct InvitedHost {
+    /// The host.
+    pub host: Host,
+    /// Its registration token.
+    pub registration: MintedTicket,
 }
 
 /// A host.

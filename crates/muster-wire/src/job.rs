@@ -4,7 +4,7 @@ use muster_ids::{HostId, JobId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{Few, Whole};
+use crate::bounds::{Few, Whole, at_least_one};
 use crate::object::{object, optional_object};
 use crate::text::{AbsolutePath, Line, SecretName, Tag};
 
@@ -57,6 +57,8 @@ impl Work {
 #[serde(deny_unknown_fields)]
 pub struct BackupWork {
     /// The folders and files to save; at least one.
+    #[serde(deserialize_with = "at_least_one")]
+    #[schemars(extend("minItems" = 1))]
     pub paths: Few<AbsolutePath, 64>,
     /// Tags of the snapshot.
     #[serde(default, skip_serializing_if = "Few::is_empty")]

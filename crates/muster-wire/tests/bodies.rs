@@ -1,5 +1,7 @@
 //! Bodies of the operators' routes: exact objects in, no secret in any debug form.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
 use muster_wire::Object;
 use muster_wire::claim::DecideClaim;
 use muster_wire::enroll::{EnrollRequest, Heartbeat};
@@ -66,6 +68,7 @@ fn nested_structs_are_objects_too() {
     for bad in [
         json!(["backup", ["/srv"]]),
         json!({ "kind": "backup" }),
+        json!({ "kind": "backup", "paths": [] }),
         json!({ "kind": "command", "paths": ["/srv"] }),
         json!({ "kind": "backup", "paths": ["/srv"], "exclude": [] }),
         json!({ "kind": "backup", "paths": ["srv"] }),

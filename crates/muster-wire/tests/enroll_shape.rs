@@ -1,5 +1,7 @@
 //! SECURITY D, row "JSON shape", at the one public door: nothing but the exact object is an enrolment.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
 use muster_wire::Object;
 use muster_wire::enroll::EnrollRequest;
 use serde_json::{Value, json};

@@ -1,5 +1,7 @@
 //! The join string: whole or refused, never a panic, never printed.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
 use data_encoding::BASE64URL_NOPAD;
 use muster_ids::{Bearer, BearerKind, KeyThumbprint, PublicId};
 use muster_wire::JoinString;

@@ -1,5 +1,7 @@
 //! SECURITY D, row "text": the charset policy of every text type.
 
+#![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
 use std::fmt::Debug;
 
 use muster_wire::text::{AbsolutePath, Hostname, Line, Name, SecretName, Tag, TextError};

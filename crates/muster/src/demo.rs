@@ -21,7 +21,7 @@ use stage::Stage;
 
 /// What `muster demo` is told.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Demo {
+pub(crate) struct Demo {
     /// Play once in a fresh temporary folder on free ports, then leave
     #[arg(long)]
     pub once: bool,
@@ -40,7 +40,7 @@ pub struct Demo {
 }
 
 /// Plays the demo. `Ok(true)`: every step held.
-pub async fn run(demo: Demo) -> anyhow::Result<bool> {
+pub(crate) async fn run(demo: Demo) -> anyhow::Result<bool> {
     let programs = Programs::find()?;
     let fresh = demo.once.then(|| tempfile::Builder::new().prefix("muster-demo-").tempdir()).transpose()?;
     let data_dir = match &fresh {

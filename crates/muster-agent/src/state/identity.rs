@@ -1,6 +1,8 @@
-use muster_ids::{Bearer, HostId, KeyThumbprint, MachineUid, Timestamp};
+use muster_ids::{Bearer, ClaimId, HostId, KeyThumbprint, MachineUid, Timestamp};
 use muster_wire::JoinString;
-use muster_wire::enroll::{Disposition, EnrollReply};
+use muster_wire::claim::ClaimReason;
+use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting, Labels};
+use muster_wire::text::Hostname;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -16,6 +18,12 @@ pub struct IdentityState {
     pub instruction_key: KeyThumbprint,
     /// The uid this machine enrols with, the same at every retry.
     pub machine_uid: MachineUid,
+    /// The name it reports, when its owner chose one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<Hostname>,
+    /// What its owner wrote on it.
+    #[serde(default, skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
     /// How far it came.
     pub membership: Membership,
 }
@@ -29,6 +37,9 @@ pub enum Membership {
         /// The ticket, which is a credential.
         #[serde(with = "ticket_text")]
         ticket: Bearer,
+        /// The claim a person must decide first, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waiting: Option<Waiting>,
     },
     /// It is a host; its key is its credential.
     Joined {
@@ -52,6 +63,16 @@ pub enum Membership {
     },
 }
 
+/// The claim of a machine that waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Waiting {
+    /// The claim.
+    pub claim_id: ClaimId,
+    /// Why a person must decide.
+    pub reason: ClaimReason,
+}
+
 impl IdentityState {
     /// Begins to join.
     pub fn joining(join: &JoinString, machine_uid: MachineUid) -> Self {
@@ -60,8 +81,17 @@ impl IdentityState {
             pins: join.pins.clone(),
             instruction_key: join.instruction_key,
             machine_uid,
-            membership: Membership::Joining { ticket: join.ticket.clone() },
+            hostname: None,
+            labels: Labels::default(),
+            membership: Membership::Joining { ticket: join.ticket.clone(), waiting: None },
         }
+    }
+
+    /// Takes the news that a person must decide; a machine that is a host already stays one.
+    pub fn waiting(self, reply: &EnrollWaiting) -> Self {
+        let Membership::Joining { ticket, .. } = self.membership else { return self };
+        let waiting = Some(Waiting { claim_id: reply.claim_id, reason: reply.reason });
+        Self { membership: Membership::Joining { ticket, waiting }, ..self }
     }
 
     /// Takes the server's answer; the ticket is forgotten.

@@ -1,8 +1,10 @@
 //! The files of the state folder.
 
+use muster_ids::Timestamp;
 use muster_wire::channel::Config;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::error::{Damage, StateError};
@@ -15,6 +17,7 @@ const IDENTITY: &str = "identity.json";
 const GENERATION: &str = "generation.json";
 const CONFIG: &str = "config.json";
 const ATTEMPTS: &str = "attempts.json";
+const LAST_CHANNEL: &str = "channel.json";
 const UID_RANDOM: &str = "uid-random";
 const UID_RANDOM_BYTES: usize = 32;
 
@@ -22,6 +25,16 @@ const UID_RANDOM_BYTES: usize = 32;
 #[serde(deny_unknown_fields)]
 struct Generation {
     generation: String,
+}
+
+/// The last channel that was proved, for `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LastChannel {
+    /// Where the server answered.
+    pub url: Url,
+    /// When, by the server's clock.
+    pub connected_at: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -54,6 +67,11 @@ impl StateView {
     /// Returns the configuration applied last, with its secrets.
     pub fn config(&self) -> Result<Option<Config>, StateError> {
         self.json(CONFIG)
+    }
+
+    /// Returns the last channel that was proved, if there was one.
+    pub fn last_channel(&self) -> Result<Option<LastChannel>, StateError> {
+        self.json(LAST_CHANNEL)
     }
 
     /// Returns the random bytes of the last source of the machine uid, if they were needed.
@@ -101,6 +119,11 @@ impl StateDir {
         self.store_json(CONFIG, config)
     }
 
+    /// Stores the channel that was proved last.
+    pub fn store_last_channel(&self, channel: &LastChannel) -> Result<(), StateError> {
+        self.store_json(LAST_CHANNEL, channel)
+    }
+
     /// Stores the random bytes of the last source of the machine uid.
     pub fn store_uid_random(&self, random: &[u8; UID_RANDOM_BYTES]) -> Result<(), StateError> {
         self.write(UID_RANDOM, random)
@@ -114,7 +137,7 @@ impl StateDir {
     /// Removes everything but the random bytes of the machine uid, for `leave` and `reset`.
     pub fn forget_everything(&self) -> Result<(), StateError> {
         self.forget_credentials()?;
-        [ATTEMPTS, IDENTITY].into_iter().try_for_each(|name| self.remove(name))
+        [ATTEMPTS, LAST_CHANNEL, IDENTITY].into_iter().try_for_each(|name| self.remove(name))
     }
 
     pub(crate) fn store_attempts(&self, attempts: Vec<AttemptRecord>) -> Result<(), StateError> {

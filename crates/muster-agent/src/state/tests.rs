@@ -85,7 +85,7 @@ fn what_is_stored_is_read_again() {
     assert_eq!(state.generation().unwrap().as_deref(), Some("g1"));
     assert_eq!(state.config().unwrap().unwrap(), config());
     assert_eq!(state.uid_random().unwrap(), Some([8; 32]));
-    let Membership::Joining { ticket } = state.identity().unwrap().unwrap().membership else {
+    let Membership::Joining { ticket, .. } = state.identity().unwrap().unwrap().membership else {
         panic!("joins")
     };
     assert_eq!(ticket.expose().expose_secret(), join_string().ticket.expose().expose_secret());

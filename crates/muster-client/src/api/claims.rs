@@ -1,4 +1,4 @@
-use muster_ids::ClaimId;
+use muster_ids::{ClaimId, SiteId};
 use muster_wire::claim::{Claim, ClaimState, DecideClaim};
 use muster_wire::page::Page;
 
@@ -10,6 +10,8 @@ use super::{Answer, ApiError, OperatorClient, PageRequest};
 pub struct ClaimFilter {
     /// Only claims in this state.
     pub state: Option<ClaimState>,
+    /// Only claims at this site's door.
+    pub site_id: Option<SiteId>,
 }
 
 impl OperatorClient {
@@ -19,7 +21,9 @@ impl OperatorClient {
         filter: &ClaimFilter,
         page: &PageRequest,
     ) -> Result<Page<Answer<Claim>>, ApiError> {
-        self.get(&path("/v1/claims", page, &[("state", filter.state.and_then(word))])).await
+        let filters =
+            [("state", filter.state.and_then(word)), ("site_id", filter.site_id.map(|id| id.to_string()))];
+        self.get(&path("/v1/claims", page, &filters)).await
     }
 
     /// `GET /v1/claims/{claim_id}`: the claim with its evidence.

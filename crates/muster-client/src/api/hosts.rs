@@ -1,6 +1,6 @@
 use muster_ids::{HostId, SiteId};
 use muster_wire::host::{
-    Host, HostState, Presence, RetireHost, RetirementPreview, SetTags,
+    Host, HostState, InviteHost, InvitedHost, Presence, RetireHost, RetirementPreview, SetTags,
 };
 use muster_wire::page::Page;
 use muster_wire::text::Tag;
@@ -19,7 +19,7 @@ pub struct HostFilter {
     pub tag: Option<Tag>,
     /// Only hosts with this presence.
     pub presence: Option<Presence>,
-    /// Only hosts whose name contains this.
+    /// Only hosts whose name begins with this, whatever its case.
     pub q: Option<String>,
 }
 
@@ -43,6 +43,11 @@ impl OperatorClient {
     /// `GET /v1/hosts/{host_id}`
     pub async fn host(&self, host_id: HostId) -> Result<Answer<Host>, ApiError> {
         self.get(&format!("/v1/hosts/{host_id}")).await
+    }
+
+    /// `POST /v1/hosts`: invites a host and mints its registration token.
+    pub async fn invite_host(&self, host: &InviteHost) -> Result<Answer<InvitedHost>, ApiError> {
+        self.mint("/v1/hosts", host).await
     }
 
     /// `GET /v1/hosts/{host_id}/retirement`: what retiring would destroy.

@@ -17,15 +17,13 @@ pub struct JobFilter {
 impl OperatorClient {
     /// `POST /v1/hosts/{host_id}/jobs`
     pub async fn create_job(&self, host_id: HostId, job: &CreateJob) -> Result<Answer<Job>, ApiError> {
-        self.mint(&format!("/v1/hosts/{host_id}/jobs"), job).await
+        self.post(&format!("/v1/hosts/{host_id}/jobs"), job).await
     }
 
     /// `GET /v1/jobs`
     pub async fn jobs(&self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Answer<Job>>, ApiError> {
-        let filters = [
-            ("host_id", filter.host_id.map(|id| id.to_string())),
-            ("state", filter.state.and_then(word)),
-        ];
+        let filters =
+            [("host_id", filter.host_id.map(|id| id.to_string())), ("state", filter.state.and_then(word))];
         self.get(&path("/v1/jobs", page, &filters)).await
     }
 

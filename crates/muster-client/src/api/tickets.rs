@@ -1,16 +1,20 @@
-use muster_ids::{HostId, SiteId, TicketId};
+use muster_ids::{HostId, TicketId};
 use muster_wire::page::Page;
 use muster_wire::ticket::{
-    CreateEnrolmentToken, CreateRegistrationToken, CreateSiteKey, MintedTicket, Ticket, TicketRefusal,
+    CreateEnrolmentToken, CreateRegistrationToken, CreateSiteKey, MintedTicket, Ticket, TicketKind,
+    TicketRefusal, TicketStatus,
 };
 
-use super::{Answer, ApiError, OperatorClient, PageRequest, page::path};
+use super::page::{path, word};
+use super::{Answer, ApiError, OperatorClient, PageRequest};
 
 /// Which tickets to list; everything left out matches all.
 #[derive(Debug, Clone, Default)]
 pub struct TicketFilter {
-    /// Only tickets of this site.
-    pub site_id: Option<SiteId>,
+    /// Only tickets of this door.
+    pub kind: Option<TicketKind>,
+    /// Only tickets that stand here.
+    pub status: Option<TicketStatus>,
 }
 
 impl OperatorClient {
@@ -42,7 +46,7 @@ impl OperatorClient {
         filter: &TicketFilter,
         page: &PageRequest,
     ) -> Result<Page<Answer<Ticket>>, ApiError> {
-        let filters = [("site_id", filter.site_id.map(|id| id.to_string()))];
+        let filters = [("kind", filter.kind.and_then(word)), ("status", filter.status.and_then(word))];
         self.get(&path("/v1/tickets", page, &filters)).await
     }
 

@@ -55,11 +55,14 @@ pub fn page<R, T, K: Serialize>(
     let has_more = rows.len() > limit;
     rows.truncate(limit);
     let next_cursor = match rows.last().filter(|_| has_more) {
-        Some(last) => {
-            let json = serde_json::to_vec(&key(last)).map_err(Problem::internal)?;
-            Some(app.keyring.seal_cursor(team_id, list, &json))
-        }
+        Some(last) => Some(next_cursor(app, team_id, list, &key(last))?),
         None => None,
     };
     Ok(Page { items: rows.into_iter().map(view).collect(), next_cursor })
+}
+
+/// Seals the key after which the next page of a list begins.
+pub fn next_cursor<K: Serialize>(app: &App, team_id: TeamId, list: &str, key: &K) -> Result<String, Problem> {
+    let json = serde_json::to_vec(key).map_err(Problem::internal)?;
+    Ok(app.keyring.seal_cursor(team_id, list, &json))
 }

@@ -16,6 +16,7 @@ use super::setup::{make_person, make_team};
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
+use crate::idempotency::Once;
 use crate::unit::Entry;
 
 const LIST: &str = "teams";
@@ -72,12 +73,13 @@ pub async fn create_owner(
     State(app): State<App>,
     actor: Actor<permits::ManageTeams>,
     StrictPath(path): StrictPath<TeamPath>,
-    StrictJson(request): StrictJson<CreateOwner>,
+    body: Once<CreateOwner>,
 ) -> Result<Created<MintedToken>, Problem> {
     let now = app.clock.now();
-    let keyring = app.keyring.clone();
-    let minted = app
-        .change(Priority::Urgent, now, move |unit| {
+    let (request, asked) = body.into_parts();
+    let (keyring, user_id) = (app.keyring.clone(), actor.user_id);
+    let minted = asked
+        .change(&app, user_id, now, move |unit| {
             let team = unit.tx.team(path.team_id)?.filter(|team| !team.is_platform).ok_or(Failure::NotFound)?;
             make_person(unit, &keyring, &actor.author(), team.id, request.name.as_str(), Role::Owner)
         })

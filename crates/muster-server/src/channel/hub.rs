@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use muster_ids::{HostId, KeyName};
+use muster_ids::{HostId, KeyName, Timestamp};
 use muster_proof::instruction::{self, Revoked};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -16,6 +16,12 @@ use crate::effects::{Cut, CutReason};
 const QUEUE: usize = 64;
 /// How long a channel may take to say its last words before its socket is dropped.
 const LAST_WORDS: Duration = Duration::from_millis(200);
+
+/// Most sockets of one host whose hello is still to come.
+const MAX_WAITING: usize = 8;
+/// Most violations of one host that are written down within [`REPORTS_COUNTED_FOR`].
+const MAX_REPORTS: u32 = 30;
+const REPORTS_COUNTED_FOR: Duration = Duration::from_secs(600);
 
 /// What the server tells the task of a channel.
 #[derive(Debug)]
@@ -77,9 +83,52 @@ pub struct Hub(Mutex<Registry>);
 struct Registry {
     last_connection: u64,
     channels: HashMap<HostId, Channel>,
+    /// Sockets whose hello is still to come, by host.
+    waiting: HashMap<HostId, usize>,
+    /// How many violations of a host were written down, and since when they are counted.
+    reported: HashMap<HostId, (Timestamp, u32)>,
+}
+
+/// A socket whose hello is still to come.
+#[derive(Debug)]
+pub struct Waiting {
+    app: App,
+    host_id: HostId,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut registry = self.app.hub.lock();
+        if let Some(count) = registry.waiting.get_mut(&self.host_id) {
+            *count -= 1;
+            if *count == 0 {
+                registry.waiting.remove(&self.host_id);
+            }
+        }
+    }
 }
 
 impl Hub {
+    /// Takes a place for a socket whose hello is still to come. `None`: the host has too many of them.
+    pub fn await_hello(app: &App, host_id: HostId) -> Option<Waiting> {
+        let mut registry = app.hub.lock();
+        let count = registry.waiting.entry(host_id).or_default();
+        if *count >= MAX_WAITING {
+            return None;
+        }
+        *count += 1;
+        Some(Waiting { app: app.clone(), host_id })
+    }
+
+    /// Whether another violation of this host may be written down: one host cannot fill the audit trail.
+    pub fn may_report(&self, host_id: HostId, now: Timestamp) -> bool {
+        let mut registry = self.lock();
+        registry.reported.retain(|_, (since, _)| now.since(*since) < REPORTS_COUNTED_FOR);
+        let (_, count) = registry.reported.entry(host_id).or_insert((now, 0));
+        *count += 1;
+        *count <= MAX_REPORTS
+    }
+
     /// Registers a proved channel. `Err`: the host has an open one, which must be asked or fenced first.
     pub fn register(&self, host_id: HostId, key: KeyName) -> Result<Registration, ()> {
         let mut registry = self.lock();
@@ -212,7 +261,7 @@ pub fn revoked_statement(
     host_id: HostId,
     key: KeyName,
     reason: &str,
-    at: muster_ids::Timestamp,
+    at: Timestamp,
 ) -> String {
     let revoked = Revoked { host_id, key, reason: reason.to_owned(), at };
     instruction::sign_revoked(&app.installation.instruction_key, &revoked)

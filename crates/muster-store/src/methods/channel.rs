@@ -80,23 +80,46 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns what is stored of a host's generation.
-    pub fn host_generation(&mut self, host_id: HostId) -> Result<Option<Known>, StoreError> {
+    /// Returns where a host of a team stands in its life.
+    pub fn host_state(&mut self, team_id: TeamId, host_id: HostId) -> Result<Option<HostState>, StoreError> {
+        self.query_opt(
+            "SELECT state FROM host WHERE team_id = $1 AND id = $2",
+            params![team_id, host_id],
+            |row| Ok(row.get::<Word<HostState>>(0)?.0),
+        )
+    }
+
+    /// Returns what is stored of a host's generation under this key; another key begins anew.
+    pub fn host_generation(&mut self, host_id: HostId, key: &KeyName) -> Result<Option<Known>, StoreError> {
         let stored = self.query_opt(
-            "SELECT committed_epoch, committed_counter, issued_epoch, issued_counter FROM host_generation
-              WHERE host_id = $1",
+            "SELECT key_name, committed_epoch, committed_counter, issued_epoch, issued_counter
+               FROM host_generation WHERE host_id = $1",
             params![host_id],
             |row| {
-                let committed = (row.get::<i64>(0)?, row.get::<i64>(1)?);
-                let issued = row.get::<Option<i64>>(2)?.zip(row.get::<Option<i64>>(3)?);
-                Ok((committed, issued))
+                let committed = (row.get::<i64>(1)?, row.get::<i64>(2)?);
+                let issued = row.get::<Option<i64>>(3)?.zip(row.get::<Option<i64>>(4)?);
+                Ok((row.get::<Option<KeyName>>(0)?, committed, issued))
             },
         )?;
-        let Some((committed, issued)) = stored else { return Ok(None) };
-        Ok(Some(Known {
-            committed: generation(committed)?,
-            issued: issued.map(generation).transpose()?,
-        }))
+        match stored {
+            None => Ok(None),
+            Some((of_key, committed, issued)) if of_key == Some(*key) => Ok(Some(Known {
+                committed: generation(committed)?,
+                issued: issued.map(generation).transpose()?,
+            })),
+            Some(_) => Ok(Some(Known { committed: Generation::ZERO, issued: None })),
+        }
+    }
+
+    /// Begins the generations of a host anew when its key is another one than before.
+    pub fn generation_adopt(&mut self, host_id: HostId, key: &KeyName) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host_generation SET key_name = $2, committed_epoch = 0, committed_counter = 0,
+                    issued_epoch = NULL, issued_counter = NULL
+              WHERE host_id = $1 AND coalesce(key_name, '') <> $2",
+            params![host_id, key],
+        )?;
+        Ok(changed == 1)
     }
 
     /// Stores what a connecting agent proved to hold and what it is given. `false`: another connection came between.

@@ -127,7 +127,7 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         let changed = self.execute(
             "INSERT INTO secret_delivery (secret_id, version, key_name, delivered_at)
-             SELECT id, $2, $3, $4 FROM secret WHERE id = $1
+             SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM secret WHERE id = $1
              ON CONFLICT (secret_id, version, key_name) DO NOTHING",
             params![secret_id, version, key, now],
         )?;

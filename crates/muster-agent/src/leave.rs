@@ -1,0 +1,81 @@
+//! `muster-agent leave` and `reset`: how a machine stops being a host.
+
+use std::path::Path;
+use std::rc::Rc;
+
+use http::StatusCode;
+use muster_ids::HostId;
+
+use crate::enroll;
+use crate::error::AgentError;
+use crate::machine::Machine;
+use crate::server::{self, Server};
+use crate::state::{IdentityState, StateDir};
+
+/// What became of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// The server retired the host.
+    Retired(HostId),
+    /// The key was void already.
+    AlreadyRevoked(HostId),
+    /// The server was not told; a person must retire the host.
+    Untold(HostId),
+    /// It was no host.
+    NoHost,
+}
+
+/// Retires this machine's host and removes key, secrets and identity; `force` removes them whatever the server says.
+pub async fn leave(machine: &Machine, folder: &Path, force: bool) -> Result<Left, AgentError> {
+    let state = StateDir::open(folder)?;
+    let left = match state.identity() {
+        Ok(Some(identity)) => match identity.host_id() {
+            Some(host_id) => match retire(machine, &state, &identity, host_id).await {
+                Ok(left) => left,
+                Err(cause) if force => {
+                    tracing::warn!("{cause}");
+                    Left::Untold(host_id)
+                }
+                Err(cause) => return Err(cause),
+            },
+            None => Left::NoHost,
+        },
+        Ok(None) => Left::NoHost,
+        Err(_) if force => Left::NoHost,
+        Err(cause) => return Err(cause.into()),
+    };
+    state.forget_everything()?;
+    Ok(left)
+}
+
+/// Removes key, secrets and identity without telling anyone: the host stays known to the server.
+pub fn reset(folder: &Path) -> Result<(), AgentError> {
+    Ok(StateDir::open(folder)?.forget_everything()?)
+}
+
+async fn retire(
+    machine: &Machine,
+    state: &StateDir,
+    identity: &IdentityState,
+    host_id: HostId,
+) -> Result<Left, AgentError> {
+    let key = enroll::kept_key(state)?;
+    let server = Server::of(identity, Rc::clone(&key), machine)?;
+    let answer = server.post(&format!("v1/hosts/{host_id}/leave"), None, None, Some(host_id)).await?;
+    let status = answer.response.status;
+    if status.is_success() {
+        return Ok(Left::Retired(host_id));
+    }
+    let statement = server::revoked_statement(&answer.response);
+    if statement.and_then(|text| enroll::genuine(&text, identity, &key, Some(host_id))).is_some() {
+        return Ok(Left::AlreadyRevoked(host_id));
+    }
+    if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        let retry_after = server::retry_after(&answer.response.headers);
+        return Err(AgentError::Busy { status, retry_after });
+    }
+    match server::refusal(&answer.response, None) {
+        Some(refusal) => Err(refusal.into()),
+        None => Err(AgentError::Unintelligible { authority: answer.authority(), status }),
+    }
+}

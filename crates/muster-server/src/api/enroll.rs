@@ -1,0 +1,149 @@
+//! `/v1/enroll`: the one door for machines.
+
+use std::time::Duration;
+
+use aide::generate::GenContext;
+use aide::openapi::{Operation, Response as DocumentedResponse, StatusCode as DocumentedStatus};
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::RETRY_AFTER;
+use http::{HeaderValue, StatusCode};
+use muster_domain::admission::Refusal;
+use muster_domain::presence::HEARTBEAT_EVERY;
+use muster_http::{Accepted, Created, CurrentRequest, Problem, Reply};
+use muster_ids::{KeyName, Timestamp};
+use muster_wire::claim::ClaimReason;
+use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting};
+
+use crate::app::App;
+use crate::auth::Door;
+use crate::channel::revoked_statement;
+use crate::enrol::{self, Outcome};
+use crate::failure::Failure;
+use crate::metrics::DoorAnswer;
+
+/// Seconds a machine that waits for a person should stay away.
+const ASK_AGAIN_AFTER: u32 = 30;
+
+/// The replies of the door that are not problems.
+#[derive(Debug)]
+pub enum Enrolled {
+    /// A host came to be, or its key was replaced.
+    Created(EnrollReply),
+    /// The same host, again.
+    Same(EnrollReply),
+    /// A person must decide.
+    Waiting(EnrollWaiting),
+}
+
+/// `POST /v1/enroll`
+pub async fn create(
+    State(app): State<App>,
+    CurrentRequest(request_id): CurrentRequest,
+    door: Door,
+) -> Result<Enrolled, Problem> {
+    let now = app.clock.now();
+    let key = named_key(&app, &door);
+    let request_id = request_id.map(|id| id.to_string()).unwrap_or_default();
+    let outcome = enrol::answer(&app, door, request_id, now).await?;
+    app.metrics.count_enrolment(counted(&outcome));
+    match outcome {
+        Outcome::Admitted { host_id, disposition, state, replayed } => {
+            let reply = EnrollReply {
+                host_id,
+                disposition,
+                state,
+                heartbeat_secs: u32::try_from(HEARTBEAT_EVERY.as_secs()).map_err(Problem::internal)?,
+                server_time: now,
+                instruction_key: app.installation.instruction_thumbprint(),
+                agent_key_id: key.and_then(|key| match key {
+                    KeyName::Agent(id) => Some(id),
+                    KeyName::Pair(_) => None,
+                }),
+                replayed,
+            };
+            let came_to_be = matches!(disposition, Disposition::New | Disposition::Registered) && !replayed;
+            Ok(if came_to_be { Enrolled::Created(reply) } else { Enrolled::Same(reply) })
+        }
+        Outcome::Waiting { reason: ClaimReason::SiteConflict, .. } => Err(site_conflict()),
+        Outcome::Waiting { claim_id, reason } => Ok(Enrolled::Waiting(waiting(&app, claim_id, reason, now))),
+        Outcome::Refused { refusal, revoked } => Err(refused(&app, refusal, revoked)),
+    }
+}
+
+/// The name of the key that is about to be judged: the pair it proved, or its secret's.
+fn named_key(app: &App, door: &Door) -> Option<KeyName> {
+    let pair = door.key.as_ref().map(|key| KeyName::Pair(key.thumbprint()));
+    let secret = door.request.agent_secret.as_ref();
+    pair.or_else(|| secret.map(|secret| KeyName::Agent(app.keyring.agent_key_id(secret.expose()))))
+}
+
+fn waiting(
+    app: &App,
+    claim_id: muster_ids::ClaimId,
+    reason: ClaimReason,
+    now: Timestamp,
+) -> EnrollWaiting {
+    EnrollWaiting {
+        claim_id,
+        reason,
+        retry_after_secs: ASK_AGAIN_AFTER,
+        server_time: now,
+        instruction_key: app.installation.instruction_thumbprint(),
+    }
+}
+
+/// Names nothing: whoever holds a key of one site must learn nothing of another.
+fn site_conflict() -> Problem {
+    let detail = "this machine cannot be admitted at this site before a person decides";
+    Problem::new(StatusCode::CONFLICT, "site_conflict", detail)
+        .retry_after(Duration::from_secs(ASK_AGAIN_AFTER.into()))
+}
+
+fn refused(app: &App, refusal: Refusal, revoked: Option<enrol::Revoked>) -> Problem {
+    let problem = Problem::from(Failure::Admission(refusal));
+    match (refusal, revoked) {
+        (Refusal::KeyRevoked { host_id, key }, Some(revoked)) => {
+            let statement = revoked_statement(app, host_id, key, revoked.reason, revoked.at);
+            problem.extension("revoked", statement)
+        }
+        _ => problem,
+    }
+}
+
+fn counted(outcome: &Outcome) -> DoorAnswer {
+    match outcome {
+        Outcome::Admitted { replayed: true, .. }
+        | Outcome::Admitted { disposition: Disposition::Reuse, .. } => DoorAnswer::Repeated,
+        Outcome::Admitted { .. } => DoorAnswer::Admitted,
+        Outcome::Waiting { .. } => DoorAnswer::Waiting,
+        Outcome::Refused { .. } => DoorAnswer::Refused,
+    }
+}
+
+impl IntoResponse for Enrolled {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Created(reply) => Created::new(reply).into_response(),
+            Self::Same(reply) => Reply::<_, 200>::new(reply).into_response(),
+            Self::Waiting(waiting) => {
+                let after = HeaderValue::from(waiting.retry_after_secs);
+                Accepted::new(waiting).header(RETRY_AFTER, after).into_response()
+            }
+        }
+    }
+}
+
+impl aide::OperationOutput for Enrolled {
+    type Inner = EnrollReply;
+
+    fn inferred_responses(
+        ctx: &mut GenContext,
+        operation: &mut Operation,
+    ) -> Vec<(Option<DocumentedStatus>, DocumentedResponse)> {
+        let mut responses = Reply::<EnrollReply>::inferred_responses(ctx, operation);
+        responses.extend(Created::<EnrollReply>::inferred_responses(ctx, operation));
+        responses.extend(Accepted::<EnrollWaiting>::inferred_responses(ctx, operation));
+        responses
+    }
+}

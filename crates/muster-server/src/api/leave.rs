@@ -1,0 +1,48 @@
+//! `POST /v1/hosts/{host_id}/leave`: the machine itself retires its host.
+
+use axum::extract::State;
+use muster_http::{Problem, Reply, StrictPath};
+use muster_ids::HostId;
+use muster_store::Priority;
+use muster_wire::host::HostState;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::heartbeat::FOREIGN_HOST;
+use super::hosts::HostPath;
+use crate::app::App;
+use crate::auth::{Agent, KEY_NOT_ACTIVE};
+use crate::enrol::retire;
+
+/// What became of the host.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct LeaveReply {
+    /// The host.
+    pub host_id: HostId,
+    /// Always `retired`.
+    pub state: HostState,
+}
+
+/// `POST /v1/hosts/{host_id}/leave`
+pub async fn create(
+    State(app): State<App>,
+    StrictPath(path): StrictPath<HostPath>,
+    agent: Agent,
+) -> Result<Reply<LeaveReply>, Problem> {
+    if agent.host_id != path.host_id {
+        return Err(FOREIGN_HOST.into());
+    }
+    let host_id = agent.host_id;
+    app.change(Priority::Urgent, app.clock.now(), move |unit| {
+        let host = retire::host(unit, agent.team_id, agent.host_id)?;
+        retire::lock(unit, &host)?;
+        let row = unit.tx.agent_by_key(&agent.key)?;
+        if !row.is_some_and(|row| row.key_is_active && row.host_state == HostState::Active) {
+            return Err(KEY_NOT_ACTIVE);
+        }
+        retire::retire(unit, &host, &agent.author())
+    })
+    .await?;
+    app.presences.forget(host_id);
+    Ok(Reply::new(LeaveReply { host_id, state: HostState::Retired }))
+}

@@ -1,0 +1,119 @@
+//! `/v1/hosts/{host_id}/secrets`: set by people, delivered to the host, never returned.
+
+use axum::extract::State;
+use muster_http::{Problem, Reply, StrictJson, StrictPath, StrictQuery};
+use muster_ids::HostId;
+use muster_store::rows::{DeliveryRow, SecretRow};
+use muster_store::{Lock, LockKey, Priority};
+use muster_wire::host::HostState;
+use muster_wire::page::Page;
+use muster_wire::secret::{Delivery, Document, SecretMetadata};
+use muster_wire::text::SecretName;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::hosts::HostPath;
+use super::page::{PageQuery, limit, open_cursor, page};
+use crate::app::App;
+use crate::auth::{Actor, permits};
+use crate::failure::Failure;
+use crate::host_config;
+use crate::secrets::{self, Owner};
+use crate::unit::{Entry, Unit};
+
+const LIST: &str = "secrets";
+/// Most deliveries that are shown of one host's secrets.
+const MAX_DELIVERIES: i64 = 500;
+
+/// The secret of a path.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SecretPath {
+    /// The host.
+    pub host_id: HostId,
+    /// The name of the secret.
+    pub name: SecretName,
+}
+
+/// `GET /v1/hosts/{host_id}/secrets`
+pub async fn list(
+    State(app): State<App>,
+    actor: Actor<permits::SeeFleet>,
+    StrictPath(path): StrictPath<HostPath>,
+    StrictQuery(query): StrictQuery<PageQuery>,
+) -> Result<Reply<Page<SecretMetadata>>, Problem> {
+    let list = format!("{LIST} {}", path.host_id);
+    let after: Option<String> = open_cursor(&app, actor.team_id, &list, query.cursor.as_deref())?;
+    let limit = limit(query.limit);
+    let found = app
+        .look(move |tx| {
+            if tx.host_state(actor.team_id, path.host_id)?.is_none() {
+                return Ok(None);
+            }
+            let rows = tx.secrets_owned(actor.team_id, "host", &path.host_id.to_string())?;
+            Ok(Some((rows, tx.secret_deliveries(actor.team_id, path.host_id, MAX_DELIVERIES)?)))
+        })
+        .await?;
+    let (mut rows, deliveries) = found.ok_or(Failure::NotFound)?;
+    rows.retain(|row| after.as_ref().is_none_or(|after| row.name > *after));
+    let page = page(&app, actor.team_id, &list, rows, limit, |row| row.name.clone(), |row| view(row, &deliveries))?;
+    Ok(Reply::new(page))
+}
+
+/// `PUT /v1/hosts/{host_id}/secrets/{name}`: merges as RFC 7396, and pushes to the host.
+pub async fn set(
+    State(app): State<App>,
+    actor: Actor<permits::ManageSecrets>,
+    StrictPath(path): StrictPath<SecretPath>,
+    StrictJson(patch): StrictJson<Document>,
+) -> Result<Reply<SecretMetadata>, Problem> {
+    let keyring = app.keyring.clone();
+    let metadata = app
+        .change(Priority::Urgent, app.clock.now(), move |unit| {
+            writable(unit, &actor, path.host_id)?;
+            let owner = Owner::host(actor.team_id, path.host_id);
+            let row = secrets::put(unit, &keyring, &owner, &path.name, &patch, "")?;
+            host_config::changed(unit, path.host_id)?;
+            unit.record(Entry {
+                team_id: actor.team_id,
+                author: actor.author(),
+                action: "secret.set",
+                target: path.host_id.to_string(),
+                outcome: "ok",
+                details: json!({ "secret": row.name, "version": row.version, "fields": patch.field_names() }),
+            });
+            let deliveries = unit.tx.secret_deliveries(actor.team_id, path.host_id, MAX_DELIVERIES)?;
+            Ok(view(row, &deliveries))
+        })
+        .await?;
+    Ok(Reply::new(metadata))
+}
+
+fn writable<P>(unit: &mut Unit<'_, '_>, actor: &Actor<P>, host_id: HostId) -> Result<(), Failure> {
+    unit.tx.lock(&[Lock::shared(LockKey::Host(host_id))])?;
+    match unit.tx.host_state(actor.team_id, host_id)?.ok_or(Failure::NotFound)? {
+        HostState::Retired => Err(Failure::conflict("host_retired", "a retired host holds no secrets")),
+        HostState::Invited | HostState::Active | HostState::Suspended => Ok(()),
+    }
+}
+
+/// A secret is exposed when a key that is no longer trusted received the value it still has.
+fn view(row: SecretRow, deliveries: &[DeliveryRow]) -> SecretMetadata {
+    let number = |version: i64| u64::try_from(version).unwrap_or(0);
+    let own: Vec<&DeliveryRow> = deliveries.iter().filter(|delivery| delivery.secret_id == row.id).collect();
+    let exposed = own.iter().any(|delivery| delivery.version == row.version && !delivery.key_is_active);
+    let deliveries = own.iter().map(|delivery| Delivery {
+        version: number(delivery.version),
+        key: delivery.key,
+        delivered_at: delivery.delivered_at,
+    });
+    SecretMetadata {
+        id: row.id,
+        name: row.name,
+        version: number(row.version),
+        fields: row.fields,
+        updated_at: row.updated_at,
+        deliveries: deliveries.collect(),
+        exposed,
+    }
+}

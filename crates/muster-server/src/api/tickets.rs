@@ -1,0 +1,109 @@
+//! `/v1/tickets`: what opens the doors, and why it did not.
+
+use axum::extract::State;
+use muster_http::{Problem, Reply, StrictPath, StrictQuery};
+use muster_ids::TicketId;
+use muster_store::rows::{RefusalRow, TicketFilter};
+use muster_store::{Lock, LockKey, Priority};
+use muster_wire::page::{Page, PageLimit};
+use muster_wire::ticket::{Ticket, TicketKind, TicketRefusal, TicketStatus};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::page::{limit, open_cursor, page};
+use crate::app::App;
+use crate::auth::{Actor, permits};
+use crate::enrol::mint::{revoke_unused, view};
+use crate::failure::Failure;
+
+const LIST: &str = "tickets";
+
+/// The ticket of a path.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct TicketPath {
+    /// The ticket.
+    pub ticket_id: TicketId,
+}
+
+/// The query of the list of tickets.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct TicketQuery {
+    /// Only of this door.
+    pub kind: Option<TicketKind>,
+    /// Only those that stand here.
+    pub status: Option<TicketStatus>,
+    /// How many items.
+    pub limit: Option<PageLimit>,
+    /// Where to go on: `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// `GET /v1/tickets`
+pub async fn list(
+    State(app): State<App>,
+    actor: Actor<permits::SeeFleet>,
+    StrictQuery(query): StrictQuery<TicketQuery>,
+) -> Result<Reply<Page<Ticket>>, Problem> {
+    let now = app.clock.now();
+    let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
+    let limit = limit(query.limit);
+    let filter = TicketFilter { kind: query.kind, status: query.status };
+    let rows = app.look(move |tx| tx.tickets_shown(actor.team_id, filter, after, limit + 1, now)).await?;
+    let key = |shown: &muster_store::rows::ShownTicket| (shown.row.created_at, shown.row.ticket.id);
+    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, key, |shown| view(shown, now))?))
+}
+
+/// `GET /v1/tickets/{ticket_id}`
+pub async fn get(
+    State(app): State<App>,
+    actor: Actor<permits::SeeFleet>,
+    StrictPath(path): StrictPath<TicketPath>,
+) -> Result<Reply<Ticket>, Problem> {
+    let shown = app.look(move |tx| tx.ticket_shown(actor.team_id, &path.ticket_id)).await?;
+    Ok(Reply::new(view(shown.ok_or(Failure::NotFound)?, app.clock.now())))
+}
+
+/// `POST /v1/tickets/{ticket_id}/revoke`
+pub async fn revoke(
+    State(app): State<App>,
+    actor: Actor<permits::ManageTickets>,
+    StrictPath(path): StrictPath<TicketPath>,
+) -> Result<Reply<Ticket>, Problem> {
+    let now = app.clock.now();
+    let ticket = app
+        .change(Priority::Urgent, now, move |unit| {
+            unit.tx.lock(&[Lock::exclusive(LockKey::Ticket(path.ticket_id))])?;
+            revoke_unused(unit, actor.team_id, &path.ticket_id, &actor.author())?;
+            let shown = unit.tx.ticket_shown(actor.team_id, &path.ticket_id)?;
+            Ok(view(shown.ok_or(Failure::NotFound)?, now))
+        })
+        .await?;
+    Ok(Reply::new(ticket))
+}
+
+/// `GET /v1/tickets/{ticket_id}/refusals`
+pub async fn refusals(
+    State(app): State<App>,
+    actor: Actor<permits::SeeFleet>,
+    StrictPath(path): StrictPath<TicketPath>,
+) -> Result<Reply<Page<TicketRefusal>>, Problem> {
+    let refusals = app
+        .look(move |tx| match tx.ticket_shown(actor.team_id, &path.ticket_id)? {
+            Some(_) => tx.refusals(&path.ticket_id).map(Some),
+            None => Ok(None),
+        })
+        .await?;
+    let items = refusals.ok_or(Failure::NotFound)?.into_iter().map(refusal).collect();
+    Ok(Reply::new(Page { items, next_cursor: None }))
+}
+
+fn refusal(row: RefusalRow) -> TicketRefusal {
+    TicketRefusal {
+        cause: row.cause,
+        count: u64::try_from(row.count).unwrap_or(0),
+        first_at: row.first_at,
+        last_at: row.last_at,
+        last_source: row.last_source,
+        last_request_id: row.last_request_id,
+    }
+}

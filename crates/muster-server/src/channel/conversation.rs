@@ -1,0 +1,372 @@
+//! A proved channel: what the agent says is recorded, what the server wants is sent.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use bytes::Bytes;
+use muster_channel::server::{Effect, HANDSHAKE_WITHIN, ServerChannel};
+use muster_domain::generation::Generation;
+use muster_store::Priority;
+use muster_wire::channel::{
+    AgentMessage, Attempt, ConfigVersion, Dispatch, MAX_FRAME, Report, ServerMessage, close,
+};
+use muster_wire::job::JobEnd;
+use muster_wire::text::SecretName;
+use serde_json::json;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::hub::Command;
+use super::notebook::Notebook;
+use super::open::Open;
+use super::task::HEARTBEAT_SECS;
+use super::wire::{End, Heard, Wire, Words};
+use crate::app::App;
+use crate::auth::{Agent, KEY_NOT_ACTIVE};
+use crate::failure::Failure;
+use crate::host_config::{self, Carried};
+use crate::jobs;
+use crate::unit::{Entry, Unit};
+
+const PING_EVERY: Duration = Duration::from_secs(25);
+const SILENT_FOR: Duration = Duration::from_secs(60);
+const RENEW_EVERY: Duration = Duration::from_secs(30);
+
+/// One proved channel. Its deadlines are the runtime's own time, never the wall clock.
+pub(super) struct Conversation<'a> {
+    app: &'a App,
+    agent: &'a Agent,
+    wire: Wire,
+    machine: ServerChannel,
+    open: &'a mut Open,
+    report: Option<Box<Report>>,
+    /// What the configuration carries that was sent last.
+    carries: Vec<Carried>,
+    applied: BTreeMap<SecretName, i64>,
+    is_settled: bool,
+    /// Whether the agent has applied what was sent last.
+    is_ready: bool,
+    running: BTreeSet<Attempt>,
+    notebook: Notebook,
+    asked: Vec<(u64, oneshot::Sender<()>)>,
+    pings: u64,
+    ping_at: Instant,
+    silent_at: Instant,
+    renew_at: Instant,
+    handshake_until: Instant,
+}
+
+impl<'a> Conversation<'a> {
+    pub(super) fn new(
+        app: &'a App,
+        agent: &'a Agent,
+        wire: Wire,
+        machine: ServerChannel,
+        open: &'a mut Open,
+    ) -> Self {
+        let now = Instant::now();
+        Self {
+            app,
+            agent,
+            wire,
+            machine,
+            open,
+            report: None,
+            carries: Vec::new(),
+            applied: BTreeMap::new(),
+            is_settled: false,
+            is_ready: false,
+            running: BTreeSet::new(),
+            notebook: Notebook::default(),
+            asked: Vec::new(),
+            pings: 0,
+            ping_at: now + PING_EVERY,
+            silent_at: now + SILENT_FOR,
+            renew_at: now + RENEW_EVERY,
+            handshake_until: now + HANDSHAKE_WITHIN,
+        }
+    }
+
+    /// Welcomes the agent and talks until one of the two leaves.
+    pub(super) async fn run(&mut self, generation: String) -> End {
+        self.open.heard();
+        let welcome = self.machine.admitted(generation, HEARTBEAT_SECS, self.app.clock.now());
+        let welcomed = match welcome {
+            Ok(welcome) => self.wire.say(&welcome).await,
+            Err(violation) => Err(violation.into()),
+        };
+        if let Err(end) = welcomed {
+            return end;
+        }
+        loop {
+            if let Err(end) = self.turn().await {
+                return end;
+            }
+        }
+    }
+
+    /// Writes down what is left, says the last words and closes.
+    pub(super) async fn close(mut self, end: &End) {
+        if let Err(error) = self.write_notes().await {
+            tracing::debug!(?error, "the last notes of a channel were not written");
+        }
+        self.wire.end(end).await;
+    }
+
+    async fn turn(&mut self) -> Result<(), End> {
+        let wake_at = self.wake_at();
+        tokio::select! {
+            biased;
+            command = self.open.commands.recv() => match command {
+                Some(command) => Box::pin(self.obey(command)).await,
+                None => Err(End::Gone),
+            },
+            heard = self.wire.hear(MAX_FRAME) => {
+                let heard = heard?;
+                self.silent_at = Instant::now() + SILENT_FOR;
+                match heard {
+                    Heard::Message(message) => Box::pin(self.take(*message)).await,
+                    Heard::Pong(payload) => self.answered(&payload),
+                    Heard::Ping => Ok(()),
+                }
+            }
+            () = sleep_until(wake_at) => Box::pin(self.wake()).await,
+        }
+    }
+
+    fn wake_at(&self) -> Instant {
+        let mut wake_at = self.ping_at.min(self.silent_at);
+        if self.machine.is_in_handshake() {
+            wake_at = wake_at.min(self.handshake_until);
+        }
+        self.notebook.due_at().map_or(wake_at, |due_at| wake_at.min(due_at))
+    }
+
+    async fn wake(&mut self) -> Result<(), End> {
+        let now = Instant::now();
+        if now >= self.silent_at {
+            return Err(End::Gone);
+        }
+        if self.machine.is_in_handshake() && now >= self.handshake_until {
+            return Err(End::close(close::POLICY, "the handshake took too long"));
+        }
+        if self.notebook.due_at().is_some_and(|due_at| now >= due_at) {
+            self.write_notes().await?;
+        }
+        if now >= self.ping_at {
+            self.ping().await?;
+        }
+        Ok(())
+    }
+
+    async fn ping(&mut self) -> Result<u64, End> {
+        self.ping_at = Instant::now() + PING_EVERY;
+        self.pings += 1;
+        self.wire.ping(Bytes::copy_from_slice(&self.pings.to_be_bytes())).await?;
+        Ok(self.pings)
+    }
+
+    fn answered(&mut self, payload: &[u8]) -> Result<(), End> {
+        let Ok(number) = payload.try_into().map(u64::from_be_bytes) else { return Ok(()) };
+        for (asked, answered) in std::mem::take(&mut self.asked) {
+            if asked <= number {
+                // Whoever asked may have lost patience.
+                let _ = answered.send(());
+            } else {
+                self.asked.push((asked, answered));
+            }
+        }
+        Ok(())
+    }
+
+    async fn obey(&mut self, command: Command) -> Result<(), End> {
+        match command {
+            Command::ConfigChanged => self.push_config().await,
+            Command::WorkWaiting => self.dispatch().await,
+            Command::Revoked { statement } => Err(End::Close {
+                code: close::REVOKED,
+                reason: "revoked",
+                words: Some(Box::new(Words::Revoked(statement))),
+            }),
+            Command::Leave { reason, code, retry_after_secs } => {
+                Err(End::goodbye(code, reason, retry_after_secs))
+            }
+            Command::Prove { answered } => {
+                let number = self.ping().await?;
+                self.asked.push((number, answered));
+                Ok(())
+            }
+        }
+    }
+
+    async fn take(&mut self, message: AgentMessage) -> Result<(), End> {
+        for effect in self.machine.handle(message)? {
+            self.follow(effect).await?;
+        }
+        Ok(())
+    }
+
+    async fn follow(&mut self, effect: Effect) -> Result<(), End> {
+        match effect {
+            Effect::Send(message) => self.wire.say(&message).await,
+            Effect::CommitGeneration { generation, report } => self.commit(generation, report).await,
+            Effect::RecordApplied { version } => self.record_applied(version).await,
+            Effect::ReadyForWork => self.ready().await,
+            Effect::RecordHeartbeat(_) => self.heartbeat().await,
+            Effect::RecordStarted(attempt) => {
+                self.record(move |unit, agent| jobs::started(unit, agent, attempt)).await?;
+                self.running.insert(attempt);
+                Ok(())
+            }
+            Effect::RecordProgress(attempt, progress) => {
+                self.notebook.progress(attempt, progress);
+                Ok(())
+            }
+            Effect::RecordLog(attempt, line) => {
+                self.notebook.line(attempt, line);
+                if self.notebook.is_full() { self.write_notes().await } else { Ok(()) }
+            }
+            Effect::RecordFinished(attempt, end) => self.record_finished(attempt, *end).await,
+            Effect::RecordGoodbye(_) => {
+                self.open.said_goodbye();
+                Err(End::close(close::NORMAL, "goodbye"))
+            }
+        }
+    }
+
+    /// Commits the acknowledged generation; only now is anything of the host sent.
+    async fn commit(&mut self, generation: String, report: Box<Report>) -> Result<(), End> {
+        let issued = self.app.keyring.open_generation(self.agent.host_id, &self.agent.key, &generation);
+        let issued: Generation = issued.ok_or(End::policy("acknowledged another generation"))?;
+        let told = report.clone();
+        let committed = self.record(move |unit, agent| {
+            agent.still_may(unit)?;
+            unit.tx.host_reported(agent.host_id, &told.hostname, &told.facts)?;
+            Ok(unit.tx.generation_commit(agent.host_id, issued)?)
+        });
+        if !committed.await? {
+            return Err(End::goodbye(close::TRY_LATER, "busy", 5));
+        }
+        let loaded = host_config::load(self.app, self.agent.key).await?.ok_or(KEY_NOT_ACTIVE)?;
+        self.carries = loaded.carries;
+        let effects = self.machine.acknowledged(loaded.config, &report)?;
+        self.report = Some(report);
+        for effect in effects {
+            Box::pin(self.follow(effect)).await?;
+        }
+        Ok(())
+    }
+
+    async fn push_config(&mut self) -> Result<(), End> {
+        let loaded = host_config::load(self.app, self.agent.key).await?.ok_or(KEY_NOT_ACTIVE)?;
+        match self.machine.config_changed(loaded.config) {
+            Some(effect) => {
+                self.carries = loaded.carries;
+                self.is_ready = false;
+                Box::pin(self.follow(effect)).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn record_applied(&mut self, version: ConfigVersion) -> Result<(), End> {
+        let carries = self.carries.clone();
+        self.record(move |unit, agent| record_applied(unit, agent, version, &carries)).await?;
+        self.applied = self.carries.iter().map(|secret| (secret.name.clone(), secret.version)).collect();
+        Ok(())
+    }
+
+    async fn ready(&mut self) -> Result<(), End> {
+        self.is_ready = true;
+        if !self.is_settled {
+            let running = self.report.take().map(|report| report.running).unwrap_or_default();
+            let listed = running.clone();
+            let again = self.record(move |unit, agent| jobs::settle(unit, agent, &listed)).await?;
+            self.running.extend(running);
+            self.is_settled = true;
+            self.send_work(again).await?;
+        }
+        self.dispatch().await
+    }
+
+    async fn dispatch(&mut self) -> Result<(), End> {
+        if !self.is_ready {
+            return Ok(());
+        }
+        let applied = self.applied.clone();
+        let dispatches = self.record(move |unit, agent| jobs::dispatch(unit, agent, &applied)).await?;
+        self.send_work(dispatches).await
+    }
+
+    async fn send_work(&mut self, dispatches: Vec<Dispatch>) -> Result<(), End> {
+        for dispatch in dispatches {
+            let frame = self.machine.dispatch(dispatch).ok_or(End::goodbye(close::TRY_LATER, "busy", 5))?;
+            self.wire.say(&frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn heartbeat(&mut self) -> Result<(), End> {
+        self.app.metrics.heartbeats.inc();
+        self.open.heard();
+        if Instant::now() >= self.renew_at {
+            self.renew_at = Instant::now() + RENEW_EVERY;
+            if !self.running.is_empty() {
+                self.write_notes().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn record_finished(&mut self, attempt: Attempt, end: JobEnd) -> Result<(), End> {
+        self.write_notes().await?;
+        self.record(move |unit, agent| jobs::finished(unit, agent, attempt, &end)).await?;
+        self.running.remove(&attempt);
+        self.wire.say(&ServerMessage::JobRecorded { attempt }).await?;
+        self.dispatch().await
+    }
+
+    async fn write_notes(&mut self) -> Result<(), End> {
+        let notes = self.notebook.take();
+        if notes.is_empty() && self.running.is_empty() {
+            return Ok(());
+        }
+        let running: Vec<Attempt> = self.running.iter().copied().collect();
+        self.record(move |unit, agent| jobs::note(unit, agent, &notes, &running)).await
+    }
+
+    async fn record<T, F>(&mut self, closure: F) -> Result<T, End>
+    where
+        F: Fn(&mut Unit<'_, '_>, &Agent) -> Result<T, Failure> + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let (agent, now) = (self.agent.clone(), self.app.clock.now());
+        Ok(self.app.change(Priority::Normal, now, move |unit| closure(unit, &agent)).await?)
+    }
+}
+
+fn record_applied(
+    unit: &mut Unit<'_, '_>,
+    agent: &Agent,
+    version: ConfigVersion,
+    carries: &[Carried],
+) -> Result<(), Failure> {
+    agent.still_may(unit)?;
+    let is_news = unit.tx.host_config_applied(agent.host_id, version, unit.now)?;
+    let entry = |action, details| {
+        let (author, target) = (agent.author(), agent.host_id.to_string());
+        Entry { team_id: agent.team_id, author, action, target, outcome: "ok", details }
+    };
+    let mut entries = Vec::new();
+    for secret in carries {
+        if unit.tx.secret_delivered(secret.secret_id, secret.version, &agent.key, unit.now)? {
+            let details = json!({ "secret": secret.name, "version": secret.version, "key": agent.key });
+            entries.push(entry("secret.delivered", details));
+        }
+    }
+    if is_news {
+        entries.push(entry("host_config.applied", json!({ "epoch": version.epoch, "n": version.n })));
+    }
+    entries.into_iter().for_each(|entry| unit.record(entry));
+    Ok(())
+}

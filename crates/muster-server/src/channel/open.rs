@@ -1,0 +1,59 @@
+//! A channel's place in the hub, given back when its task ends, however it ends.
+
+use muster_ids::HostId;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::hub::{Command, Registration};
+use crate::app::App;
+use crate::auth::Agent;
+use crate::presence::Sign;
+
+/// A place in the hub.
+pub(super) struct Open {
+    app: App,
+    host_id: HostId,
+    connection: u64,
+    sign: Sign,
+    /// What the task must do.
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Cancelled to drop the socket at once.
+    pub(super) abort: CancellationToken,
+    closed: CancellationToken,
+}
+
+impl Open {
+    /// Takes the place of a host. `None`: another connection has it.
+    pub(super) fn register(app: &App, agent: &Agent) -> Option<Self> {
+        let Registration { connection, commands, abort, closed } =
+            app.hub.register(agent.host_id, agent.key).ok()?;
+        app.metrics.channels.inc();
+        let sign =
+            Sign { seq: agent.seq, seen_at: app.clock.now(), connected: true, said_goodbye: false };
+        Some(Self { app: app.clone(), host_id: agent.host_id, connection, sign, commands, abort, closed })
+    }
+
+    /// Records a sign of life.
+    pub(super) fn heard(&mut self) {
+        self.sign.seen_at = self.app.clock.now();
+        self.app.presences.heard(self.host_id, self.sign);
+    }
+
+    /// Records that the agent stops on purpose.
+    pub(super) fn said_goodbye(&mut self) {
+        self.sign.said_goodbye = true;
+    }
+}
+
+/// Whoever cuts a channel waits for `closed`: it comes even when the task panics, and after the socket is dropped.
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.app.metrics.channels.dec();
+        self.app.hub.unregister(self.host_id, self.connection);
+        if self.app.presences.of(self.host_id).is_some() {
+            let sign = Sign { connected: false, ..self.sign };
+            self.app.presences.heard(self.host_id, sign);
+        }
+        self.closed.cancel();
+    }
+}

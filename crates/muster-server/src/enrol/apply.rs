@@ -1,0 +1,253 @@
+//! Records an admission: host, key, ticket, secrets, tags, audit and event, all or nothing.
+
+use muster_domain::admission::{Admission, Machine};
+use muster_domain::ticket::Spent;
+use muster_ids::{ClaimId, HostId};
+use muster_keyring::OwnerKind;
+use muster_store::StoreError;
+use muster_store::rows::{Arrival, ClaimEnd, HostKeyRow, HostRow, KeyState, TicketRow};
+use muster_wire::claim::ClaimState;
+use muster_wire::enroll::Disposition;
+use muster_wire::host::{HostKind, HostState};
+use muster_wire::ticket::TicketKind;
+use serde_json::json;
+
+use super::retire::end_key;
+use crate::app::App;
+use crate::failure::Failure;
+use crate::unit::{Author, Entry, Event, Unit};
+use crate::{host_config, secrets};
+
+/// A machine that is let in, by the door itself or by a person's decision.
+pub(super) struct Arriving<'a> {
+    pub(super) app: &'a App,
+    /// Its ticket, read under the locks.
+    pub(super) ticket: &'a TicketRow,
+    pub(super) machine: &'a Machine,
+    /// The SEC 1 point of its key pair, or the verifier of its agent key.
+    pub(super) material: &'a [u8],
+    /// Who lets it in: its own key, or a person.
+    pub(super) author: &'a Author,
+    /// Whether a host whose key is replaced keeps its secrets.
+    pub(super) keeps_secrets: bool,
+    /// The claim that was decided.
+    pub(super) decided: Option<ClaimId>,
+}
+
+/// A host that exists, and how it is entered.
+struct Entering {
+    host_id: HostId,
+    from: HostState,
+    disposition: Disposition,
+    owns_uid: bool,
+}
+
+/// Refreshes what a host says about itself; site, uid and key stay.
+pub(super) fn refresh(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    host_id: HostId,
+) -> Result<(), Failure> {
+    let machine = arriving.machine;
+    let team_id = arriving.ticket.ticket.team_id;
+    let refreshed =
+        unit.tx.host_refresh(team_id, host_id, &machine.hostname, &machine.facts, &machine.labels)?;
+    if refreshed { Ok(()) } else { Err(StoreError::Conflict.into()) }
+}
+
+/// Lets a machine in. What another transaction took meanwhile is a conflict, and the closure runs again.
+pub(super) fn arrive(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    admission: Admission,
+) -> Result<(HostId, Disposition), Failure> {
+    let (active, invited) = (HostState::Active, HostState::Invited);
+    let entering = |host_id, from, disposition, owns_uid| Entering { host_id, from, disposition, owns_uid };
+    let (host_id, disposition) = match admission {
+        Admission::New { owns_uid } => (make(unit, arriving, owns_uid)?, Disposition::New),
+        Admission::Register { host_id, owns_uid } => {
+            enter(unit, arriving, &entering(host_id, invited, Disposition::Registered, owns_uid))?
+        }
+        Admission::Rejoin { host_id, owns_uid } => {
+            enter(unit, arriving, &entering(host_id, active, Disposition::Rejoined, owns_uid))?
+        }
+        Admission::Rekey { host_id } => {
+            enter(unit, arriving, &entering(host_id, active, Disposition::Rekeyed, true))?
+        }
+        Admission::Replace { host_id } => replace(unit, arriving, host_id)?,
+        Admission::Replay { .. }
+        | Admission::Wait { .. }
+        | Admission::Reuse { .. }
+        | Admission::Claim { .. } => {
+            return Err(Failure::internal("an admission that lets nobody in"));
+        }
+    };
+    bind(unit, arriving, host_id, disposition)?;
+    tell(unit, arriving, host_id, disposition);
+    Ok((host_id, disposition))
+}
+
+fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Result<HostId, Failure> {
+    let ticket = arriving.ticket;
+    let team_id = ticket.ticket.team_id;
+    let team = unit.tx.team(team_id)?.ok_or(Failure::NotFound)?;
+    let id = HostId::from_uuid(unit.draw.uuid(unit.now));
+    let own_name = || arriving.machine.hostname.to_string();
+    let host = HostRow {
+        id,
+        team_id,
+        site_id: ticket.ticket.site_id,
+        kind: if team.is_platform { HostKind::Shared } else { HostKind::Team },
+        name: ticket.host_name.clone().unwrap_or_else(own_name),
+        state: HostState::Active,
+        provider: None,
+        zone: None,
+        arrival: Some(arrival(arriving, Disposition::New, owns_uid)),
+        created_at: unit.now,
+        enrolled_at: Some(unit.now),
+        retired_at: None,
+    };
+    if !unit.tx.host_insert(&host)? {
+        return Err(StoreError::Conflict.into());
+    }
+    unit.tx.host_rows_insert(id, arriving.app.installation.epoch)?;
+    unit.tx.host_tags_set(team_id, id, &ticket.tags)?;
+    Ok(id)
+}
+
+fn replace(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    host_id: HostId,
+) -> Result<(HostId, Disposition), Failure> {
+    let team_id = arriving.ticket.ticket.team_id;
+    let host = unit.tx.host(team_id, host_id)?.ok_or(Failure::NotFound)?;
+    // A suspended host stays suspended: replacing its key is no way around a person's decision.
+    if host.state == HostState::Suspended {
+        return Err(muster_domain::admission::Refusal::HostSuspended.into());
+    }
+    if !arriving.keeps_secrets {
+        secrets::destroy_owned(unit, team_id, OwnerKind::Host, &host_id.to_string())?;
+    }
+    let entering =
+        Entering { host_id, from: host.state, disposition: Disposition::Replaced, owns_uid: true };
+    enter(unit, arriving, &entering)
+}
+
+fn enter(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    entering: &Entering,
+) -> Result<(HostId, Disposition), Failure> {
+    let Entering { host_id, from, disposition, owns_uid } = *entering;
+    let team_id = arriving.ticket.ticket.team_id;
+    let keys = unit.tx.host_keys(host_id)?;
+    for key in keys.iter().filter(|key| key.state == KeyState::Active) {
+        end_key(unit, key, KeyState::Replaced, arriving.author)?;
+    }
+    if !keys.is_empty() {
+        unit.tx.host_generation_restart(host_id)?;
+        host_config::changed(unit, host_id)?;
+    }
+    let arrival = arrival(arriving, disposition, owns_uid);
+    if !unit.tx.host_arrive(team_id, host_id, from, &arrival, unit.now)? {
+        return Err(StoreError::Conflict.into());
+    }
+    Ok((host_id, disposition))
+}
+
+fn arrival(arriving: &Arriving<'_>, disposition: Disposition, owns_uid: bool) -> Arrival {
+    let machine = arriving.machine;
+    Arrival {
+        door: arriving.ticket.ticket.kind.door(),
+        disposition,
+        ticket_id: arriving.ticket.ticket.id,
+        machine_uid: machine.uid,
+        owns_uid,
+        hostname: machine.hostname.clone(),
+        facts: machine.facts.clone(),
+        labels: machine.labels.clone(),
+    }
+}
+
+/// Binds key, ticket and secrets to the host.
+fn bind(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    host_id: HostId,
+    disposition: Disposition,
+) -> Result<(), Failure> {
+    let ticket = &arriving.ticket.ticket;
+    let key = HostKeyRow {
+        name: arriving.machine.key,
+        team_id: ticket.team_id,
+        host_id,
+        material: arriving.material.to_vec(),
+        state: KeyState::Active,
+        ticket_id: Some(ticket.id),
+        created_at: unit.now,
+        ended_at: None,
+        ended_by: None,
+    };
+    let used = if ticket.is_one_time() {
+        let spent = Spent { by_key: key.name, by_host: host_id, disposition };
+        unit.tx.ticket_spend(&ticket.id, &spent)?
+    } else if ticket.max_uses.is_some() {
+        unit.tx.ticket_count_use(&ticket.id)?
+    } else {
+        true
+    };
+    if !used || !unit.tx.host_key_insert(&key)? {
+        return Err(StoreError::Conflict.into());
+    }
+    if ticket.kind == TicketKind::EnrolmentToken {
+        secrets::bind_to_host(unit, &arriving.app.keyring, ticket.team_id, &ticket.id, host_id)?;
+    }
+    close_other_claim(unit, arriving)
+}
+
+/// Closes the claim that the machine left at the site's own door when another ticket let it in.
+fn close_other_claim(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>) -> Result<(), Failure> {
+    let ticket = &arriving.ticket.ticket;
+    let key = &arriving.machine.key;
+    let claim = unit.tx.claim_of_key(ticket.site_id, key)?;
+    let waits = |claim: &muster_domain::admission::KnownClaim| {
+        claim.state == ClaimState::Waiting && Some(claim.id) != arriving.decided
+    };
+    if let Some(claim) = claim.filter(waits) {
+        let end = ClaimEnd {
+            from: ClaimState::Waiting,
+            to: ClaimState::Closed,
+            by: &arriving.author.actor,
+            result: None,
+        };
+        unit.tx.claim_end(ticket.team_id, claim.id, end, unit.now)?;
+        unit.tx.ticket_free(&claim.ticket_id, key)?;
+    }
+    Ok(())
+}
+
+fn tell(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, host_id: HostId, disposition: Disposition) {
+    let ticket = &arriving.ticket.ticket;
+    let action = match disposition {
+        Disposition::New | Disposition::Registered | Disposition::Reuse => "host.enrolled",
+        Disposition::Rekeyed | Disposition::Rejoined | Disposition::Replaced => "host.rekeyed",
+    };
+    let details = json!({
+        "disposition": disposition,
+        "key": arriving.machine.key,
+        "site_id": ticket.site_id,
+        "ticket_id": ticket.id,
+        "machine_uid": arriving.machine.uid,
+        "claim_id": arriving.decided,
+    });
+    unit.record(Entry {
+        team_id: ticket.team_id,
+        author: arriving.author.clone(),
+        action,
+        target: host_id.to_string(),
+        outcome: "ok",
+        details: details.clone(),
+    });
+    unit.tell(Event { team_id: ticket.team_id, kind: action, subject: host_id.to_string(), payload: details });
+}

@@ -1,0 +1,250 @@
+//! Claims: opened by the door, decided by a person, shown with what the decision rests on.
+
+use muster_domain::admission::{Admission, CLAIM_LIFE, Refusal, admit_with_verdict};
+use muster_domain::claim::{Evidence, EvidenceOfHost};
+use muster_ids::{ClaimId, HostId, TeamId};
+use muster_keyring::OwnerKind;
+use muster_proof::digest::sha256_base64url;
+use muster_store::rows::{ClaimEnd, ClaimRow, ShownHost, TicketRow};
+use muster_store::{Lock, LockKey, StoreError, Tx};
+use muster_wire::claim::{ClaimReason, ClaimState, DecideClaim};
+use serde_json::json;
+
+use super::apply::{Arriving, arrive};
+use super::{Outcome, known, mint};
+use crate::app::App;
+use crate::failure::Failure;
+use crate::unit::{Author, Entry, Event, Unit};
+
+const STALE: Failure =
+    Failure::conflict("claim_stale", "what the decision rests on has changed; look at the claim again");
+const NOT_WAITING: Failure = Failure::conflict("claim_not_waiting", "the claim waits for no decision any more");
+const TICKET_UNUSABLE: Failure =
+    Failure::conflict("ticket_unusable", "the ticket of this claim opens no door any more; reject the claim");
+
+/// Opens a claim and reserves its one-time ticket; the host it contests is not touched.
+pub(super) fn open(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    source: &str,
+    reason: ClaimReason,
+    contested: Option<HostId>,
+) -> Result<Outcome, Failure> {
+    let ticket = &arriving.ticket.ticket;
+    let claim = ClaimRow {
+        id: ClaimId::from_uuid(unit.draw.uuid(unit.now)),
+        team_id: ticket.team_id,
+        site_id: ticket.site_id,
+        ticket_id: ticket.id,
+        host_id: contested,
+        reason,
+        state: ClaimState::Waiting,
+        machine: arriving.machine.clone(),
+        key_material: arriving.material.to_vec(),
+        source_address: source.to_owned(),
+        created_at: unit.now,
+        expires_at: unit.now.plus(CLAIM_LIFE),
+        decided_at: None,
+        decided_by: None,
+        result_host_id: None,
+    };
+    let reserved = !ticket.is_one_time() || unit.tx.ticket_reserve(&ticket.id, &claim.machine.key)?;
+    if !reserved || !unit.tx.claim_insert(&claim)? {
+        return Err(StoreError::Conflict.into());
+    }
+    let details = json!({
+        "reason": reason,
+        "site_id": claim.site_id,
+        "ticket_id": claim.ticket_id,
+        "key": claim.machine.key,
+        "contested_host_id": contested,
+    });
+    unit.record(Entry {
+        team_id: claim.team_id,
+        author: arriving.author.clone(),
+        action: "claim.opened",
+        target: claim.id.to_string(),
+        outcome: "ok",
+        details: details.clone(),
+    });
+    let (kind, subject) = ("claim.opened", claim.id.to_string());
+    unit.tell(Event { team_id: claim.team_id, kind, subject, payload: details });
+    Ok(Outcome::Waiting { claim_id: claim.id, reason })
+}
+
+/// A claim with everything that is shown of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShownClaim {
+    /// The claim.
+    pub row: ClaimRow,
+    /// The host it contests.
+    pub contested: Option<ShownHost>,
+    /// Names of the secrets a replacement would receive, in order.
+    pub secrets: Vec<String>,
+}
+
+impl ShownClaim {
+    /// Reads what is shown of a claim.
+    pub fn load(tx: &mut Tx<'_>, row: ClaimRow) -> Result<Self, StoreError> {
+        let contested = match row.host_id {
+            Some(host_id) => tx.host_shown(row.team_id, host_id)?,
+            None => None,
+        };
+        let mut secrets = Vec::new();
+        if let Some(host) = &contested {
+            let owner_id = host.row.id.to_string();
+            let owned = tx.secrets_owned(row.team_id, OwnerKind::Host.as_str(), &owner_id)?;
+            secrets.extend(owned.into_iter().map(|secret| secret.name));
+        }
+        Ok(Self { row, contested, secrets })
+    }
+
+    /// Names what a decision on this claim rests on.
+    pub fn evidence_version(&self) -> String {
+        let evidence = Evidence {
+            reason: self.row.reason,
+            key: self.row.machine.key,
+            hostname: self.row.machine.hostname.as_str(),
+            facts: &self.row.machine.facts,
+            contested: self.contested.as_ref().map(|host| EvidenceOfHost {
+                id: host.row.id,
+                state: host.row.state,
+                key: host.key,
+                secrets: &self.secrets,
+            }),
+        };
+        sha256_base64url(evidence.canonical_text().as_bytes())
+    }
+}
+
+/// Decides a waiting claim as a person says, if they saw what it rests on.
+pub fn decide(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    team_id: TeamId,
+    claim_id: ClaimId,
+    decision: &DecideClaim,
+    author: &Author,
+) -> Result<(), Failure> {
+    let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
+    let before = known::ticket(unit.tx, &claim.ticket_id)?;
+    let candidates = known::lock(unit.tx, &before.ticket, &claim.machine, claim.host_id)?;
+    let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
+    if claim.state != ClaimState::Waiting || unit.now >= claim.expires_at {
+        return Err(NOT_WAITING);
+    }
+    let shown = ShownClaim::load(unit.tx, claim)?;
+    if shown.evidence_version() != decision.evidence_version.as_str() {
+        return Err(STALE);
+    }
+    let claim = shown.row;
+    let ticket = known::ticket(unit.tx, &claim.ticket_id)?;
+    let site = known::site(unit.tx, &ticket.ticket)?;
+    let known = known::load(unit, app, &ticket.ticket, &claim.machine, &candidates, &site.policy)?;
+    match admit_with_verdict(claim.reason, &ticket.ticket, &known, decision.verdict) {
+        Ok(None) => reject(unit, &claim, &ticket, author),
+        Ok(Some(admission)) => admit(unit, app, &claim, &ticket, admission, decision, author),
+        Err(Refusal::Rejected(_)) => Err(TICKET_UNUSABLE),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+fn admit(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    claim: &ClaimRow,
+    ticket: &TicketRow,
+    admission: Admission,
+    decision: &DecideClaim,
+    author: &Author,
+) -> Result<(), Failure> {
+    let arriving = Arriving {
+        app,
+        ticket,
+        machine: &claim.machine,
+        material: &claim.key_material,
+        author,
+        keeps_secrets: decision.with_secrets,
+        decided: Some(claim.id),
+    };
+    let (host_id, _) = arrive(unit, &arriving, admission)?;
+    let to = match admission {
+        Admission::Replace { .. } => ClaimState::Replaced,
+        _ => ClaimState::New,
+    };
+    end(unit, claim, to, Some(host_id), author)
+}
+
+/// A rejected one-time ticket is burnt: whoever holds it was refused by a person.
+fn reject(
+    unit: &mut Unit<'_, '_>,
+    claim: &ClaimRow,
+    ticket: &TicketRow,
+    author: &Author,
+) -> Result<(), Failure> {
+    end(unit, claim, ClaimState::Rejected, None, author)?;
+    if ticket.ticket.is_one_time() {
+        mint::revoke_unused(unit, claim.team_id, &claim.ticket_id, author)?;
+    }
+    Ok(())
+}
+
+/// Closes a rejected claim, so that its machine may ask again.
+pub fn clear(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    claim_id: ClaimId,
+    author: &Author,
+) -> Result<(), Failure> {
+    let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
+    unit.tx.lock(&[Lock::exclusive(LockKey::Key(claim.machine.key))])?;
+    let end = ClaimEnd {
+        from: ClaimState::Rejected,
+        to: ClaimState::Closed,
+        by: &author.actor,
+        result: None,
+    };
+    if !unit.tx.claim_end(team_id, claim_id, end, unit.now)? {
+        return Err(Failure::conflict("claim_not_rejected", "only a rejected claim can be cleared"));
+    }
+    unit.record(Entry {
+        team_id,
+        author: author.clone(),
+        action: "claim.cleared",
+        target: claim_id.to_string(),
+        outcome: "ok",
+        details: json!({ "key": claim.machine.key }),
+    });
+    Ok(())
+}
+
+fn end(
+    unit: &mut Unit<'_, '_>,
+    claim: &ClaimRow,
+    to: ClaimState,
+    result: Option<HostId>,
+    author: &Author,
+) -> Result<(), Failure> {
+    let end = ClaimEnd { from: ClaimState::Waiting, to, by: &author.actor, result };
+    if !unit.tx.claim_end(claim.team_id, claim.id, end, unit.now)? {
+        return Err(StoreError::Conflict.into());
+    }
+    let details = json!({
+        "verdict": to,
+        "reason": claim.reason,
+        "key": claim.machine.key,
+        "contested_host_id": claim.host_id,
+        "host_id": result,
+    });
+    unit.record(Entry {
+        team_id: claim.team_id,
+        author: author.clone(),
+        action: "claim.decided",
+        target: claim.id.to_string(),
+        outcome: "ok",
+        details: details.clone(),
+    });
+    let (kind, subject) = ("claim.decided", claim.id.to_string());
+    unit.tell(Event { team_id: claim.team_id, kind, subject, payload: details });
+    Ok(())
+}

@@ -1,0 +1,135 @@
+//! What the transaction must know before it asks: locks first, then reads.
+
+use std::time::Duration;
+
+use muster_domain::admission::{CLAIMS_PER_SITE, HostView, KeyHistory, Known, Machine};
+use muster_domain::presence::RECONNECT_WINDOW;
+use muster_domain::ticket::Ticket;
+use muster_ids::{HostId, TicketId};
+use muster_store::rows::{KeyState, SiteRow, TicketRow};
+use muster_store::{Lock, LockKey, StoreError, Tx};
+use muster_wire::site::SitePolicy;
+
+use crate::app::App;
+use crate::unit::Unit;
+
+const SURGE_WINDOW: Duration = Duration::from_secs(3600);
+
+/// The hosts an enrolment is judged by: found before the locks, compared after them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Candidates {
+    by_key: Option<HostId>,
+    owner: Option<HostId>,
+    invited: Option<HostId>,
+}
+
+impl Candidates {
+    fn find(tx: &mut Tx<'_>, ticket: &Ticket, machine: &Machine) -> Result<Self, StoreError> {
+        Ok(Self {
+            by_key: tx.host_key(&machine.key)?.map(|key| key.host_id),
+            owner: tx.owner_of_uid(ticket.team_id, &machine.uid)?,
+            invited: ticket.host_id,
+        })
+    }
+}
+
+/// Takes every lock of an enrolment or of a decision on one, which also changes `contested`.
+pub(super) fn lock(
+    tx: &mut Tx<'_>,
+    ticket: &Ticket,
+    machine: &Machine,
+    contested: Option<HostId>,
+) -> Result<Candidates, StoreError> {
+    let found = Candidates::find(tx, ticket, machine)?;
+    let is_limited = ticket.is_one_time() || ticket.max_uses.is_some();
+    let ticket_key = LockKey::Ticket(ticket.id);
+    let mut locks = vec![
+        if is_limited { Lock::exclusive(ticket_key) } else { Lock::shared(ticket_key) },
+        Lock::shared(LockKey::Site(ticket.site_id)),
+        Lock::exclusive(LockKey::Uid(ticket.team_id, machine.uid)),
+        Lock::exclusive(LockKey::Key(machine.key)),
+    ];
+    locks.extend(found.by_key.map(|id| Lock::shared(LockKey::Host(id))));
+    // Its own host, seen by its uid, is only refreshed.
+    let owner = found.owner.filter(|owner| Some(*owner) != found.by_key);
+    let changed = [owner, found.invited, contested];
+    locks.extend(changed.into_iter().flatten().map(|id| Lock::exclusive(LockKey::Host(id))));
+    tx.lock(&locks)?;
+    if Candidates::find(tx, ticket, machine)? != found {
+        return Err(StoreError::Conflict);
+    }
+    Ok(found)
+}
+
+/// Ends the lapsed claims that stand in the way of this key or this ticket, and frees what they hold.
+pub(super) fn let_lapsed_claims_go(
+    unit: &mut Unit<'_, '_>,
+    ticket: &Ticket,
+    machine: &Machine,
+) -> Result<(), StoreError> {
+    let lapsed = unit.tx.claims_lapsed_at(ticket.site_id, &machine.key, &ticket.id, unit.now)?;
+    for claim in lapsed {
+        if unit.tx.claim_lapse(&claim, unit.now)? {
+            unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
+        }
+    }
+    Ok(())
+}
+
+/// Returns a ticket that is known to exist: tickets are never deleted.
+pub(super) fn ticket(tx: &mut Tx<'_>, id: &TicketId) -> Result<TicketRow, StoreError> {
+    tx.ticket_by_id(id)?.ok_or_else(|| StoreError::corrupt("a ticket is gone"))
+}
+
+/// Returns the site of a ticket: sites are never deleted.
+pub(super) fn site(tx: &mut Tx<'_>, ticket: &Ticket) -> Result<SiteRow, StoreError> {
+    tx.site(ticket.team_id, ticket.site_id)?.ok_or_else(|| StoreError::corrupt("the site of a ticket is gone"))
+}
+
+/// Reads what `admit` asks for.
+pub(super) fn load(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    ticket: &Ticket,
+    machine: &Machine,
+    candidates: &Candidates,
+    policy: &SitePolicy,
+) -> Result<Known, StoreError> {
+    let owner = view(unit.tx, app, candidates.owner)?;
+    let claims_on_owner = match candidates.owner {
+        Some(owner) => unit.tx.claims_on_host(ticket.team_id, owner)?.len(),
+        None => 0,
+    };
+    let since = unit.now.minus(SURGE_WINDOW);
+    Ok(Known {
+        key: key_history(unit.tx, app, machine)?,
+        uid_last_owned_by_retired: owner.is_none() && unit.tx.uid_was_released(ticket.team_id, &machine.uid)?,
+        owner,
+        invited: view(unit.tx, app, candidates.invited)?,
+        claim: unit.tx.claim_of_key(ticket.site_id, &machine.key)?,
+        claims_on_owner: u32::try_from(claims_on_owner).unwrap_or(u32::MAX),
+        claims_at_site: unit.tx.claims_at_site(ticket.site_id, CLAIMS_PER_SITE)?,
+        new_hosts_this_hour: unit.tx.arrivals_since(ticket.site_id, since, policy.surge.get())?,
+        server_past_reconnect_window: app.up_for() > RECONNECT_WINDOW,
+    })
+}
+
+fn key_history(tx: &mut Tx<'_>, app: &App, machine: &Machine) -> Result<KeyHistory, StoreError> {
+    let Some(key) = tx.host_key(&machine.key)? else { return Ok(KeyHistory::Unknown) };
+    match (key.state, view(tx, app, Some(key.host_id))?) {
+        (KeyState::Active, Some(host)) => Ok(KeyHistory::Active(host)),
+        _ => Ok(KeyHistory::Gone { host_id: key.host_id }),
+    }
+}
+
+/// Reads a host and lays over it what this node heard since signs of life were last flushed.
+fn view(tx: &mut Tx<'_>, app: &App, id: Option<HostId>) -> Result<Option<HostView>, StoreError> {
+    let Some(id) = id else { return Ok(None) };
+    let Some(mut view) = tx.host_view(id)? else { return Ok(None) };
+    if let Some(sign) = app.presences.of(id) {
+        view.seen_at = view.seen_at.max(Some(sign.seen_at));
+        view.ever_connected = true;
+    }
+    view.connected = app.hub.is_connected(id);
+    Ok(Some(view))
+}

@@ -1,0 +1,175 @@
+//! Tickets come and go: minted with a bearer string that is shown once, voided by a person.
+
+use std::time::Duration;
+
+use muster_domain::ticket::Ticket;
+use muster_ids::{Bearer, BearerKind, HostId, SiteId, TeamId, TicketId};
+use muster_keyring::OwnerKind;
+use muster_store::rows::{ClaimEnd, ShownTicket, TicketRow};
+use muster_wire::claim::ClaimState;
+use muster_wire::join_string::JoinString;
+use muster_wire::text::Tag;
+use muster_wire::ticket::{self as wire, MintedTicket, TicketKind};
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::secrets;
+use crate::unit::{Author, Entry, Unit};
+
+/// Life of a one-time ticket when nobody says otherwise.
+pub const ONE_TIME_LIFE: Duration = Duration::from_secs(3600);
+/// Claims that one transaction closes: a site has no more.
+const CLAIMS: i64 = muster_domain::admission::CLAIMS_PER_SITE as i64 * 2;
+
+/// A ticket to be minted.
+#[derive(Debug, Clone)]
+pub struct Minting {
+    /// Which door it opens.
+    pub kind: TicketKind,
+    /// Its team.
+    pub team_id: TeamId,
+    /// The site it admits to.
+    pub site_id: SiteId,
+    /// The host it is made for, at door 2.
+    pub host_id: Option<HostId>,
+    /// Whether it re-keys an active host.
+    pub rejoin: bool,
+    /// Whether the machine must hold a key pair.
+    pub require_key: bool,
+    /// The name its host will have.
+    pub host_name: Option<String>,
+    /// The tags its host will have.
+    pub tags: Vec<Tag>,
+    /// How long it lives; for ever when not said.
+    pub lives_for: Option<Duration>,
+    /// How many hosts it may make or re-key.
+    pub max_uses: Option<u64>,
+}
+
+/// Mints a ticket and returns it with its bearer string.
+pub fn mint(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    author: &Author,
+    minting: Minting,
+) -> Result<(TicketId, Bearer), Failure> {
+    let kind = match minting.kind {
+        TicketKind::EnrolmentToken => BearerKind::EnrolmentToken,
+        TicketKind::RegistrationToken => BearerKind::RegistrationToken,
+        TicketKind::SiteKey => BearerKind::SiteKey,
+    };
+    let bearer = Bearer::new(kind, unit.draw.public_id(), unit.draw.bytes());
+    let ticket = Ticket {
+        id: TicketId::new(bearer.id),
+        kind: minting.kind,
+        team_id: minting.team_id,
+        site_id: minting.site_id,
+        host_id: minting.host_id,
+        rejoin: minting.rejoin,
+        require_key: minting.require_key,
+        expires_at: minting.lives_for.map(|span| unit.now.plus(span)),
+        revoked_at: None,
+        max_uses: minting.max_uses,
+        uses: 0,
+        spent: None,
+        reserved_for: None,
+    };
+    let row = TicketRow {
+        ticket,
+        host_name: minting.host_name,
+        tags: minting.tags,
+        verifier: app.keyring.verifier(&bearer).to_vec(),
+        created_by: author.actor.clone(),
+        created_at: unit.now,
+    };
+    unit.tx.ticket_insert(&row)?;
+    unit.record(Entry {
+        team_id: row.ticket.team_id,
+        author: author.clone(),
+        action: "ticket.minted",
+        target: row.ticket.id.to_string(),
+        outcome: "ok",
+        details: json!({
+            "kind": row.ticket.kind,
+            "site_id": row.ticket.site_id,
+            "host_id": row.ticket.host_id,
+            "rejoin": row.ticket.rejoin,
+            "expires_at": row.ticket.expires_at,
+            "max_uses": row.ticket.max_uses,
+        }),
+    });
+    Ok((row.ticket.id, bearer))
+}
+
+/// Reads a fresh ticket back and shows it with its bearer and join strings, once.
+pub fn minted(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    team_id: TeamId,
+    (id, bearer): (TicketId, Bearer),
+) -> Result<MintedTicket, Failure> {
+    let shown = unit.tx.ticket_shown(team_id, &id)?.ok_or(Failure::NotFound)?;
+    let token = bearer.expose().expose_secret().to_owned();
+    let join_string = JoinString {
+        urls: app.installation.public_urls(),
+        ticket: bearer,
+        instruction_key: app.installation.instruction_thumbprint(),
+        pins: app.installation.pins.clone(),
+    };
+    let join_string = join_string.expose().expose_secret().to_owned();
+    Ok(MintedTicket { ticket: view(shown, unit.now), token, join_string })
+}
+
+/// Voids a ticket whose lock is held: claims that wait with it are closed, its secrets destroyed.
+///
+/// `false`: it was revoked before.
+pub fn revoke_unused(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    id: &TicketId,
+    author: &Author,
+) -> Result<bool, Failure> {
+    if !unit.tx.ticket_revoke(team_id, id, unit.now)? {
+        return Ok(false);
+    }
+    let end = ClaimEnd { from: ClaimState::Waiting, to: ClaimState::Closed, by: &author.actor, result: None };
+    for claim in unit.tx.claims_with_ticket(team_id, id, CLAIMS)? {
+        unit.tx.claim_end(team_id, claim.id, end, unit.now)?;
+    }
+    secrets::destroy_owned(unit, team_id, OwnerKind::Ticket, id.as_str())?;
+    unit.tx.revocation_insert(team_id, &format!("ticket:{id}"), "revoked", unit.now)?;
+    unit.record(Entry {
+        team_id,
+        author: author.clone(),
+        action: "ticket.revoked",
+        target: id.to_string(),
+        outcome: "ok",
+        details: json!({}),
+    });
+    Ok(true)
+}
+
+/// Shows a ticket as it stands at `now`.
+pub fn view(shown: ShownTicket, now: muster_ids::Timestamp) -> wire::Ticket {
+    let ticket = shown.row.ticket;
+    wire::Ticket {
+        id: ticket.id,
+        kind: ticket.kind,
+        status: ticket.status(now),
+        site_id: ticket.site_id,
+        host_id: ticket.host_id,
+        host_name: shown.row.host_name,
+        rejoin: ticket.rejoin,
+        tags: shown.row.tags,
+        secrets: shown.secrets,
+        require_key: ticket.require_key,
+        uses: shown.uses,
+        max_uses: ticket.max_uses,
+        created_at: shown.row.created_at,
+        expires_at: ticket.expires_at,
+        last_used_at: shown.last_used_at,
+        last_host_id: shown.last_host_id,
+    }
+}

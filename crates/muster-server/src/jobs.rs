@@ -1,0 +1,321 @@
+//! Jobs: made by people, sent to the host's channel, ended by what its agent tells (DESIGN §7).
+//!
+//! What an agent tells counts only for the latest attempt, from the key it was sent to, while that key is active: each
+//! function that records checks the key in its own transaction. The rules are in `muster_domain::job`.
+
+mod log;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use muster_domain::job::{JobEvent, JobStep, step};
+use muster_ids::{HostId, JobId, TeamId};
+use muster_store::rows::JobRow;
+use muster_store::{Lock, LockKey, StoreError};
+use muster_wire::channel::{Attempt, Dispatch};
+use muster_wire::host::HostState;
+use muster_wire::job::{CreateJob, JobEnd, JobState, Progress, Work};
+use muster_wire::text::SecretName;
+use serde_json::json;
+
+use crate::auth::Agent;
+use crate::failure::Failure;
+use crate::unit::{Author, Entry, Event, Unit};
+
+pub use log::{MAX_LOG_BYTES, MAX_LOG_LINES};
+
+/// How long a job may go without a word of its agent before it counts as lost.
+pub const LEASE: Duration = Duration::from_secs(10 * 60);
+/// Most jobs of a host that have not ended.
+const MAX_OPEN: i64 = 100;
+/// Most attempts a host has in hand at once; further jobs wait.
+const IN_HAND: usize = 4;
+const DEFAULT_TIME_LIMIT: u64 = 24 * 3600;
+
+/// The agent told of an attempt it was never given: its channel ends.
+pub(crate) const FOREIGN_JOB: Failure =
+    Failure::Forbidden { code: "foreign_job", detail: "the job was never given to this host" };
+
+/// What an agent told of an attempt since the last time it was written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Note {
+    /// How far it is; the latest word wins.
+    pub progress: Option<Progress>,
+    /// Lines of its log, in order.
+    pub lines: Vec<String>,
+}
+
+/// Makes a job, which waits for its host and for the secret it needs to be there.
+pub fn create(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    author: &Author,
+    host_id: HostId,
+    request: &CreateJob,
+) -> Result<JobRow, Failure> {
+    unit.tx.lock(&[Lock::shared(LockKey::Host(host_id))])?;
+    match unit.tx.host_state(team_id, host_id)?.ok_or(Failure::NotFound)? {
+        HostState::Active => {}
+        _ => return Err(Failure::conflict("host_not_active", "only an active host takes jobs")),
+    }
+    let secret = unit.tx.secret(team_id, "host", &host_id.to_string(), secret_of(&request.work).as_str())?;
+    let secret = secret.ok_or_else(|| Failure::invalid("/work/secret", "unknown_secret"))?;
+    if unit.tx.jobs_open(host_id, MAX_OPEN)?.len() as i64 >= MAX_OPEN {
+        return Err(Failure::conflict("too_many_jobs", "the host has 100 jobs that have not ended"));
+    }
+    let time_limit = request.time_limit_secs.map_or(DEFAULT_TIME_LIMIT, muster_wire::bounds::Whole::get);
+    let job = JobRow {
+        id: JobId::from_uuid(unit.draw.uuid(unit.now)),
+        team_id,
+        host_id,
+        work: request.work.clone(),
+        state: JobState::Queued,
+        attempt: 0,
+        attempt_key: None,
+        secret_version: secret.version,
+        time_limit_secs: i64::try_from(time_limit).map_err(Failure::internal)?,
+        progress: None,
+        result: None,
+        failure: None,
+        late: false,
+        log_lines: 0,
+        log_bytes: 0,
+        created_by: author.actor.clone(),
+        created_at: unit.now,
+        dispatched_at: None,
+        started_at: None,
+        renewed_at: None,
+        finished_at: None,
+    };
+    unit.tx.job_insert(&job)?;
+    unit.record(Entry {
+        team_id,
+        author: author.clone(),
+        action: "job.created",
+        target: job.id.to_string(),
+        outcome: "ok",
+        details: json!({ "host_id": host_id, "kind": job.work.kind() }),
+    });
+    unit.effects.work_waiting.push(host_id);
+    Ok(job)
+}
+
+/// Ends the open jobs of a host that is no more, in the transaction that retires it.
+pub fn host_retired(unit: &mut Unit<'_, '_>, host_id: HostId) -> Result<(), Failure> {
+    for job in unit.tx.jobs_open(host_id, MAX_OPEN)? {
+        apply(unit, &Author::system(), &job, JobEvent::HostRetired, None)?;
+    }
+    Ok(())
+}
+
+/// Loses jobs nobody heard of for as long as their lease lasts. Returns how many.
+pub fn lapse(unit: &mut Unit<'_, '_>, limit: i64) -> Result<usize, Failure> {
+    let lapsed = unit.tx.jobs_unrenewed(unit.now.minus(LEASE), limit)?;
+    for job in &lapsed {
+        apply(unit, &Author::system(), job, JobEvent::LeaseLapsed, None)?;
+    }
+    Ok(lapsed.len())
+}
+
+/// Sends queued jobs whose secret the agent has applied, up to what a host may have in hand.
+pub fn dispatch(
+    unit: &mut Unit<'_, '_>,
+    agent: &Agent,
+    applied: &BTreeMap<SecretName, i64>,
+) -> Result<Vec<Dispatch>, Failure> {
+    agent.still_may(unit)?;
+    let open = unit.tx.jobs_open(agent.host_id, MAX_OPEN)?;
+    let in_hand = open.iter().filter(|job| job.state != JobState::Queued).count();
+    let is_ready = |job: &&JobRow| {
+        job.state == JobState::Queued
+            && applied.get(secret_of(&job.work)).is_some_and(|version| *version >= job.secret_version)
+    };
+    let mut sent = Vec::new();
+    for job in open.iter().filter(is_ready).take(IN_HAND.saturating_sub(in_hand)) {
+        if !unit.tx.job_dispatch(job, &agent.key, unit.now)? {
+            return Err(StoreError::Conflict.into());
+        }
+        sent.push(frame(unit, &JobRow { attempt: job.attempt + 1, ..job.clone() })?);
+    }
+    Ok(sent)
+}
+
+/// Compares what a connecting agent says it runs with what was sent: what it does not run is sent again, under the
+/// same number, for the agent to run it or to tell how it ended. What was sent to a former key is lost.
+pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent, running: &[Attempt]) -> Result<Vec<Dispatch>, Failure> {
+    agent.still_may(unit)?;
+    for attempt in running {
+        if let Standing::Latest(job) = standing(unit, agent, *attempt)? {
+            apply(unit, &agent.author(), &job, JobEvent::Started, None)?;
+        }
+    }
+    unit.tx.jobs_renew(agent.host_id, running, &agent.key, unit.now)?;
+    let mut again = Vec::new();
+    for job in unit.tx.jobs_open(agent.host_id, MAX_OPEN)? {
+        let attempt = Attempt { job_id: job.id, attempt: job.attempt };
+        if job.state == JobState::Queued || running.contains(&attempt) {
+            continue;
+        }
+        if job.attempt_key == Some(agent.key) {
+            again.push(frame(unit, &job)?);
+        } else {
+            apply(unit, &Author::system(), &job, JobEvent::LeaseLapsed, None)?;
+        }
+    }
+    Ok(again)
+}
+
+/// Records that an attempt began.
+pub fn started(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<(), Failure> {
+    agent.still_may(unit)?;
+    match standing(unit, agent, attempt)? {
+        Standing::Latest(job) => applied(apply(unit, &agent.author(), &job, JobEvent::Started, None)?),
+        Standing::Former => Ok(()),
+        Standing::Foreign => Err(FOREIGN_JOB),
+    }
+}
+
+/// Records how an attempt ended, once: told again, nothing changes.
+pub fn finished(
+    unit: &mut Unit<'_, '_>,
+    agent: &Agent,
+    attempt: Attempt,
+    end: &JobEnd,
+) -> Result<(), Failure> {
+    agent.still_may(unit)?;
+    match standing(unit, agent, attempt)? {
+        Standing::Latest(job) => {
+            let event = JobEvent::Ended(end.outcome);
+            applied(apply(unit, &agent.author(), &job, event, Some(end))?)
+        }
+        Standing::Former => Ok(()),
+        Standing::Foreign => Err(FOREIGN_JOB),
+    }
+}
+
+/// Writes down progress and log lines of running attempts, and that these and `running` still run.
+pub fn note(
+    unit: &mut Unit<'_, '_>,
+    agent: &Agent,
+    notes: &BTreeMap<Attempt, Note>,
+    running: &[Attempt],
+) -> Result<(), Failure> {
+    agent.still_may(unit)?;
+    unit.tx.jobs_renew(agent.host_id, running, &agent.key, unit.now)?;
+    for (attempt, note) in notes {
+        let job = match standing(unit, agent, *attempt)? {
+            Standing::Latest(job) => job,
+            Standing::Former => continue,
+            Standing::Foreign => return Err(FOREIGN_JOB),
+        };
+        if job.state.has_ended() && job.state != JobState::Lost {
+            continue;
+        }
+        if let Some(progress) = &note.progress {
+            unit.tx.job_progress(agent.host_id, *attempt, &agent.key, progress, unit.now)?;
+        }
+        log::append(unit, &job, &note.lines)?;
+    }
+    Ok(())
+}
+
+/// What an attempt that an agent names is to the server.
+enum Standing {
+    /// The latest one of its job, given to this very key.
+    Latest(JobRow),
+    /// It was given to this host once; its end is known or no longer asked for.
+    Former,
+    /// It was never given to this host.
+    Foreign,
+}
+
+fn standing(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<Standing, Failure> {
+    let job = unit.tx.job(agent.team_id, attempt.job_id)?.filter(|job| job.host_id == agent.host_id);
+    Ok(match job {
+        Some(job) if attempt.attempt == 0 || attempt.attempt > job.attempt => Standing::Foreign,
+        Some(job) if attempt.attempt == job.attempt && job.attempt_key == Some(agent.key) => {
+            Standing::Latest(job)
+        }
+        Some(_) => Standing::Former,
+        None => Standing::Foreign,
+    })
+}
+
+fn applied(step: JobStep) -> Result<(), Failure> {
+    if step == JobStep::Refused { Err(FOREIGN_JOB) } else { Ok(()) }
+}
+
+fn apply(
+    unit: &mut Unit<'_, '_>,
+    author: &Author,
+    job: &JobRow,
+    event: JobEvent,
+    end: Option<&JobEnd>,
+) -> Result<JobStep, Failure> {
+    let decided = step(job.state, event);
+    let JobStep::Goes { to, late } = decided else { return Ok(decided) };
+    let mut moved = JobRow { state: to, late, ..job.clone() };
+    if to.has_ended() {
+        moved.finished_at = Some(unit.now);
+        moved.result = end.and_then(|end| end.result.clone());
+        moved.failure = failure(to, end);
+    } else {
+        moved.started_at = job.started_at.or(Some(unit.now));
+        moved.renewed_at = Some(unit.now);
+        (moved.finished_at, moved.failure) = (None, None);
+    }
+    if !unit.tx.job_move(&moved, job.state)? {
+        return Err(StoreError::Conflict.into());
+    }
+    if to.has_ended() {
+        ended(unit, author, &moved);
+    }
+    Ok(decided)
+}
+
+fn failure(to: JobState, end: Option<&JobEnd>) -> Option<String> {
+    let told = end.and_then(|end| end.failure.as_ref()).map(ToString::to_string);
+    let said = match to {
+        JobState::Failed => "the agent gave no reason: look at the job's log",
+        JobState::Lost => "nobody knows how it ended: look at the host, then run it again",
+        JobState::Cancelled => "its host was retired",
+        _ => return None,
+    };
+    Some(told.unwrap_or_else(|| said.to_owned()))
+}
+
+fn ended(unit: &mut Unit<'_, '_>, author: &Author, job: &JobRow) {
+    let kind = match job.state {
+        JobState::Succeeded => "job.succeeded",
+        JobState::Failed => "job.failed",
+        JobState::Cancelled => "job.cancelled",
+        _ => "job.lost",
+    };
+    let details = json!({ "host_id": job.host_id, "attempt": job.attempt, "late": job.late });
+    unit.record(Entry {
+        team_id: job.team_id,
+        author: author.clone(),
+        action: kind,
+        target: job.id.to_string(),
+        outcome: "ok",
+        details: details.clone(),
+    });
+    unit.tell(Event { team_id: job.team_id, kind, subject: job.id.to_string(), payload: details });
+}
+
+fn frame(unit: &Unit<'_, '_>, job: &JobRow) -> Result<Dispatch, Failure> {
+    Ok(Dispatch {
+        attempt: Attempt { job_id: job.id, attempt: job.attempt },
+        host_id: job.host_id,
+        work: job.work.clone(),
+        secret_version: u64::try_from(job.secret_version).map_err(Failure::internal)?,
+        time_limit_secs: u64::try_from(job.time_limit_secs).map_err(Failure::internal)?,
+        expires_at: unit.now.plus(LEASE),
+    })
+}
+
+const fn secret_of(work: &Work) -> &SecretName {
+    match work {
+        Work::Backup(backup) => &backup.secret,
+    }
+}

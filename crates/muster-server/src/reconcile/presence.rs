@@ -1,0 +1,163 @@
+//! Presence: flushes what was heard to the narrow table, and tells who cannot be reached and who is back.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use muster_domain::presence::{RECONNECT_WINDOW, presence};
+use muster_ids::{HostId, SiteId, TeamId, Timestamp};
+use muster_store::Priority;
+use muster_store::rows::{LastSign, PresenceRow, WatchedRow};
+use muster_wire::host::Presence;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::failure::Failure;
+use crate::host_view::signs_of_life;
+use crate::presence::Sign;
+use crate::unit::{Event, Unit};
+
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+const WATCH_EVERY: Duration = Duration::from_secs(30);
+const BATCH: usize = 500;
+const PAGE: i64 = 1000;
+/// From so many hosts of a site on, and more than a fifth of them, the site is told of instead of its hosts.
+const MANY: usize = 10;
+
+/// Flushes every second until `shutdown`, and once more then.
+pub async fn flusher(app: App, shutdown: CancellationToken) {
+    loop {
+        let is_last = shutdown.is_cancelled();
+        if let Err(error) = flush(&app).await {
+            tracing::warn!(%error, "writing signs of life failed, trying again");
+        }
+        if is_last {
+            return;
+        }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = tokio::time::sleep(FLUSH_EVERY) => {}
+        }
+    }
+}
+
+/// Writes what was heard since the last time; what cannot be written is kept for the next.
+pub async fn flush(app: &App) -> Result<(), Failure> {
+    let heard = app.presences.take_unflushed();
+    for (index, batch) in heard.chunks(BATCH).enumerate() {
+        let rows: Vec<PresenceRow> = batch.iter().map(|(_, sign)| row(sign)).collect();
+        let written = app.store.write(Priority::Normal, move |tx| tx.presence_flush(&rows)).await;
+        if let Err(error) = written {
+            app.presences.put_back(&heard[index * BATCH..]);
+            return Err(error.into());
+        }
+    }
+    Ok(())
+}
+
+fn row(sign: &Sign) -> PresenceRow {
+    PresenceRow {
+        seq: sign.seq,
+        seen_at: sign.seen_at,
+        connected: sign.connected,
+        said_goodbye: sign.said_goodbye,
+    }
+}
+
+/// Looks every 30 seconds who cannot be reached any more and who is back, until `shutdown`.
+pub async fn watcher(app: App, shutdown: CancellationToken) {
+    while !shutdown.is_cancelled() {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+        }
+        if let Err(error) = watch(&app).await {
+            tracing::warn!(%error, "watching presence failed, trying again");
+        }
+    }
+}
+
+/// Compares every active host with what was last told about it. Within the reconnect window nothing is told.
+pub async fn watch(app: &App) -> Result<(), Failure> {
+    if app.up_for() < RECONNECT_WINDOW {
+        return Ok(());
+    }
+    let now = app.clock.now();
+    let mut changed = Vec::new();
+    let mut after = 0;
+    loop {
+        let rows = app.look(move |tx| tx.presence_page(after, PAGE)).await?;
+        let Some(last) = rows.last() else { break };
+        after = last.seq;
+        changed.extend(rows.into_iter().filter_map(|row| change(app, row, now)));
+    }
+    for batch in changed.chunks(BATCH / 2) {
+        tell(app, batch.to_vec(), now).await?;
+    }
+    Ok(())
+}
+
+/// A host about which something else is true than what was told.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    row: WatchedRow,
+    unreachable: bool,
+}
+
+fn change(app: &App, row: WatchedRow, now: Timestamp) -> Option<Change> {
+    let stored = LastSign { seen_at: row.seen_at, said_goodbye: row.said_goodbye };
+    let signs = signs_of_life(app, row.host_id, Some(stored));
+    let unreachable = match presence(&signs, now) {
+        Presence::Unreachable => true,
+        Presence::Online => false,
+        // Silence for a day changes nothing about what was told; who said goodbye is missed by nobody.
+        Presence::Offline | Presence::NeverSeen => return None,
+    };
+    (unreachable != row.told_unreachable).then_some(Change { row, unreachable })
+}
+
+async fn tell(app: &App, changes: Vec<Change>, now: Timestamp) -> Result<(), Failure> {
+    app.change(Priority::Normal, now, move |unit| {
+        let mut lost: BTreeMap<(TeamId, SiteId), Vec<HostId>> = BTreeMap::new();
+        for Change { row, unreachable } in &changes {
+            if !unit.tx.presence_told(row.seq, *unreachable)? {
+                continue;
+            }
+            if *unreachable {
+                lost.entry((row.team_id, row.site_id)).or_default().push(row.host_id);
+            } else {
+                unit.tell(event(row.team_id, "host.back", row.host_id.to_string(), json!({})));
+            }
+        }
+        for ((team_id, site_id), hosts) in &lost {
+            tell_lost(unit, *team_id, *site_id, hosts)?;
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Many at once are one event with a count: the site is down, not its hosts.
+fn tell_lost(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    site_id: SiteId,
+    hosts: &[HostId],
+) -> Result<(), Failure> {
+    let all = unit.tx.active_hosts_at_site(team_id, site_id)?;
+    let is_many = hosts.len() >= MANY && i64::try_from(hosts.len() * 5).is_ok_and(|lost| lost > all);
+    if is_many {
+        let payload = json!({ "count": hosts.len(), "of": all });
+        unit.tell(event(team_id, "site.unreachable", site_id.to_string(), payload));
+        return Ok(());
+    }
+    for host_id in hosts {
+        let payload = json!({ "site_id": site_id });
+        unit.tell(event(team_id, "host.unreachable", host_id.to_string(), payload));
+    }
+    Ok(())
+}
+
+fn event(team_id: TeamId, kind: &'static str, subject: String, payload: serde_json::Value) -> Event {
+    Event { team_id, kind, subject, payload }
+}

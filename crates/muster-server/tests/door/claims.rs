@@ -1,0 +1,169 @@
+//! `/v1/claims`: a copy or a re-image never touches the host that owns the identity.
+
+use serde_json::json;
+
+use crate::harness::both;
+use crate::harness::machine::Machine;
+
+both! {
+    async fn b16_a_copy_waits_and_the_host_stays_byte_identical(server: TestServer) {
+        let site = server.admin.default_site().await;
+        let (token, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &token, 201).await;
+        let path = format!("/v1/hosts/{host_id}");
+        let before = server.admin.get(&path).await.body;
+        let copy = machine.twin();
+        let claim_id = copy.waits(&server, &token, "collision").await;
+        let mut bolder = copy.request();
+        bolder["hostname"] = "owned".into();
+        let again = copy.enroll_with(&server, &token, &bolder).await.expect(202);
+        assert_eq!(again["claim_id"], claim_id.as_str());
+        assert!(!again.to_string().contains(&host_id), "no reply names the contested host");
+        assert_eq!(server.admin.get(&path).await.body, before);
+        let claim = server.admin.claim(&claim_id).await;
+        assert_eq!(claim["contested"]["id"], host_id.as_str());
+        assert_eq!(claim["machine"]["hostname"], "pc");
+        assert_eq!(claim["verdicts"], json!(["replace", "new", "reject"]));
+        let listed = server.admin.get("/v1/claims?state=waiting").await.expect(200);
+        assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+        assert_eq!(machine.admitted(&server, &token, 200).await, host_id);
+    }
+
+    async fn a_claim_approved_as_new_becomes_a_host_of_its_own(server: TestServer) {
+        let site = server.admin.default_site().await;
+        let (token, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &token, 201).await;
+        let copy = machine.twin();
+        let claim_id = copy.waits(&server, &token, "collision").await;
+        let decided = server.admin.decide(&claim_id, "new").await.expect(200);
+        assert_eq!(decided["state"], "new");
+        let new_id = copy.admitted(&server, &token, 200).await;
+        assert_eq!(decided["result_host_id"], new_id.as_str());
+        assert_ne!(new_id, host_id);
+        assert_eq!(server.admin.host(&new_id).await["reported"]["owns_uid"], false);
+        assert_eq!(server.admin.host(&host_id).await["reported"]["owns_uid"], true);
+        server.admin.decide(&claim_id, "new").await.refused(409, "claim_not_waiting");
+    }
+
+    async fn a_replacement_takes_over_the_host_and_revokes_its_key(server: TestServer) {
+        let site = server.admin.default_site().await;
+        let (token, _) = server.admin.site_key(&site).await;
+        let secrets = json!({ "secrets": { "api": { "key": "k" } } });
+        let (one_time, _) = server.admin.enrolment_token(secrets).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &one_time, 201).await;
+        let (with, without) = (machine.twin(), machine.twin());
+        let first = with.waits(&server, &token, "collision").await;
+        let second = without.waits(&server, &token, "collision").await;
+        let seen = server.admin.claim(&first).await;
+        assert_eq!(seen["contested"]["secrets"], json!(["api"]));
+        let decision = json!({
+            "verdict": "replace", "evidence_version": seen["evidence_version"], "with_secrets": true
+        });
+        let late = server.admin.claim(&second).await;
+        let replaced = server.admin.post(&format!("/v1/claims/{first}/decision"), &decision).await.expect(200);
+        assert_eq!((&replaced["state"], &replaced["result_host_id"]), (&json!("replaced"), &json!(host_id)));
+        let former = machine.enroll(&server, &token).await;
+        former.refused(401, "key_revoked");
+        assert!(former.json()["revoked"].is_string());
+        assert_eq!(with.admitted(&server, &token, 200).await, host_id);
+        let preview = format!("/v1/hosts/{host_id}/retirement");
+        assert_eq!(server.admin.get(&preview).await.expect(200)["secrets"], json!(["api"]));
+        // The other claim rests on a key that is no more.
+        let stale = json!({ "verdict": "replace", "evidence_version": late["evidence_version"] });
+        let path = format!("/v1/claims/{second}/decision");
+        server.admin.post(&path, &stale).await.refused(409, "claim_stale");
+        server.admin.decide(&second, "replace").await.expect(200);
+        assert_eq!(server.admin.get(&preview).await.expect(200)["secrets"], json!([]));
+        assert_eq!(without.admitted(&server, &token, 200).await, host_id);
+        with.enroll(&server, &token).await.refused(401, "key_revoked");
+    }
+
+    async fn a_rejected_machine_is_told_so_until_it_is_cleared(server: TestServer) {
+        let site = server.admin.default_site().await;
+        let (token, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        machine.admitted(&server, &token, 201).await;
+        let copy = machine.twin();
+        let claim_id = copy.waits(&server, &token, "collision").await;
+        server.admin.step(&format!("/v1/claims/{claim_id}/clear")).await.refused(409, "claim_not_rejected");
+        assert_eq!(server.admin.decide(&claim_id, "reject").await.expect(200)["state"], "rejected");
+        copy.enroll(&server, &token).await.refused(403, "claim_rejected");
+        let cleared = server.admin.step(&format!("/v1/claims/{claim_id}/clear")).await.expect(200);
+        assert_eq!(cleared["state"], "closed");
+        assert_ne!(copy.waits(&server, &token, "collision").await, claim_id);
+    }
+
+    async fn a_claim_holds_its_one_time_token_and_its_rejection_burns_it(server: TestServer) {
+        let (first, _) = server.admin.enrolment_token(json!({})).await;
+        let machine = Machine::new("pc");
+        machine.admitted(&server, &first, 201).await;
+        let (token, id) = server.admin.enrolment_token(json!({ "secrets": { "api": { "key": "k" } } })).await;
+        let ticket = format!("/v1/tickets/{id}");
+        let copy = machine.twin();
+        let claim_id = copy.waits(&server, &token, "uid_taken").await;
+        assert_eq!(server.admin.get(&ticket).await.expect(200)["status"], "reserved");
+        Machine::new("thief").enroll(&server, &token).await.refused(401, "enrollment_rejected");
+        server.admin.decide(&claim_id, "reject").await.expect(200);
+        let burnt = server.admin.get(&ticket).await.expect(200);
+        assert_eq!((&burnt["status"], &burnt["secrets"]), (&json!("revoked"), &json!([])));
+        copy.enroll(&server, &token).await.refused(403, "claim_rejected");
+        let (token, id) = server.admin.enrolment_token(json!({})).await;
+        let other = machine.twin();
+        let claim_id = other.waits(&server, &token, "uid_taken").await;
+        server.admin.step(&format!("/v1/tickets/{id}/revoke")).await.expect(200);
+        assert_eq!(server.admin.claim(&claim_id).await["state"], "closed");
+        other.enroll(&server, &token).await.refused(401, "enrollment_rejected");
+    }
+
+    async fn b16_a_key_of_another_site_changes_nothing_and_learns_nothing(server: TestServer) {
+        let (here, there) = (server.admin.site("here", json!({})).await, server.admin.site("there", json!({})).await);
+        let (token, _) = server.admin.site_key(&here).await;
+        let (foreign, _) = server.admin.site_key(&there).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &token, 201).await;
+        let before = server.admin.get(&format!("/v1/hosts/{host_id}")).await.body;
+        let copy = machine.twin();
+        for _ in 0..2 {
+            let answer = copy.enroll(&server, &foreign).await;
+            answer.refused(409, "site_conflict");
+            assert!(!answer.body.contains("host_") && !answer.body.contains("claim_"), "{}", answer.body);
+        }
+        assert_eq!(server.admin.get(&format!("/v1/hosts/{host_id}")).await.body, before);
+        let listed = server.admin.get(&format!("/v1/claims?site_id={there}")).await.expect(200);
+        let claim = &listed["items"][0];
+        assert_eq!((&claim["reason"], &claim["verdicts"]), (&json!("site_conflict"), &json!(["new", "reject"])));
+        let decided = server.admin.decide(claim["id"].as_str().unwrap(), "new").await.expect(200);
+        let made = server.admin.host(decided["result_host_id"].as_str().unwrap()).await;
+        assert_eq!(made["site_id"], there.as_str());
+        assert_eq!(copy.admitted(&server, &foreign, 200).await, made["id"]);
+    }
+
+    async fn a_site_that_approves_makes_every_newcomer_wait(server: TestServer) {
+        let site = server.admin.site("careful", json!({ "new": "approve" })).await;
+        let (token, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let claim_id = machine.waits(&server, &token, "approval").await;
+        assert_eq!(server.admin.hosts().await.len(), 0);
+        server.admin.decide(&claim_id, "replace").await.refused(409, "verdict_not_possible");
+        server.admin.decide(&claim_id, "new").await.expect(200);
+        machine.admitted(&server, &token, 200).await;
+        // A person's own ticket lets in who waits at the site's door, and the claim has no ground any more.
+        let other = Machine::new("tv");
+        let waiting = other.waits(&server, &token, "approval").await;
+        let (one_time, _) = server.admin.enrolment_token(json!({ "site_id": site })).await;
+        other.admitted(&server, &one_time, 201).await;
+        assert_eq!(server.admin.claim(&waiting).await["state"], "closed");
+    }
+
+    async fn a_surge_turns_the_rest_into_claims(server: TestServer) {
+        let site = server.admin.site("small", json!({ "surge": 2 })).await;
+        let (token, _) = server.admin.site_key(&site).await;
+        for name in ["a", "b"] {
+            Machine::new(name).admitted(&server, &token, 201).await;
+        }
+        Machine::new("c").waits(&server, &token, "surge").await;
+    }
+}

@@ -1,0 +1,214 @@
+//! A whole server without its process: the real router on a real socket, a database of its own, a clock that stands
+//! still until it is told to move. Used by every test binary as `#[path = "../harness/mod.rs"] mod harness;`.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(unused_imports, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
+mod http;
+mod machine;
+mod socket;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use muster_edge::{Clock, Entropy, FakeClock};
+use muster_http::{Edge, Limits, ListenerKind, Server};
+use muster_ids::Timestamp;
+use muster_keyring::{Keyring, MasterKey};
+use muster_server::app::{App, Parts};
+use muster_server::installation::{Installation, Opening};
+use muster_server::{auth, channel, metrics, presence, reconcile, router};
+use muster_store::{Location, Store, StoreConfig};
+use muster_testkit::postgres::{Cluster, Database};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+pub(crate) use http::Answer;
+pub(crate) use machine::{Joined, Machine};
+pub(crate) use socket::{Socket, Told};
+
+/// Which database a world has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Sqlite,
+    Postgres,
+}
+
+/// A server with its database, set up, with an admin.
+pub(crate) struct World {
+    pub(crate) app: App,
+    pub(crate) clock: FakeClock,
+    pub(crate) address: SocketAddr,
+    /// The first admin's API token.
+    pub(crate) admin: String,
+    shutdown: CancellationToken,
+    _folder: TempDir,
+    _database: Option<Database>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+impl World {
+    /// Starts a server that is set up. Its reconcilers do not run: tests call them.
+    pub(crate) async fn start(backend: Backend) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let (location, database) = match backend {
+            Backend::Sqlite => (Location::Sqlite(folder.path().join("muster.db")), None),
+            Backend::Postgres => {
+                let database = Cluster::shared().database();
+                (Location::Postgres(database.url().to_owned()), Some(database))
+            }
+        };
+        let (clock, fake) = Clock::fake(Timestamp::from_millis(1_800_000_000_000));
+        let mut config = StoreConfig::new(location, Clock::system());
+        config.limits.connections = 6;
+        let store = Store::open(config).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let app = open(store, clock, address, &folder).await;
+        let shutdown = CancellationToken::new();
+        let edge = Edge::new(app.clock.clone(), app.entropy);
+        let server = Server {
+            kind: ListenerKind::Operators,
+            app: router::router(app.clone()),
+            tls: None,
+            limits: Limits { drain_within: Duration::from_millis(100), ..Limits::default() },
+            edge,
+        };
+        tokio::spawn(muster_http::serve(listener, server, shutdown.clone()));
+        let mut world = Self {
+            app,
+            clock: fake,
+            address,
+            admin: String::new(),
+            shutdown,
+            _folder: folder,
+            _database: database,
+        };
+        let code = world.app.installation.setup_code().unwrap().expose_secret().to_owned();
+        let setup = json!({ "code": code, "admin_name": "Ada" });
+        let minted = world.ask("POST", "/v1/setup", "", Some(setup)).await;
+        assert_eq!(minted.status, 201, "{minted:?}");
+        world.admin = minted.text("token");
+        world
+    }
+
+    /// Asks as the admin.
+    pub(crate) async fn admin(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+        self.ask(method, path, &format!("authorization: Bearer {}\r\n", self.admin), body).await
+    }
+
+    /// Asks as the admin and expects success.
+    pub(crate) async fn must(&self, method: &str, path: &str, body: Option<Value>) -> Value {
+        let answer = self.admin(method, path, body).await;
+        assert!(answer.status < 300, "{method} {path}: {answer:?}");
+        answer.body
+    }
+
+    /// Asks with these headers, each with its line end.
+    pub(crate) async fn ask(&self, method: &str, path: &str, headers: &str, body: Option<Value>) -> Answer {
+        http::ask(self.address, method, path, headers, body.map(|body| body.to_string())).await
+    }
+
+    /// Where this server is.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Returns the id of the admin team's `default` site.
+    pub(crate) async fn default_site(&self) -> String {
+        let sites = self.must("GET", "/v1/sites", None).await;
+        sites["items"][0]["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Mints a site key and returns its bearer string.
+    pub(crate) async fn site_key(&self) -> String {
+        let site_id = self.default_site().await;
+        let minted = self.must("POST", "/v1/site-keys", Some(json!({ "site_id": site_id }))).await;
+        minted["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Mints an enrolment token that carries these secrets and returns its bearer string.
+    pub(crate) async fn enrolment_token(&self, secrets: Value) -> String {
+        let minted = self.must("POST", "/v1/enrolment-tokens", Some(json!({ "secrets": secrets }))).await;
+        minted["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Joins a new machine with a one-time token that carries these secrets.
+    pub(crate) async fn join(&self, name: &str, secrets: Value) -> Joined {
+        let token = self.enrolment_token(secrets).await;
+        Machine::new(name).join(self, &token).await
+    }
+
+    /// Seals what was recorded and returns the audit entries of an action.
+    pub(crate) async fn audited(&self, action: &str) -> Vec<Value> {
+        while reconcile::seal(&self.app, uuid::Uuid::nil()).await.unwrap() > 0 {}
+        let page = self.must("GET", &format!("/v1/audit?limit=200&action={action}"), None).await;
+        page["items"].as_array().unwrap().clone()
+    }
+}
+
+async fn open(store: Store, clock: Clock, address: SocketAddr, folder: &TempDir) -> App {
+    let keyring = Arc::new(Keyring::derive(&MasterKey::from_bytes([7; 32])));
+    let entropy = Entropy;
+    let installation = Installation::open(Opening {
+        store: &store,
+        keyring: &keyring,
+        clock: &clock,
+        entropy: &entropy,
+        pins: Vec::new(),
+        loopback_urls: vec![Url::parse(&format!("http://{address}")).unwrap()],
+        given_urls: Vec::new(),
+        default_urls: vec![Url::parse("https://muster.example").unwrap()],
+        setup_code_file: folder.path().join("setup-code"),
+    })
+    .await
+    .unwrap();
+    App::new(Parts {
+        store,
+        keyring,
+        clock,
+        entropy,
+        installation,
+        hub: channel::Hub::default(),
+        presences: presence::Presences::default(),
+        metrics: metrics::Metrics::default(),
+        used_proofs: auth::UsedProofs::default(),
+        sealer: tokio::sync::Notify::new(),
+    })
+}
+
+/// Runs each function twice, as `name::sqlite` and `name::postgres`, with a world of its own.
+macro_rules! both {
+    ($($(#[$meta:meta])* async fn $name:ident($world:ident) $body:block)+) => {$(
+        mod $name {
+            #[allow(unused_imports, reason = "not every test needs them")]
+            use super::*;
+
+            async fn run($world: $crate::harness::World) $body
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                run($crate::harness::World::start($crate::harness::Backend::Sqlite).await).await
+            }
+
+            $(#[$meta])*
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                run($crate::harness::World::start($crate::harness::Backend::Postgres).await).await
+            }
+        }
+    )+};
+}
+pub(crate) use both;

@@ -1,0 +1,119 @@
+//! What time takes away: blobs of tickets that open no door, claims nobody decided, replies kept for a retry.
+
+use muster_ids::{ClaimId, KeyName, SiteId, TeamId, TicketId, Timestamp};
+
+use crate::{StoreError, Tx, params};
+
+/// A claim whose time is over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LapsedClaimRow {
+    /// The claim.
+    pub id: ClaimId,
+    /// Its team.
+    pub team_id: TeamId,
+    /// Its site.
+    pub site_id: SiteId,
+    /// The ticket it holds.
+    pub ticket_id: TicketId,
+    /// The key it holds the ticket for.
+    pub key: KeyName,
+}
+
+impl Tx<'_> {
+    /// Returns tickets that open no door any more and still own secrets.
+    pub fn tickets_with_leftovers(
+        &mut self,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<Vec<(TeamId, TicketId)>, StoreError> {
+        self.query(
+            "SELECT DISTINCT ticket.team_id, ticket.id
+               FROM secret JOIN ticket ON ticket.id = secret.owner_id AND ticket.team_id = secret.team_id
+              WHERE secret.owner_kind = 'ticket'
+                AND (ticket.spent_by_key IS NOT NULL OR ticket.revoked_at IS NOT NULL
+                     OR (ticket.expires_at <= $1 AND ticket.reserved_for IS NULL))
+              LIMIT $2",
+            params![now, limit],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
+    }
+
+    /// Whether a ticket still opens its door, or is held for a claim that may.
+    pub fn ticket_may_open(&mut self, id: &TicketId, now: Timestamp) -> Result<bool, StoreError> {
+        let found = self.query_opt(
+            "SELECT 1 FROM ticket
+              WHERE id = $1 AND spent_by_key IS NULL AND revoked_at IS NULL
+                AND (expires_at IS NULL OR expires_at > $2 OR reserved_for IS NOT NULL)",
+            params![id, now],
+            |row| row.get::<i64>(0),
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Returns waiting claims whose time is over.
+    pub fn claims_lapsed(&mut self, now: Timestamp, limit: i64) -> Result<Vec<LapsedClaimRow>, StoreError> {
+        self.query(
+            "SELECT id, team_id, site_id, ticket_id, key_name FROM claim
+              WHERE state = 'waiting' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
+            params![now, limit],
+            |row| {
+                Ok(LapsedClaimRow {
+                    id: row.get(0)?,
+                    team_id: row.get(1)?,
+                    site_id: row.get(2)?,
+                    ticket_id: row.get(3)?,
+                    key: row.get(4)?,
+                })
+            },
+        )
+    }
+
+    /// Ends a waiting claim whose time is over. `false`: somebody decided it, or its time is not over.
+    pub fn claim_lapse(&mut self, claim: &LapsedClaimRow, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE claim SET state = 'expired', decided_at = $1
+              WHERE team_id = $2 AND id = $3 AND state = 'waiting' AND expires_at <= $1",
+            params![now, claim.team_id, claim.id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Frees a ticket that was held for a key. `false`: it was not.
+    pub fn ticket_free(&mut self, id: &TicketId, held_for: &KeyName) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE ticket SET reserved_for = NULL WHERE id = $1 AND reserved_for = $2 AND spent_by_key IS NULL",
+            params![id, held_for],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Forgets replies made before `before`, at most `limit`. Returns how many.
+    pub fn idempotent_replies_forget(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        let found: Vec<(String, String)> = self.query(
+            "SELECT principal, key FROM idempotent_reply WHERE created_at < $1 ORDER BY created_at LIMIT $2",
+            params![before, limit],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        for (principal, key) in &found {
+            self.execute(
+                "DELETE FROM idempotent_reply WHERE principal = $1 AND key = $2",
+                params![principal, key],
+            )?;
+        }
+        Ok(found.len() as u64)
+    }
+
+    /// Forgets why tickets were refused that do not exist any more, at most `limit`. Returns how many.
+    pub fn refusals_forget(&mut self, limit: i64) -> Result<u64, StoreError> {
+        let found: Vec<(String, String)> = self.query(
+            "SELECT ticket_id, cause FROM refusal
+              WHERE NOT EXISTS (SELECT 1 FROM ticket WHERE ticket.id = refusal.ticket_id) LIMIT $1",
+            params![limit],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        for (ticket_id, cause) in &found {
+            self.execute("DELETE FROM refusal WHERE ticket_id = $1 AND cause = $2", params![ticket_id, cause])?;
+        }
+        Ok(found.len() as u64)
+    }
+}

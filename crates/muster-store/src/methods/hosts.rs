@@ -1,0 +1,380 @@
+//! Hosts, their tags, and what the door must know of them.
+
+use muster_domain::admission::HostView;
+use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, Timestamp};
+use muster_wire::enroll::{Disposition, Facts, Labels};
+use muster_wire::host::{HostKind, HostState};
+use muster_wire::text::{Hostname, Tag};
+
+use crate::words::Word;
+use crate::{Json, Row, StoreError, Tx, params};
+
+/// A host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostRow {
+    /// The identity.
+    pub id: HostId,
+    /// Its team.
+    pub team_id: TeamId,
+    /// Its site.
+    pub site_id: SiteId,
+    /// Whose host it is.
+    pub kind: HostKind,
+    /// What people call it.
+    pub name: String,
+    /// Where it stands in its life.
+    pub state: HostState,
+    /// Who runs the hardware.
+    pub provider: Option<String>,
+    /// Where the provider keeps it.
+    pub zone: Option<String>,
+    /// How it was last admitted; `None`: it was not yet.
+    pub arrival: Option<Arrival>,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When it was first admitted.
+    pub enrolled_at: Option<Timestamp>,
+    /// When it was retired.
+    pub retired_at: Option<Timestamp>,
+}
+
+/// How a host was last admitted, and what it then said about itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Arrival {
+    /// The door: 1, 2 or 3.
+    pub door: u8,
+    /// How it came to be.
+    pub disposition: Disposition,
+    /// The ticket it came with.
+    pub ticket_id: TicketId,
+    /// What identifies its hardware.
+    pub machine_uid: MachineUid,
+    /// Whether it owns that uid in its team.
+    pub owns_uid: bool,
+    /// Its own name.
+    pub hostname: Hostname,
+    /// What it is.
+    pub facts: Facts,
+    /// What its owner wrote on it.
+    pub labels: Labels,
+}
+
+/// A host's row of the narrow table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastSign {
+    /// Its last sign of life.
+    pub seen_at: Option<Timestamp>,
+    /// Whether its last word was goodbye.
+    pub said_goodbye: bool,
+}
+
+/// A host as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownHost {
+    /// The host.
+    pub row: HostRow,
+    /// The key it proves itself with.
+    pub key: Option<KeyName>,
+    /// Its tags, in order.
+    pub tags: Vec<Tag>,
+    /// Its flushed signs of life.
+    pub sign: Option<LastSign>,
+}
+
+/// Which hosts a list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFilter {
+    /// Only at this site.
+    pub site_id: Option<SiteId>,
+    /// Only those that stand here.
+    pub state: Option<HostState>,
+    /// Only with this tag.
+    pub tag: Option<Tag>,
+    /// Only those whose name or own name begins like this; ASCII case does not count.
+    pub prefix: Option<String>,
+}
+
+impl Tx<'_> {
+    /// Makes a host. `false`: it owns a uid that another living host of the team owns.
+    pub fn host_insert(&mut self, host: &HostRow) -> Result<bool, StoreError> {
+        let arrival = host.arrival.as_ref();
+        let changed = self.execute(
+            "INSERT INTO host (id, team_id, site_id, kind, name, state, provider, zone, created_at, enrolled_at,
+                               retired_at, door, disposition, ticket_id, machine_uid, owns_uid, hostname, facts,
+                               labels)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+             ON CONFLICT DO NOTHING",
+            params![
+                host.id, host.team_id, host.site_id, Word(host.kind), host.name, Word(host.state), host.provider,
+                host.zone, host.created_at, host.enrolled_at, host.retired_at,
+                arrival.map(|arrival| arrival.door),
+                arrival.map(|arrival| Word(arrival.disposition)),
+                arrival.map(|arrival| arrival.ticket_id),
+                arrival.map(|arrival| arrival.machine_uid),
+                arrival.is_some_and(|arrival| arrival.owns_uid),
+                arrival.map(|arrival| &arrival.hostname),
+                arrival.map(|arrival| Json(&arrival.facts)),
+                arrival.map(|arrival| Json(&arrival.labels))
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns a host of a team.
+    pub fn host(&mut self, team_id: TeamId, id: HostId) -> Result<Option<HostRow>, StoreError> {
+        self.query_opt(
+            "SELECT id, team_id, site_id, kind, name, state, provider, zone, created_at, enrolled_at, retired_at,
+                    door, disposition, ticket_id, machine_uid, owns_uid, hostname, facts, labels
+               FROM host WHERE team_id = $1 AND id = $2",
+            params![team_id, id],
+            read_host,
+        )
+    }
+
+    /// Returns a host of a team as operators see it.
+    pub fn host_shown(&mut self, team_id: TeamId, id: HostId) -> Result<Option<ShownHost>, StoreError> {
+        self.query_opt(
+            "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
+                    enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
+                    facts, labels, host_key.name, presence.host_id, presence.seen_at, presence.said_goodbye,
+                    (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id)
+               FROM host
+               LEFT JOIN host_key ON host_key.host_id = host.id AND host_key.state = 'active'
+               LEFT JOIN presence ON presence.host_id = host.id
+              WHERE host.team_id = $1 AND host.id = $2",
+            params![team_id, id],
+            read_shown,
+        )
+    }
+
+    /// Returns hosts of a team in the order they were made, after `after`.
+    pub fn hosts_shown(
+        &mut self,
+        team_id: TeamId,
+        filter: &HostFilter,
+        after: Option<HostId>,
+        limit: i64,
+    ) -> Result<Vec<ShownHost>, StoreError> {
+        let after = after.unwrap_or(HostId::from_uuid(uuid::Uuid::nil()));
+        let prefix = filter.prefix.as_ref().map(|prefix| prefix.to_ascii_lowercase());
+        self.query(
+            "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
+                    enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
+                    facts, labels, host_key.name, presence.host_id, presence.seen_at, presence.said_goodbye,
+                    (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id)
+               FROM host
+               LEFT JOIN host_key ON host_key.host_id = host.id AND host_key.state = 'active'
+               LEFT JOIN presence ON presence.host_id = host.id
+              WHERE host.team_id = $1 AND host.id > $2
+                AND (CAST($3 AS UUID_T) IS NULL OR site_id = $3)
+                AND (CAST($4 AS TEXT) IS NULL OR host.state = $4)
+                AND (CAST($5 AS TEXT) IS NULL OR EXISTS
+                     (SELECT 1 FROM host_tag WHERE host_tag.host_id = host.id AND tag = $5))
+                AND (CAST($6 AS TEXT) IS NULL OR substr(lower(host.name), 1, length($6)) = $6
+                     OR substr(hostname, 1, length($6)) = $6)
+              ORDER BY host.id LIMIT $7",
+            params![
+                team_id, after, filter.site_id, filter.state.map(Word), filter.tag, prefix, limit
+            ],
+            read_shown,
+        )
+    }
+
+    /// Admits a host, anew or for the first time. `false`: it does not stand at `from`.
+    ///
+    /// The caller holds the lock of the uid: an owned one that another host owns is [`StoreError::Database`].
+    pub fn host_arrive(
+        &mut self,
+        team_id: TeamId,
+        id: HostId,
+        from: HostState,
+        arrival: &Arrival,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host
+                SET state = 'active', enrolled_at = COALESCE(enrolled_at, $1), door = $2, disposition = $3,
+                    ticket_id = $4, machine_uid = $5, owns_uid = $6, hostname = $7, facts = $8, labels = $9
+              WHERE team_id = $10 AND id = $11 AND state = $12",
+            params![
+                now, arrival.door, Word(arrival.disposition), arrival.ticket_id, arrival.machine_uid,
+                arrival.owns_uid, arrival.hostname, Json(&arrival.facts), Json(&arrival.labels), team_id, id,
+                Word(from)
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Refreshes what an active host says about itself.
+    pub fn host_refresh(
+        &mut self,
+        team_id: TeamId,
+        id: HostId,
+        hostname: &Hostname,
+        facts: &Facts,
+        labels: &Labels,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET hostname = $1, facts = $2, labels = $3
+              WHERE team_id = $4 AND id = $5 AND state = 'active'",
+            params![hostname, Json(facts), Json(labels), team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Moves a host from one state to another. `false`: it does not stand at `from`.
+    pub fn host_move(
+        &mut self,
+        team_id: TeamId,
+        id: HostId,
+        from: HostState,
+        to: HostState,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET state = $1 WHERE team_id = $2 AND id = $3 AND state = $4",
+            params![Word(to), team_id, id, Word(from)],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Retires a living host and releases its uid. `false`: there is no living one of that id.
+    pub fn host_retire(&mut self, team_id: TeamId, id: HostId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host
+                SET state = 'retired', retired_at = $1, owns_uid = 0,
+                    released_uid_at = CASE WHEN owns_uid = 1 THEN CAST($1 AS BIGINT) END
+              WHERE team_id = $2 AND id = $3 AND state <> 'retired'",
+            params![now, team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Sets all tags of a host.
+    pub fn host_tags_set(&mut self, team_id: TeamId, id: HostId, tags: &[Tag]) -> Result<(), StoreError> {
+        self.execute("DELETE FROM host_tag WHERE team_id = $1 AND host_id = $2", params![team_id, id])?;
+        for tag in tags {
+            self.execute(
+                "INSERT INTO host_tag (team_id, host_id, tag) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                params![team_id, id, tag],
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Returns the living host of a team that owns a uid.
+    pub fn owner_of_uid(&mut self, team_id: TeamId, uid: &MachineUid) -> Result<Option<HostId>, StoreError> {
+        self.query_opt(
+            "SELECT id FROM host WHERE team_id = $1 AND machine_uid = $2 AND owns_uid = 1",
+            params![team_id, uid],
+            |row| row.get(0),
+        )
+    }
+
+    /// Whether a retired host of the team owned the uid when it was retired.
+    pub fn uid_was_released(&mut self, team_id: TeamId, uid: &MachineUid) -> Result<bool, StoreError> {
+        let found = self.query(
+            "SELECT 1 FROM host
+              WHERE team_id = $1 AND machine_uid = $2 AND released_uid_at IS NOT NULL LIMIT 1",
+            params![team_id, uid],
+            |row| row.get::<i64>(0),
+        )?;
+        Ok(!found.is_empty())
+    }
+
+    /// Returns how many hosts a site got through door 3 since `since`, at most `limit`.
+    pub fn arrivals_since(
+        &mut self,
+        site_id: SiteId,
+        since: Timestamp,
+        limit: u64,
+    ) -> Result<u64, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let count: i64 = self.query_one(
+            "SELECT count(*) FROM
+                (SELECT 1 AS one FROM host WHERE site_id = $1 AND enrolled_at > $2 AND door = 3 LIMIT $3) AS arrival",
+            params![site_id, since, limit],
+            |row| row.get(0),
+        )?;
+        Ok(u64::try_from(count).unwrap_or(0))
+    }
+
+    /// Returns a host of any team as the door judges it; `connected` is for the caller, who knows the channels.
+    pub fn host_view(&mut self, id: HostId) -> Result<Option<HostView>, StoreError> {
+        self.query_opt(
+            "SELECT host.id, host.team_id, host.site_id, host.state, presence.seen_at, host_key.created_at,
+                    EXISTS (SELECT 1 FROM secret
+                             WHERE secret.team_id = host.team_id AND owner_kind = 'host' AND owner_id = $2),
+                    (SELECT former.ended_by FROM host_key AS former
+                      WHERE former.host_id = host.id AND former.ended_at IS NOT NULL
+                      ORDER BY former.ended_at DESC LIMIT 1)
+               FROM host
+               LEFT JOIN host_key ON host_key.host_id = host.id AND host_key.state = 'active'
+               LEFT JOIN presence ON presence.host_id = host.id
+              WHERE host.id = $1",
+            params![id, id.to_string()],
+            read_view,
+        )
+    }
+}
+
+fn read_view(row: &Row<'_>) -> Result<HostView, StoreError> {
+    let heard_at: Option<Timestamp> = row.get(4)?;
+    let admitted_at: Option<Timestamp> = row.get(5)?;
+    let ended_by: Option<String> = row.get(7)?;
+    let by_person = ended_by.is_some_and(|actor| actor.starts_with(muster_ids::UserId::PREFIX));
+    Ok(HostView {
+        id: row.get(0)?,
+        team_id: row.get(1)?,
+        site_id: row.get(2)?,
+        state: row.get::<Word<HostState>>(3)?.0,
+        connected: false,
+        seen_at: heard_at.max(admitted_at),
+        ever_connected: heard_at.is_some(),
+        holds_secret: row.get(6)?,
+        selected_by_plan: false,
+        last_key_revoked_by_person: admitted_at.is_none() && by_person,
+    })
+}
+
+fn read_host(row: &Row<'_>) -> Result<HostRow, StoreError> {
+    Ok(HostRow {
+        id: row.get(0)?,
+        team_id: row.get(1)?,
+        site_id: row.get(2)?,
+        kind: row.get::<Word<HostKind>>(3)?.0,
+        name: row.get(4)?,
+        state: row.get::<Word<HostState>>(5)?.0,
+        provider: row.get(6)?,
+        zone: row.get(7)?,
+        created_at: row.get(8)?,
+        enrolled_at: row.get(9)?,
+        retired_at: row.get(10)?,
+        arrival: match row.get(11)? {
+            Some(door) => Some(read_arrival(row, door)?),
+            None => None,
+        },
+    })
+}
+
+fn read_arrival(row: &Row<'_>, door: u8) -> Result<Arrival, StoreError> {
+    Ok(Arrival {
+        door,
+        disposition: row.get::<Word<Disposition>>(12)?.0,
+        ticket_id: row.get(13)?,
+        machine_uid: row.get(14)?,
+        owns_uid: row.get(15)?,
+        hostname: row.get(16)?,
+        facts: row.get::<Json<Facts>>(17)?.0,
+        labels: row.get::<Json<Labels>>(18)?.0,
+    })
+}
+
+fn read_shown(row: &Row<'_>) -> Result<ShownHost, StoreError> {
+    let sign = match row.get::<Option<HostId>>(20)? {
+        Some(_) => Some(LastSign { seen_at: row.get(21)?, said_goodbye: row.get(22)? }),
+        None => None,
+    };
+    let tags = super::words_in_order(row.get(23)?);
+    let tags = tags.iter().map(|tag| Tag::parse(tag).map_err(|_| StoreError::corrupt("a tag is not one")));
+    Ok(ShownHost { row: read_host(row)?, key: row.get(19)?, tags: tags.collect::<Result<_, _>>()?, sign })
+}

@@ -1,0 +1,118 @@
+//! Every key a host ever proved itself with.
+
+use muster_ids::{HostId, KeyName, TeamId, TicketId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::words::Word;
+use crate::{Row, StoreError, Tx, params};
+
+/// Where a key stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyState {
+    /// It proves its host.
+    Active,
+    /// Another key took its place.
+    Replaced,
+    /// It was revoked with its host.
+    Revoked,
+}
+
+/// A key of a host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostKeyRow {
+    /// Names it, once and for ever.
+    pub name: KeyName,
+    /// The team of the host.
+    pub team_id: TeamId,
+    /// The host.
+    pub host_id: HostId,
+    /// The SEC 1 point of a key pair, or the verifier of an agent key.
+    pub material: Vec<u8>,
+    /// Where it stands.
+    pub state: KeyState,
+    /// The ticket it was admitted with.
+    pub ticket_id: Option<TicketId>,
+    /// When it was admitted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// Who ended it.
+    pub ended_by: Option<String>,
+}
+
+impl Tx<'_> {
+    /// Stores a key. `false`: its name is known, or the host has an active one.
+    pub fn host_key_insert(&mut self, key: &HostKeyRow) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "INSERT INTO host_key (name, team_id, host_id, material, state, ticket_id, created_at, ended_at, ended_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+            params![
+                key.name, key.team_id, key.host_id, key.material, Word(key.state), key.ticket_id, key.created_at,
+                key.ended_at, key.ended_by
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns a key of any team: for machines, which prove it.
+    pub fn host_key(&mut self, name: &KeyName) -> Result<Option<HostKeyRow>, StoreError> {
+        self.query_opt(
+            "SELECT name, team_id, host_id, material, state, ticket_id, created_at, ended_at, ended_by
+               FROM host_key WHERE name = $1",
+            params![name],
+            read_key,
+        )
+    }
+
+    /// Returns every key a host ever had, in order of their names.
+    pub fn host_keys(&mut self, host_id: HostId) -> Result<Vec<HostKeyRow>, StoreError> {
+        self.query(
+            "SELECT name, team_id, host_id, material, state, ticket_id, created_at, ended_at, ended_by
+               FROM host_key WHERE host_id = $1 ORDER BY name",
+            params![host_id],
+            read_key,
+        )
+    }
+
+    /// Ends an active key. `false`: it was not active.
+    pub fn host_key_end(
+        &mut self,
+        name: &KeyName,
+        state: KeyState,
+        ended_by: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host_key SET state = $1, ended_at = $2, ended_by = $3 WHERE name = $4 AND state = 'active'",
+            params![Word(state), now, ended_by, name],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Lets a host begin at the first generation again: its new key holds none.
+    pub fn host_generation_restart(&mut self, host_id: HostId) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE host_generation
+                SET committed_epoch = 0, committed_counter = 0, issued_epoch = NULL, issued_counter = NULL,
+                    boot_id = NULL
+              WHERE host_id = $1",
+            params![host_id],
+        )?;
+        Ok(())
+    }
+}
+
+fn read_key(row: &Row<'_>) -> Result<HostKeyRow, StoreError> {
+    Ok(HostKeyRow {
+        name: row.get(0)?,
+        team_id: row.get(1)?,
+        host_id: row.get(2)?,
+        material: row.get(3)?,
+        state: row.get::<Word<KeyState>>(4)?.0,
+        ticket_id: row.get(5)?,
+        created_at: row.get(6)?,
+        ended_at: row.get(7)?,
+        ended_by: row.get(8)?,
+    })
+}

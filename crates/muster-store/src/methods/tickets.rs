@@ -1,0 +1,243 @@
+//! Tickets: what a machine presents at a door.
+
+use muster_domain::ticket::{Spent, Ticket};
+use muster_ids::{HostId, KeyName, TeamId, TicketId, Timestamp};
+use muster_wire::enroll::Disposition;
+use muster_wire::text::Tag;
+use muster_wire::ticket::{TicketKind, TicketStatus};
+
+use crate::words::Word;
+use crate::{Json, Row, StoreError, Tx, params};
+
+/// A ticket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TicketRow {
+    /// What the door judges.
+    pub ticket: Ticket,
+    /// The name its host will have.
+    pub host_name: Option<String>,
+    /// The tags its host will have.
+    pub tags: Vec<Tag>,
+    /// Keyed hash of the bearer string.
+    pub verifier: Vec<u8>,
+    /// Who minted it.
+    pub created_by: String,
+    /// When it was minted.
+    pub created_at: Timestamp,
+}
+
+/// A ticket as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownTicket {
+    /// The ticket.
+    pub row: TicketRow,
+    /// Hosts it made or re-keyed.
+    pub uses: u64,
+    /// When it was last used.
+    pub last_used_at: Option<Timestamp>,
+    /// The host it last made or re-keyed.
+    pub last_host_id: Option<HostId>,
+    /// Names of the secrets it carries, in order.
+    pub secrets: Vec<String>,
+}
+
+/// Which tickets a list shows.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TicketFilter {
+    /// Only of this door.
+    pub kind: Option<TicketKind>,
+    /// Only those that stand here.
+    pub status: Option<TicketStatus>,
+}
+
+impl Tx<'_> {
+    /// Stores a ticket.
+    pub fn ticket_insert(&mut self, row: &TicketRow) -> Result<(), StoreError> {
+        let ticket = &row.ticket;
+        self.execute(
+            "INSERT INTO ticket (id, team_id, kind, site_id, host_id, rejoin, require_key, host_name, tags, verifier,
+                                 created_by, created_at, expires_at, revoked_at, max_uses, uses)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            params![
+                ticket.id, ticket.team_id, Word(ticket.kind), ticket.site_id, ticket.host_id, ticket.rejoin,
+                ticket.require_key, row.host_name, Json(&row.tags), row.verifier, row.created_by, row.created_at,
+                ticket.expires_at, ticket.revoked_at, ticket.max_uses.map(stored_count), stored_count(ticket.uses)
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Returns a ticket of any team: for the door, which knows it by its secret.
+    pub fn ticket_by_id(&mut self, id: &TicketId) -> Result<Option<TicketRow>, StoreError> {
+        self.query_opt(
+            "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
+                    spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
+                    created_by, created_at
+               FROM ticket WHERE id = $1",
+            params![id],
+            read_ticket,
+        )
+    }
+
+    /// Returns a ticket of a team as operators see it.
+    pub fn ticket_shown(&mut self, team_id: TeamId, id: &TicketId) -> Result<Option<ShownTicket>, StoreError> {
+        self.query_opt(
+            "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
+                    spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
+                    created_by, created_at,
+                    (SELECT count(*) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT max(host_key.created_at) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT host_key.host_id FROM host_key WHERE host_key.ticket_id = ticket.id
+                      ORDER BY host_key.created_at DESC LIMIT 1),
+                    (SELECT string_agg(secret.name, ' ') FROM secret
+                      WHERE secret.team_id = ticket.team_id AND owner_kind = 'ticket' AND owner_id = ticket.id)
+               FROM ticket WHERE team_id = $1 AND id = $2",
+            params![team_id, id],
+            read_shown,
+        )
+    }
+
+    /// Returns tickets of a team in the order they were minted, after `after`.
+    pub fn tickets_shown(
+        &mut self,
+        team_id: TeamId,
+        filter: TicketFilter,
+        after: Option<(Timestamp, TicketId)>,
+        limit: i64,
+        now: Timestamp,
+    ) -> Result<Vec<ShownTicket>, StoreError> {
+        let after_at = after.map_or(i64::MIN, |(at, _)| at.as_millis());
+        let after_id = after.map_or_else(String::new, |(_, id)| id.to_string());
+        self.query(
+            "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
+                    spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
+                    created_by, created_at,
+                    (SELECT count(*) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT max(host_key.created_at) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT host_key.host_id FROM host_key WHERE host_key.ticket_id = ticket.id
+                      ORDER BY host_key.created_at DESC LIMIT 1),
+                    (SELECT string_agg(secret.name, ' ') FROM secret
+                      WHERE secret.team_id = ticket.team_id AND owner_kind = 'ticket' AND owner_id = ticket.id)
+               FROM ticket
+              WHERE team_id = $1 AND (created_at, id) > ($2, $3)
+                AND (CAST($4 AS TEXT) IS NULL OR kind = $4)
+                AND (CAST($5 AS TEXT) IS NULL OR $5 =
+                     CASE WHEN spent_by_key IS NOT NULL OR (max_uses IS NOT NULL AND uses >= max_uses) THEN 'spent'
+                          WHEN revoked_at IS NOT NULL THEN 'revoked'
+                          WHEN reserved_for IS NOT NULL THEN 'reserved'
+                          WHEN expires_at IS NOT NULL AND expires_at <= $6 THEN 'expired'
+                          ELSE 'open' END)
+              ORDER BY created_at, id LIMIT $7",
+            params![
+                team_id, after_at, after_id, filter.kind.map(Word), filter.status.map(Word), now, limit
+            ],
+            read_shown,
+        )
+    }
+
+    /// Returns the tickets made for a host that could still be used.
+    pub fn tickets_of_host(&mut self, team_id: TeamId, host_id: HostId) -> Result<Vec<TicketId>, StoreError> {
+        self.query(
+            "SELECT id FROM ticket
+              WHERE team_id = $1 AND host_id = $2 AND spent_by_key IS NULL AND revoked_at IS NULL ORDER BY id",
+            params![team_id, host_id],
+            |row| row.get(0),
+        )
+    }
+
+    /// Spends a one-time ticket for `key`, for ever. `false`: it was revoked, or another key spent or holds it.
+    pub fn ticket_spend(&mut self, id: &TicketId, spent: &Spent) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE ticket
+                SET spent_by_key = $1, spent_by_host = $2, spent_disposition = $3, uses = uses + 1, reserved_for = NULL
+              WHERE id = $4 AND spent_by_key IS NULL AND revoked_at IS NULL
+                AND (reserved_for IS NULL OR reserved_for = $1)",
+            params![spent.by_key, spent.by_host, Word(spent.disposition), id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Counts a use of a ticket that may be used a number of times. `false`: it was revoked or is used up.
+    pub fn ticket_count_use(&mut self, id: &TicketId) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE ticket SET uses = uses + 1
+              WHERE id = $1 AND revoked_at IS NULL AND max_uses IS NOT NULL AND uses < max_uses",
+            params![id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Reserves a one-time ticket for the key of a claim. `false`: it was spent, or another key holds it.
+    pub fn ticket_reserve(&mut self, id: &TicketId, key: &KeyName) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE ticket SET reserved_for = $1
+              WHERE id = $2 AND spent_by_key IS NULL AND (reserved_for IS NULL OR reserved_for = $1)",
+            params![key, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Revokes a ticket. `false`: the team has none of that id, or it was revoked before.
+    pub fn ticket_revoke(&mut self, team_id: TeamId, id: &TicketId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE ticket SET revoked_at = $1, reserved_for = NULL
+              WHERE team_id = $2 AND id = $3 AND revoked_at IS NULL",
+            params![now, team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+}
+
+fn stored_count(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+fn read_count(row: &Row<'_>, index: usize) -> Result<Option<u64>, StoreError> {
+    let count: Option<i64> = row.get(index)?;
+    count
+        .map(|count| u64::try_from(count).map_err(|_| StoreError::corrupt(format!("column {index} is negative"))))
+        .transpose()
+}
+
+fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
+    let by_key: Option<KeyName> = row.get(11)?;
+    let by_host: Option<HostId> = row.get(12)?;
+    let disposition: Option<Word<Disposition>> = row.get(13)?;
+    let spent = match (by_key, by_host, disposition) {
+        (Some(by_key), Some(by_host), Some(Word(disposition))) => Some(Spent { by_key, by_host, disposition }),
+        (None, None, None) => None,
+        _ => return Err(StoreError::corrupt("a ticket is half spent")),
+    };
+    Ok(TicketRow {
+        ticket: Ticket {
+            id: row.get(0)?,
+            team_id: row.get(1)?,
+            kind: row.get::<Word<TicketKind>>(2)?.0,
+            site_id: row.get(3)?,
+            host_id: row.get(4)?,
+            rejoin: row.get(5)?,
+            require_key: row.get(6)?,
+            expires_at: row.get(7)?,
+            revoked_at: row.get(8)?,
+            max_uses: read_count(row, 9)?,
+            uses: read_count(row, 10)?.unwrap_or(0),
+            spent,
+            reserved_for: row.get(14)?,
+        },
+        host_name: row.get(15)?,
+        tags: row.get::<Json<Vec<Tag>>>(16)?.0,
+        verifier: row.get(17)?,
+        created_by: row.get(18)?,
+        created_at: row.get(19)?,
+    })
+}
+
+fn read_shown(row: &Row<'_>) -> Result<ShownTicket, StoreError> {
+    Ok(ShownTicket {
+        uses: read_count(row, 20)?.unwrap_or(0),
+        last_used_at: row.get(21)?,
+        last_host_id: row.get(22)?,
+        secrets: super::words_in_order(row.get(23)?),
+        row: read_ticket(row)?,
+    })
+}

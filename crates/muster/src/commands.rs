@@ -1,0 +1,25 @@
+//! The commands, one file per noun: arguments, examples, `run`.
+
+pub(crate) mod audit;
+pub(crate) mod claim;
+pub(crate) mod completions;
+pub(crate) mod host;
+pub(crate) mod job;
+pub(crate) mod login;
+pub(crate) mod secret;
+pub(crate) mod serve;
+pub(crate) mod setup;
+pub(crate) mod site;
+pub(crate) mod team;
+pub(crate) mod ticket;
+pub(crate) mod whoami;
+
+use clap::Args;
+
+/// How much of a list.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Most {
+    /// Show at most this many; all when not said
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub limit: Option<u64>,
+}

@@ -1,0 +1,219 @@
+use clap::{Args, Subcommand};
+use muster_client::api::{HostFilter, collect};
+use muster_wire::host::{HostState, InviteHost, Presence, SetTags};
+use muster_wire::text::{Line, Name, Tag};
+use muster_wire::ticket::CreateRegistrationToken;
+
+use super::Most;
+use super::ticket::{describe_minted, hint_at_agent, one_time_life};
+use crate::failure::Failure;
+use crate::input::{wire_text, wire_word};
+use crate::operator::Operator;
+use crate::span::Span;
+
+mod retire;
+mod tags;
+mod view;
+
+const EXAMPLES: &str = "\
+Examples:
+  muster host list --presence online
+  muster host show web-1
+  muster host invite web-2 --site berlin --tag web
+  muster host retire web-1";
+
+/// Hosts: machines that were admitted or invited
+#[derive(Debug, Subcommand)]
+#[command(after_help = EXAMPLES)]
+pub(crate) enum Host {
+    /// List hosts
+    #[command(
+        after_help = "Examples:\n  muster host list\n  muster host list --state active --presence unreachable\n  muster host list --name web-\n  muster host list --site berlin --tag web -o json"
+    )]
+    List(List),
+    /// Show one host: state, presence, key, what it reports
+    #[command(after_help = "Examples:\n  muster host show web-1\n  muster host show web-1 -o json")]
+    Show {
+        /// The host, by name or id
+        host: String,
+    },
+    /// Make a host before its machine is there, with the token that registers it
+    #[command(
+        after_help = "Shows the join string once; with -q it is all that is written.\n\nExamples:\n  muster host invite web-2\n  muster host invite web-2 --site berlin --provider hetzner --zone fsn1 --tag web -q > join-string"
+    )]
+    Invite(Invite),
+    /// Mint a new registration token of a host; older ones are void
+    #[command(
+        after_help = "Shows the join string once; with -q it is all that is written.\n\nExamples:\n  muster host registration-token web-2\n  muster host registration-token web-1 --rejoin -q > join-string"
+    )]
+    RegistrationToken {
+        /// The host, by name or id
+        host: String,
+        /// Give an active host a new key: for a machine that was installed anew
+        #[arg(long)]
+        rejoin: bool,
+        /// How long the token may be used, from 5m to 30d [default: 1h]
+        #[arg(long, value_name = "TIME")]
+        expires_in: Option<Span>,
+    },
+    /// Retire a host for good: its keys are revoked and its secrets destroyed
+    #[command(
+        after_help = "Shows what would be destroyed and asks first.\n\nExamples:\n  muster host retire web-1\n  muster host retire web-1 --dry-run\n  muster host retire web-1 --yes"
+    )]
+    Retire {
+        /// The host, by name or id
+        host: String,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// Show what would be destroyed and stop
+        #[arg(long, conflicts_with = "yes")]
+        dry_run: bool,
+    },
+    /// Suspend a host: it keeps its keys and is refused everything
+    #[command(after_help = "Examples:\n  muster host suspend web-1")]
+    Suspend {
+        /// The host, by name or id
+        host: String,
+    },
+    /// Let a suspended host work again
+    #[command(after_help = "Examples:\n  muster host resume web-1")]
+    Resume {
+        /// The host, by name or id
+        host: String,
+    },
+    /// Change the tags of a host
+    #[command(
+        after_help = "Examples:\n  muster host tag web-1 --add web --remove staging\n  muster host tag web-1 --set web,env=prod\n  muster host tag web-1 --clear"
+    )]
+    Tag(tags::Change),
+}
+
+/// Which hosts to list.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Only hosts of this site, by name or id
+    #[arg(long, value_name = "SITE")]
+    site: Option<String>,
+    /// Only hosts in this state
+    #[arg(long, value_name = "STATE", value_parser = wire_word::<HostState>(&["invited", "active", "suspended", "retired"]))]
+    state: Option<HostState>,
+    /// Only hosts that can be reached like this
+    #[arg(long, value_name = "PRESENCE", value_parser = wire_word::<Presence>(&["online", "unreachable", "offline", "never_seen"]))]
+    presence: Option<Presence>,
+    /// Only hosts with this tag
+    #[arg(long, value_name = "TAG", value_parser = wire_text::<Tag>)]
+    tag: Option<Tag>,
+    /// Only hosts whose name begins with this
+    #[arg(long, value_name = "PREFIX", value_parser = wire_text::<Line<253>>)]
+    name: Option<Line<253>>,
+    #[command(flatten)]
+    most: Most,
+}
+
+/// The host that is expected.
+#[derive(Debug, Args)]
+pub(crate) struct Invite {
+    /// What people call it
+    #[arg(value_parser = wire_text::<Name>)]
+    name: Name,
+    /// Site it will stand at, by name or id; the site `default` when not said
+    #[arg(long, value_name = "SITE")]
+    site: Option<String>,
+    /// Who runs the hardware
+    #[arg(long, value_name = "NAME", value_parser = wire_text::<Line<64>>)]
+    provider: Option<Line<64>>,
+    /// Where the provider keeps it
+    #[arg(long, value_name = "NAME", value_parser = wire_text::<Line<64>>)]
+    zone: Option<Line<64>>,
+    /// Tag it will have; repeat for several
+    #[arg(long = "tag", value_name = "TAG", value_parser = wire_text::<Tag>)]
+    tags: Vec<Tag>,
+}
+
+impl Host {
+    pub(crate) async fn run(self, operator: &Operator) -> Result<(), Failure> {
+        let (client, output) = (&operator.client, operator.output);
+        match self {
+            Self::List(list) => list.run(operator).await,
+            Self::Show { host } => {
+                let host = client.host(operator.host(&host).await?).await?;
+                let sites = view::SiteNames::read(operator).await;
+                let now = operator.now();
+                output.show(&host, |host| host.id.to_string(), |host| view::describe(host, &sites, now))
+            }
+            Self::Invite(invite) => invite.run(operator).await,
+            Self::RegistrationToken { host, rejoin, expires_in } => {
+                let expires_in_secs = expires_in.map(one_time_life).transpose()?;
+                let host_id = operator.host(&host).await?;
+                let request = CreateRegistrationToken { expires_in_secs, rejoin };
+                let minted = client.create_registration_token(host_id, &request).await?;
+                output.show(&minted, |minted| minted.join_string.clone(), describe_minted)?;
+                hint_at_agent(operator);
+                Ok(())
+            }
+            Self::Retire { host, yes, dry_run } => {
+                retire::run(operator, operator.host(&host).await?, yes, dry_run).await
+            }
+            Self::Suspend { host } => {
+                let host = client.suspend_host(operator.host(&host).await?).await?;
+                output.show(&host, |host| host.id.to_string(), view::short)?;
+                output.hint("undo it with: muster host resume HOST");
+                Ok(())
+            }
+            Self::Resume { host } => {
+                let host = client.resume_host(operator.host(&host).await?).await?;
+                output.show(&host, |host| host.id.to_string(), view::short)
+            }
+            Self::Tag(change) => {
+                let host_id = operator.host(change.host()).await?;
+                let before = client.host(host_id).await?;
+                let tags = change.apply(before.tags.iter().cloned())?;
+                let host = client.set_tags(host_id, &SetTags { tags }).await?;
+                output.show(&host, |host| host.id.to_string(), view::short)
+            }
+        }
+    }
+}
+
+impl List {
+    async fn run(self, operator: &Operator) -> Result<(), Failure> {
+        let filter = HostFilter {
+            site_id: operator.optional_site(self.site.as_deref()).await?,
+            state: self.state,
+            tag: self.tag,
+            presence: self.presence,
+            q: self.name.map(|prefix| prefix.to_string()),
+        };
+        let client = &operator.client;
+        let hosts = collect(self.most.limit, async |page| client.hosts(&filter, &page).await).await?;
+        let sites = view::SiteNames::read(operator).await;
+        let now = operator.now();
+        let name = |host: &muster_wire::host::Host| host.id.to_string();
+        operator.output.list(&hosts, name, &view::HEADER, |host| view::row(host, &sites, now))?;
+        if hosts.items.is_empty() {
+            operator.output.hint("no host matches; admit one with: muster ticket mint-token");
+        }
+        Ok(())
+    }
+}
+
+impl Invite {
+    async fn run(self, operator: &Operator) -> Result<(), Failure> {
+        let request = InviteHost {
+            name: self.name,
+            site_id: operator.optional_site(self.site.as_deref()).await?,
+            provider: self.provider,
+            zone: self.zone,
+            tags: self.tags.into_iter().collect(),
+        };
+        let invited = operator.client.invite_host(&request).await?;
+        operator.output.show(
+            &invited,
+            |invited| invited.registration.join_string.clone(),
+            |invited| format!("{}\n\n{}", view::short(&invited.host), describe_minted(&invited.registration)),
+        )?;
+        hint_at_agent(operator);
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+use std::collections::BTreeMap;
+
+use muster_client::api::collect;
+use muster_ids::{SiteId, Timestamp};
+use muster_wire::enroll::Labels;
+use muster_wire::host::{Host, Reported};
+
+use crate::operator::Operator;
+use crate::output::record;
+use crate::words::{joined, moment, optional_moment, relative, word};
+
+pub(super) const HEADER: [&str; 8] = ["NAME", "ID", "STATE", "PRESENCE", "LAST SEEN", "SITE", "DOOR", "TAGS"];
+
+/// The names of the team's sites, for people; ids where they cannot be read.
+#[derive(Debug, Default)]
+pub(super) struct SiteNames(BTreeMap<SiteId, String>);
+
+impl SiteNames {
+    pub(super) async fn read(operator: &Operator) -> Self {
+        if !operator.output.is_table() {
+            return Self::default();
+        }
+        let sites = collect(None, async |page| operator.client.sites(&page).await).await;
+        let sites = sites.map(|sites| sites.items).unwrap_or_default();
+        Self(sites.iter().map(|site| (site.id, site.name.clone())).collect())
+    }
+
+    fn of(&self, id: SiteId) -> String {
+        self.0.get(&id).cloned().unwrap_or_else(|| id.to_string())
+    }
+}
+
+fn last_seen(host: &Host, now: Timestamp) -> String {
+    host.presence.last_seen_at.map_or("never".to_owned(), |at| relative(at, now))
+}
+
+pub(super) fn row(host: &Host, sites: &SiteNames, now: Timestamp) -> Vec<String> {
+    vec![
+        host.name.clone(),
+        host.id.to_string(),
+        word(&host.state),
+        word(&host.presence.status),
+        last_seen(host, now),
+        sites.of(host.site_id),
+        host.door.map(|door| door.to_string()).unwrap_or_default(),
+        joined(&host.tags),
+    ]
+}
+
+/// Lays out what a change of a host is about.
+pub(super) fn short(host: &Host) -> String {
+    record(&[
+        ("Host", host.id.to_string()),
+        ("Name", host.name.clone()),
+        ("State", word(&host.state)),
+        ("Presence", word(&host.presence.status)),
+        ("Tags", joined(&host.tags)),
+    ])
+}
+
+/// Lays out everything that is known of a host; what the machine says of itself under its own heading.
+pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let own = record(&[
+        ("Host", host.id.to_string()),
+        ("Name", host.name.clone()),
+        ("State", word(&host.state)),
+        ("Presence", format!("{}, last seen {}", word(&host.presence.status), last_seen(host, now))),
+        ("Site", sites.of(host.site_id)),
+        ("Kind", word(&host.kind)),
+        ("Provider", text(&host.provider)),
+        ("Zone", text(&host.zone)),
+        ("Tags", joined(&host.tags)),
+        ("Door", host.door.map(|door| door.to_string()).unwrap_or_default()),
+        ("Came to be", host.disposition.as_ref().map(word).unwrap_or_default()),
+        ("Ticket", host.ticket_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("Key", host.key.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("Made", moment(host.created_at)),
+        ("Enrolled", optional_moment(host.enrolled_at)),
+        ("Retired", optional_moment(host.retired_at)),
+    ]);
+    match &host.reported {
+        Some(reported) => {
+            format!("{own}\n\nreported by the machine itself:\n{}", describe_reported(reported))
+        }
+        None => own,
+    }
+}
+
+fn describe_reported(reported: &Reported) -> String {
+    let facts = &reported.facts;
+    let uid = if reported.owns_uid { "" } else { " (not owned by this host)" };
+    let versions: Vec<String> =
+        facts.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let Labels { company, department, device_type, tags } = &reported.labels;
+    let text = |value: Option<&dyn ToString>| value.map(ToString::to_string).unwrap_or_default();
+    record(&[
+        ("Hostname", reported.hostname.to_string()),
+        ("Machine uid", format!("{}{uid}", reported.machine_uid)),
+        ("System", format!("{} ({})", facts.os, facts.arch)),
+        ("Cores", facts.cpu_cores.get().to_string()),
+        ("Memory", format!("{} MiB", facts.memory_mb.get())),
+        ("Disk", format!("{} GiB", facts.disk_gb.get())),
+        ("Address", text(facts.address.as_ref().map(|address| address as &dyn ToString))),
+        ("Versions", versions.join(", ")),
+        ("Company", text(company.as_ref().map(|line| line as &dyn ToString))),
+        ("Department", text(department.as_ref().map(|line| line as &dyn ToString))),
+        ("Device type", text(device_type.as_ref().map(|line| line as &dyn ToString))),
+        ("Labels", joined(tags.iter())),
+    ])
+}
+
+#[cfg(test)]
+mod tests;

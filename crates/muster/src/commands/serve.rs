@@ -1,0 +1,175 @@
+use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use muster_server::serve::{Options, Running, start};
+use muster_store::Location;
+use secrecy::ExposeSecret;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use url::Url;
+
+use crate::failure::Failure;
+use crate::output::{Format, Output};
+
+const EXAMPLES: &str = "\
+Operators reach it over plain HTTP on this machine; machines, and operators elsewhere, over TLS
+with a key made at the first start. Everything it keeps is in the data folder.
+
+Examples:
+  muster serve
+  muster serve --data-dir /var/lib/muster --public-url https://muster.example:8643
+  muster serve --database postgres://muster@db.example/muster
+  muster serve --operators 127.0.0.1:9600 --machines 0.0.0.0:9643
+
+On the first start it prints a one-time setup code; `muster setup` makes the first admin with it.
+Ctrl-C or SIGTERM lets agents leave and finishes what is in flight.";
+
+/// Run the server
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Serve {
+    /// Folder of master key, TLS key and embedded database; made when absent
+    #[arg(
+        long,
+        env = "MUSTER_DATA_DIR",
+        hide_env_values = true,
+        value_name = "DIR",
+        default_value = "muster-data"
+    )]
+    data_dir: PathBuf,
+    /// Another database than the embedded one: a SQLite file or postgres://USER@HOST/NAME
+    #[arg(long, env = "MUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
+    database: Option<String>,
+    /// File with the master key, such as a systemd credential [default: master.key in the data folder, made when new]
+    #[arg(long, env = "MUSTER_MASTER_KEY_FILE", hide_env_values = true, value_name = "FILE")]
+    master_key_file: Option<PathBuf>,
+    /// Where operators connect: plain HTTP, on loopback only
+    #[arg(
+        long,
+        env = "MUSTER_OPERATORS",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8600"
+    )]
+    operators: SocketAddr,
+    /// Where machines connect: TLS
+    #[arg(
+        long,
+        env = "MUSTER_MACHINES",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8643"
+    )]
+    machines: SocketAddr,
+    /// Address machines are told to use, best first; repeat for several [default: what the setup stored, else this
+    /// machine's own address]
+    #[arg(
+        long = "public-url",
+        env = "MUSTER_PUBLIC_URLS",
+        hide_env_values = true,
+        value_name = "URL",
+        value_delimiter = ','
+    )]
+    public_urls: Vec<Url>,
+    /// Most connections at a time, on each listener
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
+    /// What to log: error, warn, info, debug, trace, or target=level pairs
+    #[arg(long, env = "MUSTER_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
+    log: String,
+    /// How to log, to standard error: lines for people, or one JSON object a line
+    #[arg(long, value_enum, value_name = "text|json", hide_possible_values = true, default_value_t)]
+    log_format: LogFormat,
+}
+
+/// How lines of the log look.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+impl Serve {
+    pub(crate) fn run(self) -> Result<(), Failure> {
+        self.begin_log()?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| Failure::plain(format!("cannot start: {error}")))?;
+        runtime.block_on(self.serve())
+    }
+
+    async fn serve(self) -> Result<(), Failure> {
+        let mut terminate =
+            signal(SignalKind::terminate()).map_err(|error| Failure::plain(error.to_string()))?;
+        let mut interrupt =
+            signal(SignalKind::interrupt()).map_err(|error| Failure::plain(error.to_string()))?;
+        let running = start(self.options()?).await.map_err(|error| Failure::plain(format!("{error:#}")))?;
+        announce(&running)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        running.stop().await;
+        Ok(())
+    }
+
+    fn options(self) -> Result<Options, Failure> {
+        let mut options = Options::new(self.data_dir);
+        // Parsed here and not by clap, which would quote the password of a text that does not hold.
+        let database = self.database.as_deref().map(Location::parse).transpose();
+        options.database =
+            database.map_err(|error| Failure::usage(error.to_string(), "correct --database"))?;
+        options.master_key_file = self.master_key_file;
+        options.operators = self.operators;
+        options.machines = self.machines;
+        options.public_urls = self.public_urls;
+        if let Some(most) = self.max_connections {
+            options.limits.max_connections = usize::try_from(most).unwrap_or(usize::MAX);
+        }
+        Ok(options)
+    }
+
+    fn begin_log(&self) -> Result<(), Failure> {
+        let filter = EnvFilter::try_new(&self.log).map_err(|_| {
+            Failure::usage(
+                "--log is not a filter",
+                "for example --log info, or --log warn,muster_server=debug",
+            )
+        })?;
+        let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        match self.log_format {
+            LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
+            LogFormat::Json => log.json().init(),
+        }
+        Ok(())
+    }
+}
+
+/// Says where the server is and, until the first admin exists, how to make them.
+fn announce(running: &Running) -> Result<(), Failure> {
+    let output = Output::new(Format::Table, false);
+    let installation = &running.app.installation;
+    output.line(&format!("operators  http://{}", running.operators))?;
+    output.line(&format!("api docs   http://{}/docs", running.operators))?;
+    for url in installation.public_urls() {
+        output.line(&format!("machines   {url}"))?;
+    }
+    for pin in &installation.pins {
+        output.line(&format!("pin        {pin}"))?;
+    }
+    let Some(code) = installation.setup_code() else { return Ok(()) };
+    let file = running.setup_code_file();
+    output.line(&format!("setup code {} (also in {})", code.expose_secret(), file.display()))?;
+    output.line(&format!(
+        "next       muster setup --url http://{} --code-file {}",
+        running.operators,
+        file.display()
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,32 @@
+use clap::Parser;
+
+use super::*;
+
+#[derive(Debug, Parser)]
+struct Line {
+    #[command(flatten)]
+    serve: Serve,
+}
+
+fn options(arguments: &[&str]) -> Result<Options, Failure> {
+    let all = ["serve"].iter().chain(arguments);
+    Line::try_parse_from(all).expect("it parses").serve.options()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_server() {
+    let (ours, theirs) = (options(&[]).expect("options"), Options::new("muster-data".into()));
+    assert_eq!(
+        (ours.operators, ours.machines, ours.data_dir),
+        (theirs.operators, theirs.machines, theirs.data_dir)
+    );
+    assert_eq!(ours.limits.max_connections, theirs.limits.max_connections);
+    assert!(ours.database.is_none() && ours.public_urls.is_empty());
+}
+
+#[test]
+fn a_database_that_does_not_hold_is_not_quoted() {
+    let failure =
+        options(&["--database", "mysql://muster:canary@db/muster"]).expect_err("refused").to_string();
+    assert!(failure.contains("postgres://") && !failure.contains("canary"), "{failure}");
+}

@@ -1,0 +1,38 @@
+use clap::Args;
+use muster_wire::people::Me;
+
+use crate::failure::Failure;
+use crate::operator::Operator;
+use crate::output::record;
+use crate::words::word;
+
+const EXAMPLES: &str = "\
+Examples:
+  muster whoami
+  muster whoami --url https://muster.example:8643 --token-file ./token";
+
+/// Show who your token acts as, and check that it works
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Whoami {}
+
+impl Whoami {
+    pub(crate) async fn run(self, operator: &Operator) -> Result<(), Failure> {
+        let me = operator.client.me().await?;
+        operator.output.show(&me, |me| me.user_id.to_string(), |me| describe(me, operator))
+    }
+}
+
+/// Lays out a person.
+pub(super) fn describe(me: &Me, operator: &Operator) -> String {
+    let acting_in = operator.client.team().filter(|team_id| *team_id != me.team_id);
+    record(&[
+        ("Name", me.name.clone()),
+        ("User", me.user_id.to_string()),
+        ("Role", word(&me.role)),
+        ("Team", format!("{} ({})", me.team_name, me.team_id)),
+        ("Acting in", acting_in.map(|team_id| team_id.to_string()).unwrap_or_default()),
+        ("Token", me.token_id.to_string()),
+        ("Server", operator.client.base().to_string()),
+    ])
+}

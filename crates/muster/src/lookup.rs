@@ -1,0 +1,120 @@
+//! Names or ids wherever an object is named.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use muster_client::api::{HostFilter, collect};
+use muster_ids::{HostId, SiteId, TeamId};
+use muster_wire::host::HostState;
+
+use crate::failure::Failure;
+use crate::operator::Operator;
+use crate::output::visible;
+use crate::words::word;
+
+/// An object that bears the name somebody asked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate<I> {
+    /// Its id.
+    pub id: I,
+    /// What tells it from others of the same name.
+    pub note: String,
+    /// Whether it is gone: chosen only if nothing living has the name.
+    pub gone: bool,
+}
+
+/// Finds the one object that is meant, among those that bear the name.
+fn choose<I: Copy + Display>(noun: &str, name: &str, candidates: &[Candidate<I>]) -> Result<I, Failure> {
+    let living: Vec<_> = candidates.iter().filter(|candidate| !candidate.gone).collect();
+    let meant = if living.is_empty() { candidates.iter().collect() } else { living };
+    let shown = visible(name);
+    match meant.as_slice() {
+        [one] => Ok(one.id),
+        [] => Err(Failure::failed(
+            format!("no {noun} is called `{shown}`"),
+            format!("`muster {noun} list` shows them; something of another team needs --team"),
+        )),
+        several => {
+            let listed: Vec<String> = several
+                .iter()
+                .map(|candidate| format!("{} ({})", candidate.id, visible(&candidate.note)))
+                .collect();
+            Err(Failure::failed(
+                format!("{} {noun}s are called `{shown}`: {}", several.len(), listed.join(", ")),
+                "name one by its id",
+            ))
+        }
+    }
+}
+
+/// Parses an id; `None` means the text is a name.
+fn as_id<I: FromStr>(text: &str) -> Option<I> {
+    text.parse().ok()
+}
+
+/// Parses the id of an object that has no name.
+pub(crate) fn id<I: FromStr>(noun: &str, text: &str) -> Result<I, Failure> {
+    as_id(text).ok_or_else(|| {
+        Failure::usage(
+            format!("`{}` is not the id of a {noun}", visible(text)),
+            format!("`muster {noun} list` shows ids"),
+        )
+    })
+}
+
+impl Operator {
+    /// Finds a team by id or name.
+    pub(crate) async fn team(&self, text: &str) -> Result<TeamId, Failure> {
+        if let Some(id) = as_id(text) {
+            return Ok(id);
+        }
+        let teams = collect(None, async |page| self.client.teams(&page).await).await?;
+        let named = teams.items.iter().filter(|team| team.name == text);
+        let candidates: Vec<_> = named
+            .map(|team| Candidate { id: team.id, note: format!("made {}", team.created_at), gone: false })
+            .collect();
+        choose("team", text, &candidates)
+    }
+
+    /// Finds a site by id or name.
+    pub(crate) async fn site(&self, text: &str) -> Result<SiteId, Failure> {
+        if let Some(id) = as_id(text) {
+            return Ok(id);
+        }
+        let sites = collect(None, async |page| self.client.sites(&page).await).await?;
+        let named = sites.items.iter().filter(|site| site.name == text);
+        let candidates: Vec<_> = named
+            .map(|site| Candidate { id: site.id, note: format!("made {}", site.created_at), gone: false })
+            .collect();
+        choose("site", text, &candidates)
+    }
+
+    /// Finds a site by id or name, if one was named.
+    pub(crate) async fn optional_site(&self, text: Option<&str>) -> Result<Option<SiteId>, Failure> {
+        match text {
+            Some(text) => self.site(text).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Finds a host by id or name; a living host wins over retired ones of its name.
+    pub(crate) async fn host(&self, text: &str) -> Result<HostId, Failure> {
+        if let Some(id) = as_id(text) {
+            return Ok(id);
+        }
+        let filter = HostFilter { q: Some(text.to_owned()), ..HostFilter::default() };
+        let hosts = collect(None, async |page| self.client.hosts(&filter, &page).await).await?;
+        let named = hosts.items.iter().filter(|host| host.name == text);
+        let candidates: Vec<_> = named
+            .map(|host| Candidate {
+                id: host.id,
+                note: word(&host.state),
+                gone: host.state == HostState::Retired,
+            })
+            .collect();
+        choose("host", text, &candidates)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,262 @@
+//! One ticket, one host (SECURITY B15), and a reply that is lost on its way (SECURITY C2, C9).
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use http::Method;
+use muster_testkit::proxy::{Fault, Proxy};
+use serde_json::json;
+
+use crate::harness::{Backend, Installation, Machine, Reply, both, until};
+
+const KEYS: usize = 64;
+const WITHIN: Duration = Duration::from_secs(10);
+
+/// One host, and for everybody else the same bytes.
+fn assert_one_winner(replies: &[Reply]) -> &Reply {
+    assert_eq!(replies.iter().filter(|reply| reply.status >= 500).count(), 0, "a 5xx in {replies:?}");
+    let (won, lost): (Vec<&Reply>, Vec<&Reply>) = replies.iter().partition(|reply| reply.status == 201);
+    assert_eq!(won.len(), 1, "statuses {:?}", replies.iter().map(|reply| reply.status).collect::<Vec<_>>());
+    let first = lost[0].without_request_id();
+    for reply in &lost {
+        reply.assert_is_problem("a machine that came too late");
+        assert_eq!((reply.status, reply.code()), (401, "enrollment_rejected"));
+        assert_eq!(reply.without_request_id(), first, "refusals differ");
+    }
+    won[0]
+}
+
+async fn all_at_once(installation: &Installation, ticket: &str) -> Vec<Reply> {
+    let machines: Vec<Machine> = (0..KEYS).map(|n| installation.machine(&format!("m-{n}"))).collect();
+    join_all(machines.iter().map(|machine| async { machine.enrol(ticket).await.unwrap() })).await
+}
+
+fn assert_rejected(reply: &Reply) {
+    reply.assert_is_problem("a ticket that opens nothing");
+    assert_eq!((reply.status, reply.code()), (401, "enrollment_rejected"), "{}", reply.text);
+}
+
+both! {
+    async fn b15_one_token_and_64_keys_make_one_host(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let token = installation.token_with(json!({ "host_name": "the-one", "tags": ["role:db"] })).await;
+        let replies = all_at_once(&installation, &token.token).await;
+        let won = assert_one_winner(&replies);
+        let hosts = installation.hosts().await;
+        assert_eq!(hosts.len(), 1);
+        assert_eq!(won.json["host_id"], json!(hosts[0].id));
+        assert_eq!((hosts[0].name.as_str(), hosts[0].door), ("the-one", Some(1)));
+        let refusals = format!("/v1/tickets/{}/refusals", token.ticket.id);
+        let refusals = installation.ask(Method::GET, &refusals, None).await;
+        let counts = refusals.json["items"].as_array().unwrap().iter().filter_map(|row| row["count"].as_u64());
+        assert_eq!(counts.sum::<u64>(), KEYS as u64 - 1, "every refusal is counted: {}", refusals.text);
+    }
+
+    async fn b15_one_token_and_64_keys_of_one_machine_make_one_host(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let token = installation.token().await.token;
+        let first = installation.machine("same-hardware");
+        let machines: Vec<Machine> = (0..KEYS).map(|_| first.twin("same-hardware")).collect();
+        let replies = join_all(machines.iter().map(|machine| async { machine.enrol(&token).await.unwrap() })).await;
+        assert_one_winner(&replies);
+        assert_eq!(installation.hosts().await.len(), 1);
+        assert_eq!(installation.claims().await.len(), 0, "a spent token opens no claim");
+    }
+
+    async fn b15_one_registration_token_and_64_keys_register_the_host_once(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let invited = installation.invite("web-1").await;
+        let replies = all_at_once(&installation, &invited.registration.token).await;
+        let won = assert_one_winner(&replies);
+        assert_eq!(won.json["disposition"], "registered");
+        assert_eq!(won.json["host_id"], json!(invited.host.id));
+        assert_eq!(installation.hosts().await.len(), 1);
+    }
+
+    async fn b15_a_token_that_was_issued_anew_voids_the_older(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let invited = installation.invite("web-1").await;
+        let newer = installation.reissue(invited.host.id, json!({})).await;
+        let machine = installation.machine("web-1");
+        assert_rejected(&machine.enrol(&invited.registration.token).await.unwrap());
+        assert_eq!(machine.admitted(&newer.token).await, invited.host.id);
+        assert_rejected(&installation.machine("late").enrol(&invited.registration.token).await.unwrap());
+        let again = machine.enrol(&newer.token).await.unwrap();
+        assert_eq!((again.status, &again.json["replayed"]), (200, &json!(true)), "{}", again.text);
+    }
+
+    async fn b15_a_token_stays_spent_when_its_host_is_retired(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let token = installation.token().await.token;
+        let machine = installation.machine("gone");
+        let host = machine.admitted(&token).await;
+        installation.retire(host).await;
+        assert_rejected(&installation.machine("reuse").enrol(&token).await.unwrap());
+        assert_rejected(&machine.twin("reimaged").enrol(&token).await.unwrap());
+        let own = machine.enrol(&token).await.unwrap();
+        own.assert_is_problem("the retired host itself");
+        assert_eq!(own.status, 401, "{}", own.text);
+        assert_eq!(installation.hosts().await.iter().filter(|host| host.retired_at.is_none()).count(), 0);
+    }
+
+    async fn b15_a_revoked_token_opens_nothing(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let token = installation.token().await;
+        let path = format!("/v1/tickets/{}/revoke", token.ticket.id);
+        assert_eq!(installation.ask(Method::POST, &path, None).await.status, 200);
+        assert_rejected(&installation.machine("late").enrol(&token.token).await.unwrap());
+        assert_eq!(installation.hosts().await.len(), 0);
+    }
+
+    async fn b15_a_site_key_that_was_revoked_admits_nobody_afterwards(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let key = installation.site_key.token.clone();
+        let machines: Vec<Machine> = (0..24).map(|n| installation.machine(&format!("m-{n}"))).collect();
+        let path = format!("/v1/tickets/{}/revoke", installation.site_key.ticket.id);
+        let enrolling = join_all(machines.iter().map(|machine| async { machine.enrol(&key).await.unwrap() }));
+        let revoking = async {
+            tokio::time::sleep(Duration::from_millis(15)).await;
+            let revoked = installation.ask(Method::POST, &path, None).await;
+            (revoked.status, installation.hosts().await.len())
+        };
+        let (replies, (revoked, hosts_then)) = tokio::join!(enrolling, revoking);
+        assert_eq!(revoked, 200);
+        assert!(replies.iter().all(|reply| matches!(reply.status, 201 | 401)), "{replies:?}");
+        assert_eq!(installation.hosts().await.len(), hosts_then, "a host was made after the answered revocation");
+        assert_rejected(&installation.machine("late").enrol(&key).await.unwrap());
+    }
+
+    async fn c02_a_lost_reply_is_repeated_to_the_key_that_spent_the_token(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let token = installation.token().await.token;
+        let (machine, host) = lose_reply(&installation, "lost-1", &token).await;
+        for _ in 0..2 {
+            let again = machine.enrol(&token).await.unwrap();
+            assert_eq!((again.status, &again.json["replayed"]), (200, &json!(true)), "{}", again.text);
+            assert_eq!((&again.json["host_id"], &again.json["disposition"]), (&json!(host), &json!("new")));
+        }
+        assert_rejected(&installation.machine("other").enrol(&token).await.unwrap());
+        assert_rejected(&machine.twin("other-key").enrol(&token).await.unwrap());
+        assert_eq!(installation.hosts().await.len(), 1);
+    }
+
+    async fn c02_a_lost_reply_of_door_2_is_repeated(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let invited = installation.invite("web-1").await;
+        let token = invited.registration.token;
+        let proxy = Proxy::start(installation.server.machines).await.unwrap();
+        proxy.fail(Fault::HoldReplies { from_turn: 2 });
+        let machine = installation.machine("web-1").through(proxy.address());
+        let committed = async {
+            until("the host is not registered", WITHIN, async || {
+                installation.host(invited.host.id).await.enrolled_at.map(drop)
+            })
+            .await;
+            proxy.cut();
+        };
+        let (lost, ()) = tokio::join!(machine.enrol(&token), committed);
+        assert!(lost.is_err(), "the reply arrived");
+        let machine = machine.direct();
+        let again = machine.enrol(&token).await.unwrap();
+        assert_eq!((again.status, &again.json["replayed"]), (200, &json!(true)), "{}", again.text);
+        assert_eq!(again.json["disposition"], "registered");
+        assert_rejected(&installation.machine("other").enrol(&token).await.unwrap());
+    }
+
+    async fn c02_a_lost_reply_of_door_3_ends_in_the_same_host(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let key = installation.site_key.token.clone();
+        let (machine, host) = lose_reply(&installation, "lost-3", &key).await;
+        let again = machine.enrol(&key).await.unwrap();
+        assert_eq!((again.status, &again.json["host_id"]), (200, &json!(host)), "{}", again.text);
+        assert_eq!(again.json["disposition"], "reuse");
+        assert_eq!(installation.hosts().await.len(), 1);
+    }
+
+    async fn c02_a_lost_claim_is_repeated_and_stays_one(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let key = installation.site_key.token.clone();
+        let owner = installation.machine("owner");
+        let host = owner.admitted(&key).await;
+        let before = installation.host_bytes(host).await;
+        let proxy = Proxy::start(installation.server.machines).await.unwrap();
+        proxy.fail(Fault::HoldReplies { from_turn: 2 });
+        let twin = owner.twin("twin").through(proxy.address());
+        let committed = async {
+            until("there is no claim", WITHIN, async || (installation.claims().await.len() == 1).then_some(())).await;
+            proxy.cut();
+        };
+        let (lost, ()) = tokio::join!(twin.enrol(&key), committed);
+        assert!(lost.is_err());
+        let twin = twin.direct();
+        let claims = installation.claims().await;
+        let again = twin.enrol(&key).await.unwrap();
+        assert_eq!((again.status, &again.json["claim_id"]), (202, &json!(claims[0].id)), "{}", again.text);
+        assert!(again.header("retry-after").is_some(), "the machine is told when to ask again");
+        assert!(!again.text.contains(&host.to_string()), "a claim's answer names no host");
+        assert_eq!(installation.claims().await, claims, "asking again changed the claim");
+        assert_eq!(installation.host_bytes(host).await, before, "the contested host changed");
+    }
+
+    async fn c02_a_connection_cut_at_any_byte_leaves_the_ticket_usable(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let proxy = Proxy::start(installation.server.machines).await.unwrap();
+        let mut faults: Vec<Fault> = [1, 700, 1800, 2200, 2600].map(|bytes| Fault::CutRequestAfter { bytes }).into();
+        faults.extend([1, 900, 1300, 1500].map(|bytes| Fault::CutReplyAfter { bytes }));
+        faults.extend([1, 2].map(|from_turn| Fault::CutBeforeReply { from_turn }));
+        for (n, fault) in faults.into_iter().enumerate() {
+            let token = installation.token().await.token;
+            proxy.fail(fault.clone());
+            let machine = installation.machine(&format!("cut-{n}")).through(proxy.address());
+            let first = machine.enrol(&token).await;
+            let machine = machine.direct();
+            let host = machine.admitted(&token).await;
+            if let Ok(first) = first {
+                assert_eq!(first.json["host_id"], json!(host), "{fault:?}");
+            }
+            assert_eq!(installation.hosts().await.len(), n + 1, "{fault:?}");
+            assert_rejected(&installation.machine("other").enrol(&token).await.unwrap());
+        }
+    }
+
+    async fn c09_a_request_that_arrives_twice_makes_one_host(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let proxy = Proxy::start(installation.server.operators).await.unwrap();
+        proxy.fail(Fault::Duplicate);
+        for n in 0..8 {
+            let token = installation.token().await.token;
+            let machine = Machine::new(&format!("twice-{n}"), &[], installation.server.operators_url());
+            let machine = machine.through(proxy.address());
+            let reply = machine.enrol(&token).await.unwrap();
+            // Either copy may be the first; the other one is a proof that was used before.
+            assert!(matches!(reply.status, 201 | 401), "{} {}", reply.status, reply.text);
+            if reply.status == 401 {
+                assert_eq!(reply.code(), "invalid_dpop_proof", "{}", reply.text);
+            }
+            let machine = machine.direct();
+            let again = machine.enrol(&token).await.unwrap();
+            assert_eq!(again.status, 200, "{}", again.text);
+            assert_eq!(installation.hosts().await.len(), n + 1);
+        }
+    }
+}
+
+/// Enrols, loses the reply after the commit, and returns the machine and the host that came to be.
+async fn lose_reply(installation: &Installation, name: &str, ticket: &str) -> (Machine, muster_ids::HostId) {
+    let proxy = Proxy::start(installation.server.machines).await.unwrap();
+    // The second turn of a TLS 1.3 client is its request.
+    proxy.fail(Fault::HoldReplies { from_turn: 2 });
+    let machine = installation.machine(name).through(proxy.address());
+    let committed = async {
+        let hosts = until("there is no host", WITHIN, async || {
+            let hosts = installation.hosts().await;
+            (!hosts.is_empty()).then_some(hosts)
+        })
+        .await;
+        proxy.cut();
+        hosts[0].id
+    };
+    let (lost, host) = tokio::join!(machine.enrol(ticket), committed);
+    assert!(lost.is_err(), "the reply arrived: {lost:?}");
+    (machine.direct(), host)
+}

@@ -1,0 +1,21 @@
+//! Black-box tests: the real `muster serve` and `muster-agent`, real restic and rclone, both databases, real kill -9.
+//!
+//! Tests are named after the rows of the threat and fault tables they hold (`b15_…`, `c02_…`). A program that is not
+//! installed or not built fails a test; nothing is skipped. `MUSTER_SOAK=1` makes the fault loops longer.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+mod agent_words;
+mod bad_input;
+mod cli;
+mod demo;
+mod door;
+mod faults;
+mod channel;
+mod people;
+mod resources;
+mod revoke;
+mod secrets;
+mod twins;
