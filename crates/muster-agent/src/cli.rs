@@ -26,7 +26,7 @@ const EXAMPLES: &str = "\
 Examples:
   muster-agent join --stdin < join.txt     join with the string the operator gave you
   muster-agent join --file /run/join.txt   the same, from a file
-  muster-agent run                         keep the channel and do the work (what the service starts)
+  muster-agent run                         keep the channel and do the work
   muster-agent status -o json              who this machine is, for programs
   muster-agent leave                       retire this host and forget its key
 
@@ -41,10 +41,10 @@ const JOIN_EXAMPLES: &str = "\
 Examples:
   muster-agent join --stdin < join.txt
   muster-agent join --file join.txt --company 'Example Ltd' --label-tag rack=7
-  muster-agent join muster1.eyJ1Ij…        short, but other users of this machine see it while it runs
+  muster-agent join muster1.eyJ1Ij…        short, but other users can see it meanwhile
 
-Repeat the same command after any failure: it goes on with the same key, and a ticket is never spent twice.
-On a machine that is a host already it changes the server's addresses and pins and keeps key and host.";
+Repeat the same command after any failure: it goes on with the same key.
+On a machine that is a host already it changes the server's addresses and pins; key and host stay.";
 
 /// The Muster agent: joins this machine to a Muster server, keeps one channel, does the work it is given.
 #[derive(Debug, Parser)]

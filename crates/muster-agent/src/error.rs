@@ -45,7 +45,7 @@ pub enum AgentError {
     Unanswered(#[from] Unanswered),
     /// The server said no.
     #[error(transparent)]
-    Refused(#[from] Refusal),
+    Refused(#[from] Box<Refusal>),
     /// The server cannot answer now.
     #[error(
         "the server cannot answer now ({status}): nothing is lost, run the same command again{}",

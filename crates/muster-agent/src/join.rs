@@ -66,7 +66,8 @@ pub async fn join(
         join.ticket.kind,
         BearerKind::EnrolmentToken | BearerKind::RegistrationToken | BearerKind::SiteKey
     ) {
-        let said = "the join string carries no ticket: take one from the operator (`muster ticket create`)";
+        let said =
+            "the join string carries no ticket: take one from the operator (`muster ticket mint-token`)";
         return Err(AgentError::Usage(said.to_owned()));
     }
     machine.dialer(&join.pins)?;

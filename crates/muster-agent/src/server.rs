@@ -181,13 +181,13 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Puts a problem into words; `None`: the reply is none.
-pub fn refusal(response: &Response, ticket: Option<&Bearer>) -> Option<Refusal> {
+pub fn refusal(response: &Response, ticket: Option<&Bearer>) -> Option<Box<Refusal>> {
     let problem = problem(response)?;
     let shown = |text: &str| visible::line::<256>(text).map(|line| line.to_string());
     let request_id = problem.instance.strip_prefix("urn:muster:").and_then(shown);
     let fields = problem.errors.iter().take(8);
     let fields = fields.filter_map(|field| shown(&format!("{} {}", field.pointer, field.code)));
-    Some(Refusal {
+    Some(Box::new(Refusal {
         status: response.status,
         code: shown(&problem.code).unwrap_or_default(),
         detail: shown(&problem.detail).unwrap_or_default(),
@@ -195,7 +195,7 @@ pub fn refusal(response: &Response, ticket: Option<&Bearer>) -> Option<Refusal> 
         ticket: ticket.map(|ticket| ticket.id.to_string()),
         fields: fields.collect(),
         retry_after: retry_after(&response.headers),
-    })
+    }))
 }
 
 /// Returns the signed statement that may come with a refusal.

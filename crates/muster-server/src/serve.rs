@@ -96,7 +96,9 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let machines = bind(options.machines).await?;
     let addresses = (operators.local_addr()?, machines.local_addr()?);
     let names = tls_names(&options, addresses.1);
-    let identity = tls::load_or_create(&options.data_dir.join("tls"), &names, clock.now())?;
+    let tls_dir = options.data_dir.join("tls");
+    create_data_dir(&tls_dir)?;
+    let identity = tls::load_or_create(&tls_dir, &names, clock.now())?;
     let app = open_app(&options, addresses, identity.spki_pin.clone(), clock, entropy).await?;
     write_setup_code(&options.data_dir, &app)?;
 

@@ -10,6 +10,7 @@ use url::Url;
 use crate::commands::{
     audit, claim, completions, host, job, login, secret, serve, setup, site, team, ticket, whoami,
 };
+use crate::demo::Demo;
 use crate::failure::Failure;
 use crate::input::Source;
 use crate::operator::Operator;
@@ -107,6 +108,7 @@ enum Command {
     Job(job::Job),
     #[command(subcommand)]
     Audit(audit::Audit),
+    Demo(Demo),
     Completions(completions::Completions),
 }
 
@@ -116,6 +118,7 @@ impl Cli {
         let global = &self.global;
         match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Demo(demo) => demo.play(),
             Command::Completions(completions) => completions.run(),
             Command::Setup(setup) => wait(setup.run(global)),
             Command::Login(login) => wait(login.run(global)),

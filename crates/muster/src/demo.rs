@@ -9,18 +9,29 @@ mod scenes;
 mod stage;
 mod stolen_key;
 
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
 use muster_server::serve::{self, Options};
 
+use crate::failure::Failure;
 use parts::Programs;
 use report::Report;
 use stage::Stage;
 
-/// What `muster demo` is told.
+const EXAMPLES: &str = "\
+Needs restic, rclone and the muster-agent next to this program.
+
+Examples:
+  muster demo                    play, then keep the server and the agents running until Ctrl-C
+  muster demo --once             play in a temporary folder on free ports, then leave
+  muster demo --once --json      the same as one JSON document; exit code 0 only if every step held";
+
+/// Watch the main job with real parts: server, agents, restic
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Demo {
     /// Play once in a fresh temporary folder on free ports, then leave
     #[arg(long)]
@@ -39,8 +50,28 @@ pub(crate) struct Demo {
     pub machines: SocketAddr,
 }
 
+impl Demo {
+    /// Plays the demo; a step that does not hold is a failure.
+    pub(crate) fn play(self) -> Result<(), Failure> {
+        let in_words = |error: anyhow::Error| Failure::plain(format!("{error:#}"));
+        tracing_subscriber::fmt()
+            .with_env_filter("warn")
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal())
+            .init();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| in_words(error.into()))?;
+        // Children are started by this thread: they die with the thread that started them.
+        match runtime.block_on(run(self)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Failure::failed("the demo did not hold", "the line above says which step and why")),
+            Err(error) => Err(in_words(error)),
+        }
+    }
+}
+
 /// Plays the demo. `Ok(true)`: every step held.
-pub(crate) async fn run(demo: Demo) -> anyhow::Result<bool> {
+async fn run(demo: Demo) -> anyhow::Result<bool> {
     let programs = Programs::find()?;
     let fresh = demo.once.then(|| tempfile::Builder::new().prefix("muster-demo-").tempdir()).transpose()?;
     let data_dir = match &fresh {

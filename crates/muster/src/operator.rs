@@ -35,7 +35,7 @@ impl Operator {
             (Some(file), _) => file.read_line("token")?,
             (None, Some(token)) => token,
             (None, None) => {
-                let cause = format!("there is no token for {}", place.url);
+                let cause = format!("there is no token for {}", address(&place.url));
                 return Err(Failure::failed(
                     cause,
                     "run `muster login`, or `muster setup` on a new server; or name a file: --token-file FILE",
@@ -71,10 +71,15 @@ impl Operator {
         self.output.show(minted, |minted| minted.token.clone(), table)?;
         self.output.hint(&format!(
             "the token is shown this once; {whose} stores it with: muster login --url {} --token-file FILE",
-            self.client.base()
+            address(self.client.base())
         ));
         Ok(())
     }
+}
+
+/// Writes a server's address the way people do.
+pub(crate) fn address(url: &Url) -> &str {
+    url.as_str().trim_end_matches('/')
 }
 
 /// Makes a client of a server.

@@ -87,6 +87,7 @@ impl Output {
             return page.items.iter().try_for_each(|item| self.line(&name(item)));
         }
         if page.items.is_empty() {
+            self.hint("nothing to list");
             return Ok(());
         }
         self.line(&table(header, page.items.iter().map(|item| row(item))))?;

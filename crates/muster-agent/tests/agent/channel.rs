@@ -18,13 +18,13 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::fake::{
-    Act, Box, Fake, Seen, admitted, problem, problem_with, proof_refused, revoked_by, running,
+    Act, Fake, Rig, Seen, admitted, problem, problem_with, proof_refused, revoked_by, running,
 };
 
 /// A joined machine and its server, which opens every channel unless `script` has something else to say.
 pub(crate) async fn joined(
     script: impl Fn(usize, &Seen) -> Option<Act> + Send + Sync + 'static,
-) -> (Box, Fake) {
+) -> (Rig, Fake) {
     let instruction = Arc::new(HostKey::generate());
     let thumbprint = instruction.thumbprint();
     let mut fake = Fake::start(move |n, seen| {
@@ -34,17 +34,17 @@ pub(crate) async fn joined(
     })
     .await;
     fake.instruction = instruction;
-    let machine = Box::new();
+    let machine = Rig::new();
     machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap();
     (machine, fake)
 }
 
-pub(crate) fn config(n: u64, secrets: serde_json::Value) -> Config {
+pub(crate) fn config(n: u64, secrets: &serde_json::Value) -> Config {
     let config = json!({ "version": { "epoch": 1, "n": n }, "digest": format!("d{n}"), "secrets": secrets });
     serde_json::from_value(config).unwrap()
 }
 
-fn key(machine: &Box) -> KeyThumbprint {
+fn key(machine: &Rig) -> KeyThumbprint {
     let view = StateView::open(&machine.folder()).unwrap().unwrap();
     HostKey::from_pkcs8(&view.host_key().unwrap().unwrap()).unwrap().thumbprint()
 }
@@ -59,7 +59,7 @@ async fn generation_and_secrets_are_on_disk_before_they_are_acknowledged() {
         let view = StateView::open(&machine.folder()).unwrap().unwrap();
         assert_eq!(view.generation().unwrap().as_deref(), Some("g1"));
         let secrets = json!({ "repo": { "version": 3, "document": { "password": "canary" } } });
-        peer.say(&ServerMessage::ConfigUpdate { config: config(1, secrets) }).await;
+        peer.say(&ServerMessage::ConfigUpdate { config: config(1, &secrets) }).await;
         let Some(AgentMessage::ConfigApplied { digest, .. }) = peer.hear().await else {
             panic!("not applied")
         };
@@ -67,7 +67,7 @@ async fn generation_and_secrets_are_on_disk_before_they_are_acknowledged() {
         let mode = fs::metadata(machine.file("config.json")).unwrap().permissions().mode();
         assert_eq!(mode & 0o7777, 0o600);
         // A lower version is not taken back.
-        peer.say(&ServerMessage::ConfigUpdate { config: config(0, json!({})) }).await;
+        peer.say(&ServerMessage::ConfigUpdate { config: config(0, &json!({})) }).await;
         assert!(fs::read_to_string(machine.file("config.json")).unwrap().contains("canary"));
         let status = status::read(&machine.folder(), &machine.machine.policy).unwrap();
         assert!(matches!(status.standing, Standing::Joined { .. }), "{status}");
@@ -85,7 +85,7 @@ async fn c15_sixty_refusals_cost_neither_the_key_nor_an_enrolment() {
         _ if seen.target != "/v1/agent/connect" => None,
         0..30 => Some(problem(401, "unauthorized")),
         30..45 => Some(problem(500, "internal")),
-        45..61 => Some(problem_with(503, "unavailable", vec![("Retry-After", "3".into())], json!({}))),
+        45..61 => Some(problem_with(503, "unavailable", vec![("Retry-After", "3".into())], &json!({}))),
         _ => None,
     })
     .await;
@@ -110,7 +110,7 @@ async fn b23_a_forged_revocation_is_ignored_and_a_genuine_one_ends_the_agent() {
         let mut peer = fake.channel().await;
         peer.welcome("g1").await;
         let secrets = json!({ "repo": { "version": 3, "document": { "password": "canary" } } });
-        peer.say(&ServerMessage::ConfigUpdate { config: config(1, secrets) }).await;
+        peer.say(&ServerMessage::ConfigUpdate { config: config(1, &secrets) }).await;
         peer.hear().await;
         let forged = [
             revoked_by(&HostKey::generate(), own),
@@ -120,7 +120,7 @@ async fn b23_a_forged_revocation_is_ignored_and_a_genuine_one_ends_the_agent() {
         for statement in forged {
             peer.say(&ServerMessage::Revoked { statement }).await;
         }
-        peer.say(&ServerMessage::ConfigUpdate { config: config(2, json!({})) }).await;
+        peer.say(&ServerMessage::ConfigUpdate { config: config(2, &json!({})) }).await;
         let Some(AgentMessage::ConfigApplied { .. }) = peer.hear().await else { panic!("gave up") };
         assert_eq!(key(&machine), own);
         peer.say(&ServerMessage::Revoked { statement: fake.revoked(own) }).await;
@@ -150,7 +150,7 @@ async fn b23_only_a_genuine_statement_in_a_refusal_counts() {
         }
         let (forged, genuine) = told.get()?;
         let statement = if n < 6 { forged } else { genuine };
-        Some(problem_with(401, "key_revoked", Vec::new(), json!({ "revoked": statement })))
+        Some(problem_with(401, "key_revoked", Vec::new(), &json!({ "revoked": statement })))
     })
     .await;
     let own = key(&machine);
@@ -186,7 +186,7 @@ async fn a_server_out_of_its_role_is_left_and_found_again() {
     let stop = CancellationToken::new();
     let test = async {
         let mut peer = fake.channel().await;
-        peer.say(&ServerMessage::ConfigUpdate { config: config(1, json!({})) }).await;
+        peer.say(&ServerMessage::ConfigUpdate { config: config(1, &json!({})) }).await;
         assert_eq!(peer.hear().await, None, "secrets before the welcome are refused");
         assert!(!machine.file("config.json").exists());
         let mut peer = fake.channel().await;
@@ -241,7 +241,7 @@ async fn a_host_leaves_only_when_the_server_was_told_or_by_force() {
 
 #[tokio::test]
 async fn a_machine_that_never_joined_does_not_run() {
-    let machine = Box::new();
+    let machine = Rig::new();
     let ended = muster_agent::run::run(&machine.machine, &machine.folder(), &CancellationToken::new()).await;
     assert!(matches!(ended, Err(AgentError::NotJoined)));
     let status = status::read(&machine.folder(), &machine.machine.policy).unwrap();

@@ -221,21 +221,21 @@ pub(crate) fn proof_refused(seen: &Seen) -> Option<Act> {
     match seen.proof.as_ref()? {
         Ok(_) => None,
         Err(ProofError::UseNonce) => {
-            Some(problem_with(401, "use_dpop_nonce", vec![("DPoP-Nonce", NONCE.to_owned())], json!({})))
+            Some(problem_with(401, "use_dpop_nonce", vec![("DPoP-Nonce", NONCE.to_owned())], &json!({})))
         }
         Err(error) => panic!("{error}"),
     }
 }
 
 pub(crate) fn problem(status: u16, code: &str) -> Act {
-    problem_with(status, code, Vec::new(), json!({}))
+    problem_with(status, code, Vec::new(), &json!({}))
 }
 
 pub(crate) fn problem_with(
     status: u16,
     code: &str,
     headers: Vec<(&'static str, String)>,
-    extra: Value,
+    extra: &Value,
 ) -> Act {
     let mut body = json!({
         "type": format!("urn:muster:problem:{code}"), "title": "X", "status": status,
@@ -300,12 +300,12 @@ impl Peer {
 }
 
 /// A machine with a state folder of its own.
-pub(crate) struct Box {
+pub(crate) struct Rig {
     pub(crate) parent: TempDir,
     pub(crate) machine: Machine,
 }
 
-impl Box {
+impl Rig {
     pub(crate) fn new() -> Self {
         let parent = TempDir::new().unwrap();
         let machine = Machine {

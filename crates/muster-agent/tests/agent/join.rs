@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use crate::fake::{Act, Box, Fake, NONCE, admitted, host_id, problem, problem_with, proof_refused, running};
+use crate::fake::{Act, Fake, NONCE, Rig, admitted, host_id, problem, problem_with, proof_refused, running};
 
 fn key_of(fake: &Arc<std::sync::OnceLock<KeyThumbprint>>) -> KeyThumbprint {
     *fake.get().expect("set before the first request")
@@ -41,7 +41,7 @@ async fn server(
 #[tokio::test]
 async fn c02_a_lost_reply_is_asked_for_again_with_the_same_key() {
     let fake = server(|n, _, key| if n == 0 { Act::Close } else { admitted(key, "new") }).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     let join = fake.join_string(BearerKind::EnrolmentToken, 1);
     let joined = machine.join(&join).await.unwrap();
     assert!(matches!(joined, Joined::Admitted { disposition: Disposition::New, .. }), "{joined:?}");
@@ -68,7 +68,7 @@ async fn c02_a_lost_reply_is_asked_for_again_with_the_same_key() {
 #[tokio::test]
 async fn c02_when_every_reply_is_lost_the_next_command_goes_on_with_the_same_key() {
     let fake = server(|n, _, key| if n < 3 { Act::Close } else { admitted(key, "new") }).await;
-    let mut machine = Box::new();
+    let mut machine = Rig::new();
     machine.machine.pace.tries = 3;
     let join = fake.join_string(BearerKind::EnrolmentToken, 1);
     let error = machine.join(&join).await.unwrap_err();
@@ -82,7 +82,7 @@ async fn c02_when_every_reply_is_lost_the_next_command_goes_on_with_the_same_key
 #[tokio::test]
 async fn c08_a_wrong_clock_does_not_keep_a_machine_out() {
     let fake = server(|_, seen, key| proof_refused(seen).unwrap_or_else(|| admitted(key, "new"))).await;
-    let mut machine = Box::new();
+    let mut machine = Rig::new();
     machine.machine.clock = Clock::fake(Timestamp::from_millis(1_000_000)).0;
     machine.join(&fake.join_string(BearerKind::EnrolmentToken, 1)).await.unwrap();
     let seen = fake.requests();
@@ -93,10 +93,10 @@ async fn c08_a_wrong_clock_does_not_keep_a_machine_out() {
 #[tokio::test]
 async fn a_server_that_always_asks_for_another_nonce_is_not_asked_for_ever() {
     let fake = server(|_, _, _| {
-        problem_with(401, "use_dpop_nonce", vec![("DPoP-Nonce", "n".to_owned())], json!({}))
+        problem_with(401, "use_dpop_nonce", vec![("DPoP-Nonce", "n".to_owned())], &json!({}))
     })
     .await;
-    let machine = Box::new();
+    let machine = Rig::new();
     machine.join(&fake.join_string(BearerKind::EnrolmentToken, 1)).await.unwrap_err();
     assert_eq!(fake.requests().len(), 2);
 }
@@ -104,7 +104,7 @@ async fn a_server_that_always_asks_for_another_nonce_is_not_asked_for_ever() {
 #[tokio::test]
 async fn c16_a_state_folder_that_cannot_be_written_sends_nothing() {
     let fake = server(|_, _, key| admitted(key, "new")).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     let join = fake.join_string(BearerKind::EnrolmentToken, 1);
     let file = machine.parent.path().join("file");
     fs::write(&file, "x").unwrap();
@@ -149,7 +149,7 @@ async fn b23_a_server_with_another_key_gets_no_byte() {
             }
         }
     });
-    let machine = Box::new();
+    let machine = Rig::new();
     let fake = server(|_, _, key| admitted(key, "new")).await;
     let join = JoinString {
         urls: vec![url],
@@ -167,7 +167,7 @@ async fn b23_a_redirect_is_not_followed() {
     let elsewhere = server(|_, _, key| admitted(key, "new")).await;
     let target = elsewhere.url.to_string();
     let fake = server(move |_, _, _| Act::Reply(302, vec![("Location", target.clone())], json!({}))).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     let error = machine.join(&fake.join_string(BearerKind::EnrolmentToken, 1)).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Failed);
     assert_eq!((fake.requests().len(), elsewhere.requests().len()), (1, 0));
@@ -177,7 +177,7 @@ async fn b23_a_redirect_is_not_followed() {
 async fn b23_an_answer_of_another_installation_makes_no_host() {
     let foreign = KeyThumbprint::from_digest([9; 32]);
     let fake = server(move |_, _, _| admitted(foreign, "new")).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     let error = machine.join(&fake.join_string(BearerKind::EnrolmentToken, 1)).await.unwrap_err();
     assert!(matches!(error, AgentError::ForeignServer), "{error}");
     assert_eq!(machine.identity().unwrap().host_id(), None);
@@ -191,13 +191,13 @@ async fn a_refusal_is_one_line_that_says_what_to_do() {
                 status,
                 code,
                 vec![("Retry-After", "300".into())],
-                json!({ "errors": [
+                &json!({ "errors": [
                 { "pointer": "/hostname", "code": "too_long" }
             ] }),
             )
         })
         .await;
-        let machine = Box::new();
+        let machine = Rig::new();
         let join = fake.join_string(BearerKind::EnrolmentToken, 1);
         let error = machine.join(&join).await.unwrap_err();
         let text = error.to_string();
@@ -224,7 +224,7 @@ async fn a_refusal_is_one_line_that_says_what_to_do() {
 #[tokio::test]
 async fn addresses_are_tried_in_order_and_a_server_that_is_down_says_so() {
     let fake = server(|_, _, key| admitted(key, "new")).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     let join = fake.join_string(BearerKind::EnrolmentToken, 1);
     let dead: Url = "http://127.0.0.1:1/".parse().unwrap();
     let down = JoinString { urls: vec![dead.clone()], ..join.clone() };
@@ -252,7 +252,7 @@ async fn a_machine_that_waits_asks_again_with_the_same_key_until_a_person_decide
         _ => admitted(key, "new"),
     })
     .await;
-    let machine = Box::new();
+    let machine = Rig::new();
     let error = machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Waiting);
     assert!(error.to_string().contains("collision"), "{error}");
@@ -275,7 +275,7 @@ async fn a_machine_that_waits_asks_again_with_the_same_key_until_a_person_decide
 #[tokio::test]
 async fn a_host_that_joins_again_is_reused_by_site_key_and_spends_no_one_time_ticket() {
     let fake = server(|n, _, key| if n == 0 { admitted(key, "new") } else { admitted(key, "reuse") }).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap();
     let joined = machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap();
     assert!(matches!(joined, Joined::Admitted { disposition: Disposition::Reuse, .. }), "{joined:?}");
@@ -303,7 +303,7 @@ async fn a_new_ticket_is_presented_only_after_the_earlier_one_was_refused() {
         }
     })
     .await;
-    let machine = Box::new();
+    let machine = Rig::new();
     machine.join(&fake.join_string(BearerKind::EnrolmentToken, 1)).await.unwrap_err();
     assert!(matches!(machine.identity().unwrap().membership, Membership::Joining { .. }));
     let joined = machine.join(&fake.join_string(BearerKind::EnrolmentToken, 2)).await.unwrap();
@@ -316,7 +316,7 @@ async fn a_new_ticket_is_presented_only_after_the_earlier_one_was_refused() {
 #[tokio::test]
 async fn a_ticket_that_is_no_ticket_is_refused_before_anything_is_made() {
     let fake = server(|_, _, key| admitted(key, "new")).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     let error = machine.join(&fake.join_string(BearerKind::OperatorToken, 1)).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Usage);
     assert!(!machine.folder().exists() && fake.requests().is_empty());
@@ -325,7 +325,7 @@ async fn a_ticket_that_is_no_ticket_is_refused_before_anything_is_made() {
 #[tokio::test]
 async fn a_host_whose_key_is_missing_says_so_instead_of_making_another() {
     let fake = server(|_, _, key| admitted(key, "new")).await;
-    let machine = Box::new();
+    let machine = Rig::new();
     machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap();
     fs::remove_file(machine.file("key.pk8")).unwrap();
     let error = machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap_err();

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{config, joined};
-use crate::fake::{Box, Peer, host_id, running};
+use crate::fake::{Peer, Rig, host_id, running};
 
 /// A restic that knows enough to make one snapshot, once `release` exists.
 const RESTIC: &str = r#"#!/bin/sh
@@ -29,7 +29,7 @@ case "$*" in
 esac
 "#;
 
-fn fake_restic(machine: &mut Box) {
+fn fake_restic(machine: &mut Rig) {
     let folder = machine.parent.path().display().to_string();
     let program = machine.parent.path().join("restic");
     fs::write(&program, RESTIC.replace('@', &folder)).unwrap();
@@ -41,7 +41,7 @@ fn runs(folder: &Path) -> usize {
     fs::read_to_string(folder.join("runs")).unwrap_or_default().lines().count()
 }
 
-fn release(machine: &Box) {
+fn release(machine: &Rig) {
     fs::write(machine.parent.path().join("release"), "").unwrap();
 }
 
@@ -62,7 +62,7 @@ async fn ready(peer: &mut Peer, generation: &str) -> Vec<Attempt> {
     let running = peer.welcome(generation).await;
     let secrets =
         json!({ "repo": { "version": 3, "document": { "url": "/srv/repo", "password": "canary" } } });
-    peer.say(&ServerMessage::ConfigUpdate { config: config(1, secrets) }).await;
+    peer.say(&ServerMessage::ConfigUpdate { config: config(1, &secrets) }).await;
     loop {
         match peer.hear().await {
             Some(AgentMessage::ConfigApplied { .. }) => return running,

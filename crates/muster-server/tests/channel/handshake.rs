@@ -7,7 +7,7 @@ use muster_wire::channel::{ServerMessage, close};
 use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::harness::{Machine, Socket, Told, both};
+use crate::world::{Machine, Socket, Told, both};
 
 fn repo() -> serde_json::Value {
     json!({ "repo": { "url": "rest:https://backup.example/", "password": "correct horse" } })
@@ -34,7 +34,7 @@ both! {
     }
 }
 
-async fn host_becomes(world: &crate::harness::World, host: &crate::harness::Joined, status: &str) -> serde_json::Value {
+async fn host_becomes(world: &crate::world::World, host: &crate::world::Joined, status: &str) -> serde_json::Value {
     for _ in 0..50 {
         let shown = world.must("GET", &format!("/v1/hosts/{}", host.host_id), None).await;
         if shown["presence"]["status"] == status {

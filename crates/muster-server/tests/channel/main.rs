@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
+#[path = "../world/mod.rs"]
+mod world;
 
 mod handshake;

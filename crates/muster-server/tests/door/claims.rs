@@ -2,17 +2,16 @@
 
 use serde_json::json;
 
-use crate::harness::both;
-use crate::harness::machine::Machine;
+use crate::scene::{Machine, scenes};
 
-both! {
-    async fn b16_a_copy_waits_and_the_host_stays_byte_identical(server: TestServer) {
+scenes! {
+    async fn b16_a_copy_waits_and_the_host_stays_byte_identical(server) {
         let site = server.admin.default_site().await;
         let (token, _) = server.admin.site_key(&site).await;
         let machine = Machine::new("pc");
         let host_id = machine.admitted(&server, &token, 201).await;
         let path = format!("/v1/hosts/{host_id}");
-        let before = server.admin.get(&path).await.body;
+        let before = server.admin.get(&path).await.raw_body.clone();
         let copy = machine.twin();
         let claim_id = copy.waits(&server, &token, "collision").await;
         let mut bolder = copy.request();
@@ -20,7 +19,7 @@ both! {
         let again = copy.enroll_with(&server, &token, &bolder).await.expect(202);
         assert_eq!(again["claim_id"], claim_id.as_str());
         assert!(!again.to_string().contains(&host_id), "no reply names the contested host");
-        assert_eq!(server.admin.get(&path).await.body, before);
+        assert_eq!(server.admin.get(&path).await.raw_body, before);
         let claim = server.admin.claim(&claim_id).await;
         assert_eq!(claim["contested"]["id"], host_id.as_str());
         assert_eq!(claim["machine"]["hostname"], "pc");
@@ -30,7 +29,7 @@ both! {
         assert_eq!(machine.admitted(&server, &token, 200).await, host_id);
     }
 
-    async fn a_claim_approved_as_new_becomes_a_host_of_its_own(server: TestServer) {
+    async fn a_claim_approved_as_new_becomes_a_host_of_its_own(server) {
         let site = server.admin.default_site().await;
         let (token, _) = server.admin.site_key(&site).await;
         let machine = Machine::new("pc");
@@ -47,7 +46,7 @@ both! {
         server.admin.decide(&claim_id, "new").await.refused(409, "claim_not_waiting");
     }
 
-    async fn a_replacement_takes_over_the_host_and_revokes_its_key(server: TestServer) {
+    async fn a_replacement_takes_over_the_host_and_revokes_its_key(server) {
         let site = server.admin.default_site().await;
         let (token, _) = server.admin.site_key(&site).await;
         let secrets = json!({ "secrets": { "api": { "key": "k" } } });
@@ -67,7 +66,7 @@ both! {
         assert_eq!((&replaced["state"], &replaced["result_host_id"]), (&json!("replaced"), &json!(host_id)));
         let former = machine.enroll(&server, &token).await;
         former.refused(401, "key_revoked");
-        assert!(former.json()["revoked"].is_string());
+        assert!(former.body["revoked"].is_string());
         assert_eq!(with.admitted(&server, &token, 200).await, host_id);
         let preview = format!("/v1/hosts/{host_id}/retirement");
         assert_eq!(server.admin.get(&preview).await.expect(200)["secrets"], json!(["api"]));
@@ -81,7 +80,7 @@ both! {
         with.enroll(&server, &token).await.refused(401, "key_revoked");
     }
 
-    async fn a_rejected_machine_is_told_so_until_it_is_cleared(server: TestServer) {
+    async fn a_rejected_machine_is_told_so_until_it_is_cleared(server) {
         let site = server.admin.default_site().await;
         let (token, _) = server.admin.site_key(&site).await;
         let machine = Machine::new("pc");
@@ -96,7 +95,7 @@ both! {
         assert_ne!(copy.waits(&server, &token, "collision").await, claim_id);
     }
 
-    async fn a_claim_holds_its_one_time_token_and_its_rejection_burns_it(server: TestServer) {
+    async fn a_claim_holds_its_one_time_token_and_its_rejection_burns_it(server) {
         let (first, _) = server.admin.enrolment_token(json!({})).await;
         let machine = Machine::new("pc");
         machine.admitted(&server, &first, 201).await;
@@ -118,20 +117,20 @@ both! {
         other.enroll(&server, &token).await.refused(401, "enrollment_rejected");
     }
 
-    async fn b16_a_key_of_another_site_changes_nothing_and_learns_nothing(server: TestServer) {
+    async fn b16_a_key_of_another_site_changes_nothing_and_learns_nothing(server) {
         let (here, there) = (server.admin.site("here", json!({})).await, server.admin.site("there", json!({})).await);
         let (token, _) = server.admin.site_key(&here).await;
         let (foreign, _) = server.admin.site_key(&there).await;
         let machine = Machine::new("pc");
         let host_id = machine.admitted(&server, &token, 201).await;
-        let before = server.admin.get(&format!("/v1/hosts/{host_id}")).await.body;
+        let before = server.admin.get(&format!("/v1/hosts/{host_id}")).await.raw_body.clone();
         let copy = machine.twin();
         for _ in 0..2 {
             let answer = copy.enroll(&server, &foreign).await;
             answer.refused(409, "site_conflict");
-            assert!(!answer.body.contains("host_") && !answer.body.contains("claim_"), "{}", answer.body);
+            assert!(!answer.raw_body.contains("host_") && !answer.raw_body.contains("claim_"), "{}", answer.raw_body);
         }
-        assert_eq!(server.admin.get(&format!("/v1/hosts/{host_id}")).await.body, before);
+        assert_eq!(server.admin.get(&format!("/v1/hosts/{host_id}")).await.raw_body, before);
         let listed = server.admin.get(&format!("/v1/claims?site_id={there}")).await.expect(200);
         let claim = &listed["items"][0];
         assert_eq!((&claim["reason"], &claim["verdicts"]), (&json!("site_conflict"), &json!(["new", "reject"])));
@@ -141,7 +140,7 @@ both! {
         assert_eq!(copy.admitted(&server, &foreign, 200).await, made["id"]);
     }
 
-    async fn a_site_that_approves_makes_every_newcomer_wait(server: TestServer) {
+    async fn a_site_that_approves_makes_every_newcomer_wait(server) {
         let site = server.admin.site("careful", json!({ "new": "approve" })).await;
         let (token, _) = server.admin.site_key(&site).await;
         let machine = Machine::new("pc");
@@ -158,7 +157,7 @@ both! {
         assert_eq!(server.admin.claim(&waiting).await["state"], "closed");
     }
 
-    async fn a_surge_turns_the_rest_into_claims(server: TestServer) {
+    async fn a_surge_turns_the_rest_into_claims(server) {
         let site = server.admin.site("small", json!({ "surge": 2 })).await;
         let (token, _) = server.admin.site_key(&site).await;
         for name in ["a", "b"] {

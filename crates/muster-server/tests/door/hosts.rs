@@ -3,11 +3,10 @@
 use muster_proof::instruction::verify_revoked;
 use serde_json::json;
 
-use crate::harness::both;
-use crate::harness::machine::Machine;
+use crate::scene::{Machine, scenes};
 
-both! {
-    async fn b20_a_retired_key_is_refused_at_every_door_with_a_signed_statement(server: TestServer) {
+scenes! {
+    async fn b20_a_retired_key_is_refused_at_every_door_with_a_signed_statement(server) {
         let site = server.admin.default_site().await;
         let (site_key, _) = server.admin.site_key(&site).await;
         let machine = Machine::new("old");
@@ -21,8 +20,8 @@ both! {
         for token in [&site_key, &one_time] {
             let refused = machine.enroll(&server, token).await;
             refused.refused(401, "key_revoked");
-            let statement = refused.json()["revoked"].as_str().unwrap().to_owned();
-            let signer = server.running.app.installation.instruction_thumbprint();
+            let statement = refused.body["revoked"].as_str().unwrap().to_owned();
+            let signer = server.app.installation.instruction_thumbprint();
             let revoked = verify_revoked(&statement, &signer).unwrap();
             assert_eq!((revoked.host_id.to_string(), revoked.reason.as_str()), (host_id.clone(), "retired"));
         }
@@ -34,7 +33,7 @@ both! {
         assert_ne!(decided["result_host_id"], host_id.as_str());
     }
 
-    async fn b15_a_token_of_a_retired_host_stays_spent(server: TestServer) {
+    async fn b15_a_token_of_a_retired_host_stays_spent(server) {
         let (token, _) = server.admin.enrolment_token(json!({})).await;
         let host_id = Machine::new("gone").admitted(&server, &token, 201).await;
         server.admin.retire(&host_id).await.expect(200);
@@ -45,7 +44,7 @@ both! {
         Machine::new("late").enroll(&server, token).await.refused(401, "enrollment_rejected");
     }
 
-    async fn b20_a_suspended_host_is_refused_until_it_resumes(server: TestServer) {
+    async fn b20_a_suspended_host_is_refused_until_it_resumes(server) {
         let site = server.admin.default_site().await;
         let (token, _) = server.admin.site_key(&site).await;
         let machine = Machine::new("pc");
@@ -60,7 +59,7 @@ both! {
         assert_eq!(machine.admitted(&server, &token, 200).await, host_id);
     }
 
-    async fn the_list_is_filtered_and_paged(server: TestServer) {
+    async fn the_list_is_filtered_and_paged(server) {
         let site = server.admin.default_site().await;
         let (token, _) = server.admin.site_key(&site).await;
         let mut ids = Vec::new();
@@ -87,12 +86,12 @@ both! {
         let (rest, end) = list(format!("limit=3&cursor={}", cursor.as_str().unwrap())).await;
         assert_eq!((rest, end), (ids[3..].to_vec(), json!(null)));
         for bad in ["limit=0", "limit=-1", "state=gone", "site_id=x", "cursor=forged", "sort=name", "tag=%00", "q="] {
-            server.admin.get(&format!("/v1/hosts?{bad}")).await.json()["code"].as_str().unwrap();
+            server.admin.get(&format!("/v1/hosts?{bad}")).await.body["code"].as_str().unwrap();
             assert_eq!(server.admin.get(&format!("/v1/hosts?{bad}")).await.status, 400, "{bad}");
         }
     }
 
-    async fn b17_another_team_gets_the_404_of_an_absent_id_on_every_route(server: TestServer) {
+    async fn b17_another_team_gets_the_404_of_an_absent_id_on_every_route(server) {
         let (olga, rita) = (server.owner("one").await, server.owner("two").await);
         let site = olga.default_site().await;
         let (token, ticket_id) = olga.site_key(&site).await;
@@ -146,7 +145,7 @@ both! {
         machine.admitted(&server, &token, 200).await;
     }
 
-    async fn b16_a_key_of_one_team_is_nobody_at_the_door_of_another(server: TestServer) {
+    async fn b16_a_key_of_one_team_is_nobody_at_the_door_of_another(server) {
         let (olga, rita) = (server.owner("one").await, server.owner("two").await);
         let (theirs, _) = olga.site_key(&olga.default_site().await).await;
         let (ours, _) = rita.site_key(&rita.default_site().await).await;

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-#[path = "../harness/mod.rs"]
-mod harness;
+#[path = "../world/mod.rs"]
+mod world;
 
-mod enrolment;
-mod hosts;
 mod claims;
+mod enrolment;
+mod enrolment_revocation;
+mod hosts;
+mod scene;
 mod tickets;

@@ -2,11 +2,10 @@
 
 use serde_json::json;
 
-use crate::harness::both;
-use crate::harness::machine::Machine;
+use crate::scene::{Machine, scenes};
 
-both! {
-    async fn tickets_are_listed_by_door_and_status(server: TestServer) {
+scenes! {
+    async fn tickets_are_listed_by_door_and_status(server) {
         let site = server.admin.default_site().await;
         let (_, site_key) = server.admin.site_key(&site).await;
         let (token, spent) = server.admin.enrolment_token(json!({})).await;
@@ -30,7 +29,7 @@ both! {
         assert_eq!(ids(&format!("limit=2&cursor={cursor}")).await.len(), 1);
     }
 
-    async fn bad_secrets_of_a_token_are_refused_with_a_pointer(server: TestServer) {
+    async fn bad_secrets_of_a_token_are_refused_with_a_pointer(server) {
         let table = [
             (json!({ "repo": { "url": "sftp:x", "password": "p" } }), "/secrets/repo/url", "scheme_not_allowed"),
             (json!({ "repo": { "url": "/x" } }), "/secrets/repo", "repo_malformed"),
@@ -39,14 +38,14 @@ both! {
         for (secrets, pointer, code) in table {
             let refused = server.admin.post("/v1/enrolment-tokens", &json!({ "secrets": secrets })).await;
             refused.refused(422, "validation");
-            assert_eq!(refused.json()["errors"], json!([{ "pointer": pointer, "code": code }]));
+            assert_eq!(refused.body["errors"], json!([{ "pointer": pointer, "code": code }]));
         }
         assert_eq!(server.admin.get("/v1/tickets").await.expect(200)["items"], json!([]));
     }
 
-    async fn an_idempotency_key_gives_the_same_token_to_the_same_request(server: TestServer) {
+    async fn an_idempotency_key_gives_the_same_token_to_the_same_request(server) {
         let request = json!({ "host_name": "a" });
-        let mint = async |person: &crate::harness::Person, key: &str, request: &serde_json::Value| {
+        let mint = async |person: &crate::scene::Person, key: &str, request: &serde_json::Value| {
             person.send("POST", "/v1/enrolment-tokens", Some(request), &[("idempotency-key", key)]).await
         };
         let first = mint(&server.admin, "key-number-1", &request).await.expect(201);
@@ -64,7 +63,7 @@ both! {
         }
     }
 
-    async fn an_idempotency_key_holds_in_parallel(server: TestServer) {
+    async fn an_idempotency_key_holds_in_parallel(server) {
         let request = json!({ "name": "h" });
         let posts = (0..8).map(|_| {
             let (admin, request) = (server.admin.clone(), request.clone());

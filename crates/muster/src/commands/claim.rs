@@ -109,9 +109,8 @@ impl Claim {
                 let claims = collect(most.limit, async |page| client.claims(&filter, &page).await).await?;
                 let now = operator.now();
                 output.list(&claims, name, &HEADER, |claim| row(claim, now))?;
-                match claims.items.is_empty() {
-                    true => output.hint("no claims"),
-                    false => output.hint("\nnext: muster claim show ID"),
+                if !claims.items.is_empty() {
+                    output.hint("\nnext: muster claim show ID");
                 }
                 Ok(())
             }

@@ -192,7 +192,7 @@ impl List {
         let name = |host: &muster_wire::host::Host| host.id.to_string();
         operator.output.list(&hosts, name, &view::HEADER, |host| view::row(host, &sites, now))?;
         if hosts.items.is_empty() {
-            operator.output.hint("no host matches; admit one with: muster ticket mint-token");
+            operator.output.hint("admit a machine with: muster ticket mint-token");
         }
         Ok(())
     }

@@ -222,7 +222,7 @@ pub(super) fn describe_minted(minted: &MintedTicket) -> String {
 /// Says what to do with a join string.
 pub(super) fn hint_at_agent(operator: &Operator) {
     operator.output.hint(
-        "\nnext: give the join string to `muster-agent join` on the machine, by file or standard input",
+        "\nnext: on the machine, paste it to `muster-agent join -`, or copy it there: muster-agent join --file FILE",
     );
 }
 

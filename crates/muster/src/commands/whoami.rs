@@ -2,7 +2,7 @@ use clap::Args;
 use muster_wire::people::Me;
 
 use crate::failure::Failure;
-use crate::operator::Operator;
+use crate::operator::{Operator, address};
 use crate::output::record;
 use crate::words::word;
 
@@ -33,6 +33,6 @@ pub(super) fn describe(me: &Me, operator: &Operator) -> String {
         ("Team", format!("{} ({})", me.team_name, me.team_id)),
         ("Acting in", acting_in.map(|team_id| team_id.to_string()).unwrap_or_default()),
         ("Token", me.token_id.to_string()),
-        ("Server", operator.client.base().to_string()),
+        ("Server", address(operator.client.base()).to_owned()),
     ])
 }

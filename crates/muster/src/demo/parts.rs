@@ -24,7 +24,11 @@ impl Programs {
     pub(super) fn find() -> anyhow::Result<Self> {
         let own = env::current_exe().context("cannot find this program")?;
         let beside = own.with_file_name("muster-agent");
-        let agent = if beside.is_file() { beside } else { in_path("muster-agent", "build it: cargo build --workspace")? };
+        let agent = if beside.is_file() {
+            beside
+        } else {
+            in_path("muster-agent", "build it: cargo build --workspace")?
+        };
         Ok(Self {
             agent,
             restic: in_path("restic", "install it: apt-get install restic")?,
@@ -107,7 +111,8 @@ impl RepositoryServer {
         struct Snapshot {
             id: String,
         }
-        let url = format!("rest:http://{}:{}@{}/", self.user, self.http_password.expose_secret(), self.address);
+        let url =
+            format!("rest:http://{}:{}@{}/", self.user, self.http_password.expose_secret(), self.address);
         let output = Command::new(&self.restic)
             .args(["snapshots", "--json", "--no-cache", "--no-lock"])
             .env("RESTIC_REPOSITORY", url)
@@ -175,7 +180,8 @@ impl Machine {
         stdin.write_all(join_string.as_bytes()).await?;
         drop(stdin);
         let output = child.wait_with_output().await?;
-        let said = [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
+        let said =
+            [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned());
         Ok(Joined { code: output.status.code().unwrap_or(-1), said: said.join("\n") })
     }
 

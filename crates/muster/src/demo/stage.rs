@@ -84,7 +84,8 @@ impl Stage {
 
     /// A machine of this play; its hardware is unlike that of any other play.
     pub(super) fn machine(&self, name: &str, hardware: &str) -> Machine {
-        let play = self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let play =
+            self.folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         Machine::new(&self.folder, name, &format!("demo-{play}-{hardware}"))
     }
 
@@ -109,7 +110,8 @@ impl Stage {
     pub(super) async fn online(&self, id: HostId) -> anyhow::Result<Host> {
         until("the host does not come online", Duration::from_secs(30), async || {
             let host = self.host(id).await?;
-            Ok((host.presence.status == Presence::Online && host.presence.last_seen_at.is_some()).then_some(host))
+            Ok((host.presence.status == Presence::Online && host.presence.last_seen_at.is_some())
+                .then_some(host))
         })
         .await
     }

@@ -8,8 +8,8 @@ use muster_client::{Dialer, Response};
 use muster_edge::{Clock, Entropy};
 use muster_ids::HostId;
 use muster_proof::HostKey;
-use muster_proof::dpop::{Claims, prove};
 use muster_proof::HtuUrl;
+use muster_proof::dpop::{Claims, prove};
 use muster_wire::problem::ProblemBody;
 use serde_json::json;
 use url::Url;
@@ -58,7 +58,13 @@ impl StolenKey {
     }
 
     /// Asks with a proof; when the server wants its nonce in the proof, once more with it.
-    async fn ask(&self, method: Method, path: &str, body: Bytes, ticket: Option<&str>) -> anyhow::Result<String> {
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+        ticket: Option<&str>,
+    ) -> anyhow::Result<String> {
         let first = self.send(&method, path, body.clone(), ticket, None).await?;
         let nonce = first.headers.get("dpop-nonce").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let code = code(&first);

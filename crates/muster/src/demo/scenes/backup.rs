@@ -24,26 +24,39 @@ use crate::demo::stage::{Stage, until};
 pub(super) async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Result<HostId> {
     let folder = stage.folder().join("repository");
     let starting = RepositoryServer::start(&stage.programs, &folder, random_password(), random_password());
-    let repository = report.step("restic repository server started (rclone, user and password)", starting).await?;
+    let repository =
+        report.step("restic repository server started (rclone, user and password)", starting).await?;
     let minting = mint(stage, &repository);
-    let token: MintedTicket = report.step("one-time token minted, with the repository's credentials sealed in it", minting).await?;
+    let token: MintedTicket =
+        report.step("one-time token minted, with the repository's credentials sealed in it", minting).await?;
     let mut machine = stage.machine("door-1", "door-1");
-    let joined = report.step("a machine joins over TLS with the join string", machine.join(&stage.programs, &token.join_string)).await?;
+    let joined = report
+        .step(
+            "a machine joins over TLS with the join string",
+            machine.join(&stage.programs, &token.join_string),
+        )
+        .await?;
     must(joined.code == 0, || format!("muster-agent join failed: {}", joined.said))?;
     machine.run(&stage.programs)?;
     stage.running.push(machine);
     let host = report.step("the host is online", host_of(stage, &token)).await?;
     report.detail(&format!("{} ({})", host.id, host.name));
-    let secret = report.step("the sealed secret is delivered and confirmed", delivered(stage, host.id)).await?;
+    let secret =
+        report.step("the sealed secret is delivered and confirmed", delivered(stage, host.id)).await?;
     let source = stage.folder().join("precious");
     let bytes = write_files(&source)?;
     let job = start_backup(stage, host.id, &source).await?;
     let job = report.step("first backup, by the real restic", finished(stage, report.bar(), job)).await?;
-    let delivered_first = job.started_at.zip(secret.deliveries.first()).is_some_and(|(started_at, delivery)| delivery.delivered_at <= started_at);
+    let delivered_first = job
+        .started_at
+        .zip(secret.deliveries.first())
+        .is_some_and(|(started_at, delivery)| delivery.delivered_at <= started_at);
     must(delivered_first, || "the job began before the secret was confirmed".to_owned())?;
     let result = job.result.context("the job has no result")?;
     let listed = report.step("restic itself lists the snapshot", repository.snapshots()).await?;
-    let snapshot = listed.iter().find(|id| id.starts_with(result.snapshot_id.as_str()) || result.snapshot_id.as_str().starts_with(id.as_str()));
+    let snapshot = listed.iter().find(|id| {
+        id.starts_with(result.snapshot_id.as_str()) || result.snapshot_id.as_str().starts_with(id.as_str())
+    });
     let snapshot = snapshot.with_context(|| format!("restic does not list {}", result.snapshot_id))?;
     must(result.bytes_processed >= bytes, || "the backup holds fewer bytes than the folder".to_owned())?;
     report.detail(&format!("snapshot {snapshot}, {} files, {} bytes", result.files, result.bytes_processed));
@@ -73,13 +86,15 @@ async fn mint(stage: &Stage, repository: &RepositoryServer) -> anyhow::Result<Mi
 
 /// Finds the host a token made, and waits until it is online.
 async fn host_of(stage: &Stage, token: &MintedTicket) -> anyhow::Result<Host> {
-    let ticket: muster_wire::ticket::Ticket = stage.operator()?.get(&format!("/v1/tickets/{}", token.ticket.id)).await?;
+    let ticket: muster_wire::ticket::Ticket =
+        stage.operator()?.get(&format!("/v1/tickets/{}", token.ticket.id)).await?;
     stage.online(ticket.last_host_id.context("the token made no host")?).await
 }
 
 async fn delivered(stage: &Stage, host_id: HostId) -> anyhow::Result<SecretMetadata> {
     until("the secret is not confirmed", Duration::from_secs(30), async || {
-        let page: Page<SecretMetadata> = stage.operator()?.get(&format!("/v1/hosts/{host_id}/secrets")).await?;
+        let page: Page<SecretMetadata> =
+            stage.operator()?.get(&format!("/v1/hosts/{host_id}/secrets")).await?;
         Ok(page.items.into_iter().find(|secret| secret.name == "repo" && !secret.deliveries.is_empty()))
     })
     .await

@@ -29,28 +29,41 @@ struct Invited {
 pub(super) async fn invited(stage: &mut Stage, report: &mut Report) -> anyhow::Result<HostId> {
     let operator = stage.operator()?.clone();
     let body = json!({ "name": "web-1", "site_id": stage.site_id, "provider": "rack", "zone": "b2", "tags": ["role:web"] });
-    let invited: Invited = report.step("a host is made before its machine", async { Ok(operator.post("/v1/hosts", &body).await?) }).await?;
+    let invited: Invited = report
+        .step("a host is made before its machine", async { Ok(operator.post("/v1/hosts", &body).await?) })
+        .await?;
     let path = format!("/v1/hosts/{}/registration-token", invited.host.id);
-    let reissued: MintedTicket =
-        report.step("its registration token is issued anew", async { Ok(operator.post(&path, &json!({})).await?) }).await?;
+    let reissued: MintedTicket = report
+        .step("its registration token is issued anew", async { Ok(operator.post(&path, &json!({})).await?) })
+        .await?;
     let stranger = stage.machine("door-2-older-token", "door-2");
     let refused = report
         .step("the older token is refused", async {
             let joined = stranger.join(&stage.programs, &invited.registration.join_string).await?;
-            must(joined.code == 1, || format!("the older token ended with {}: {}", joined.code, joined.said))?;
+            must(joined.code == 1, || {
+                format!("the older token ended with {}: {}", joined.code, joined.said)
+            })?;
             Ok(joined)
         })
         .await?;
-    report.detail(refused.said.lines().next().unwrap_or_default());
+    report.detail(refused.said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default());
     let mut machine = stage.machine("door-2", "door-2");
-    let joined = report.step("the machine registers with its specs", machine.join(&stage.programs, &reissued.join_string)).await?;
+    let joined = report
+        .step("the machine registers with its specs", machine.join(&stage.programs, &reissued.join_string))
+        .await?;
     must(joined.code == 0, || format!("muster-agent join failed: {}", joined.said))?;
     machine.run(&stage.programs)?;
     stage.running.push(machine);
     let host = report.step("the host is online", stage.online(invited.host.id)).await?;
     must(host.disposition == Some(Disposition::Registered), || format!("it came as {:?}", host.disposition))?;
     let facts = host.reported.context("the host reported nothing")?.facts;
-    report.detail(&format!("{}: {} cores, {} MB, {}", host.id, facts.cpu_cores.get(), facts.memory_mb.get(), facts.os));
+    report.detail(&format!(
+        "{}: {} cores, {} MB, {}",
+        host.id,
+        facts.cpu_cores.get(),
+        facts.memory_mb.get(),
+        facts.os
+    ));
     Ok(host.id)
 }
 
@@ -59,7 +72,9 @@ pub(super) async fn zero_touch(stage: &mut Stage, report: &mut Report) -> anyhow
     let operator = stage.operator()?.clone();
     let site_key = stage.site_key.clone().context("there is no site key")?;
     let mut machine = stage.machine("door-3", "door-3");
-    let joined = report.step("a machine joins with the site key", machine.join(&stage.programs, &site_key.join_string)).await?;
+    let joined = report
+        .step("a machine joins with the site key", machine.join(&stage.programs, &site_key.join_string))
+        .await?;
     must(joined.code == 0, || format!("muster-agent join failed: {}", joined.said))?;
     let list = "/v1/hosts?q=door-3";
     let host = one(operator.get(list).await?)?;
@@ -67,7 +82,9 @@ pub(super) async fn zero_touch(stage: &mut Stage, report: &mut Report) -> anyhow
         .step("the same machine joins again: the same host, no second key", async {
             let joined = machine.join(&stage.programs, &site_key.join_string).await?;
             must(joined.code == 0, || format!("joining again failed: {}", joined.said))?;
-            must(joined.said.contains("reuse"), || format!("joining again was not a reuse: {}", joined.said))?;
+            must(joined.said.contains("reuse"), || {
+                format!("joining again was not a reuse: {}", joined.said)
+            })?;
             one(operator.get(list).await?)
         })
         .await?;
@@ -80,18 +97,27 @@ pub(super) async fn zero_touch(stage: &mut Stage, report: &mut Report) -> anyhow
 }
 
 /// A fourth process with the same uid and another key: a claim, and the host it contests stays as it is.
-pub(super) async fn contested(stage: &mut Stage, report: &mut Report, owner: HostId) -> anyhow::Result<HostId> {
+pub(super) async fn contested(
+    stage: &mut Stage,
+    report: &mut Report,
+    owner: HostId,
+) -> anyhow::Result<HostId> {
     let operator = stage.operator()?.clone();
     let site_key = stage.site_key.clone().context("there is no site key")?;
     let before = stage.host(owner).await?;
     let mut twin = stage.machine("door-3-twin", "door-3");
-    let joined = report.step("a twin joins: same hardware, another key", twin.join(&stage.programs, &site_key.join_string)).await?;
+    let joined = report
+        .step("a twin joins: same hardware, another key", twin.join(&stage.programs, &site_key.join_string))
+        .await?;
     must(joined.code == WAITING, || format!("the twin was not told to wait: {}", joined.said))?;
     twin.run(&stage.programs)?;
     let claim: Claim = report
         .step("it waits as a claim, with evidence", async {
             let page: Page<Claim> = operator.get("/v1/claims?state=waiting").await?;
-            page.items.into_iter().find(|claim| claim.contested.as_ref().is_some_and(|host| host.id == owner)).context("no claim contests the host")
+            page.items
+                .into_iter()
+                .find(|claim| claim.contested.as_ref().is_some_and(|host| host.id == owner))
+                .context("no claim contests the host")
         })
         .await?;
     show_evidence(report, &claim);
@@ -105,13 +131,17 @@ pub(super) async fn contested(stage: &mut Stage, report: &mut Report, owner: Hos
         .await?;
     let decision = json!({ "verdict": "new", "evidence_version": claim.evidence_version });
     let path = format!("/v1/claims/{}/decision", claim.id);
-    let decided: Claim = report.step("a person approves it as a new host", async { Ok(operator.post(&path, &decision).await?) }).await?;
+    let decided: Claim = report
+        .step("a person approves it as a new host", async { Ok(operator.post(&path, &decision).await?) })
+        .await?;
     must(decided.state == ClaimState::New, || format!("the claim is {:?}", decided.state))?;
     report.claim(decided.reason, decided.state);
     let host_id = decided.result_host_id.context("the decision made no host")?;
     stage.running.push(twin);
     report.step("the new host is online", came_online(stage, host_id)).await?;
-    must(unchanged(&before)? == unchanged(&stage.host(owner).await?)?, || "the decision changed the contested host".to_owned())?;
+    must(unchanged(&before)? == unchanged(&stage.host(owner).await?)?, || {
+        "the decision changed the contested host".to_owned()
+    })?;
     report.detail(&host_id.to_string());
     Ok(host_id)
 }
@@ -127,9 +157,15 @@ async fn came_online(stage: &Stage, host_id: HostId) -> anyhow::Result<()> {
 }
 
 fn show_evidence(report: &Report, claim: &Claim) {
-    report.detail(&format!("reason {:?}, key {}, from {}", claim.reason, claim.machine.key, claim.machine.source_address));
+    report.detail(&format!(
+        "reason {:?}, key {}, from {}",
+        claim.reason, claim.machine.key, claim.machine.source_address
+    ));
     for difference in &claim.differences {
-        report.detail(&format!("{}: host says {}, machine says {}", difference.fact, difference.host, difference.machine));
+        report.detail(&format!(
+            "{}: host says {}, machine says {}",
+            difference.fact, difference.host, difference.machine
+        ));
     }
 }
 

@@ -21,11 +21,21 @@ pub(super) async fn play(stage: &mut Stage, report: &mut Report, host_id: HostId
     let mut machine = stage.running.pop().context("the machine to retire is gone")?;
     let stolen = StolenKey::copy(&machine.state, host_id, stage.dialer.clone(), stage.base.clone())?;
     let path = format!("/v1/hosts/{host_id}");
-    let preview: RetirementPreview =
-        report.step("what retiring would destroy is shown first", async { Ok(operator.get(&format!("{path}/retirement")).await?) }).await?;
-    report.detail(&format!("{} key(s), {} secret(s), connected: {}", preview.keys.len(), preview.secrets.len(), preview.connected));
+    let preview: RetirementPreview = report
+        .step("what retiring would destroy is shown first", async {
+            Ok(operator.get(&format!("{path}/retirement")).await?)
+        })
+        .await?;
+    report.detail(&format!(
+        "{} key(s), {} secret(s), connected: {}",
+        preview.keys.len(),
+        preview.secrets.len(),
+        preview.connected
+    ));
     let body = json!({ "preview_version": preview.preview_version });
-    let retired: Host = report.step("the host is retired", async { Ok(operator.post(&format!("{path}/retire"), &body).await?) }).await?;
+    let retired: Host = report
+        .step("the host is retired", async { Ok(operator.post(&format!("{path}/retire"), &body).await?) })
+        .await?;
     must(retired.state == HostState::Retired, || format!("the host is {:?}", retired.state))?;
     let (code, last_words) = report
         .step("its agent gets the signed `revoked`, stops and says why", async {
@@ -36,7 +46,8 @@ pub(super) async fn play(stage: &mut Stage, report: &mut Report, host_id: HostId
     must(code == REVOKED, || format!("the agent ended with {code}: {last_words}"))?;
     report.detail(&last_words);
     let site_key = stage.site_key.clone().context("there is no site key")?.token;
-    let one_time: MintedTicket = operator.post("/v1/enrolment-tokens", &json!({ "site_id": stage.site_id })).await?;
+    let one_time: MintedTicket =
+        operator.post("/v1/enrolment-tokens", &json!({ "site_id": stage.site_id })).await?;
     report
         .step("a stolen copy of its key is refused at every door", async {
             for (door, code) in [

@@ -25,18 +25,24 @@ pub(super) async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Resu
         report.detail("the first admin exists since an earlier demo; going on as them");
         saved
     } else {
-        let code = fs::read_to_string(stage.data_dir.join(SETUP_CODE_FILE)).context("the server left no setup code")?;
+        let code = fs::read_to_string(stage.data_dir.join(SETUP_CODE_FILE))
+            .context("the server left no setup code")?;
         let urls = [format!("https://127.0.0.1:{}", stage.machines.port())];
         let body = json!({ "code": code.trim(), "admin_name": "demo admin", "public_urls": urls });
-        let admin: MintedToken =
-            report.step("first admin made with the one-time setup code", async { Ok(open.post("/v1/setup", &body).await?) }).await?;
+        let admin: MintedToken = report
+            .step("first admin made with the one-time setup code", async {
+                Ok(open.post("/v1/setup", &body).await?)
+            })
+            .await?;
         stage.write_private(&token_file, &admin.token)?;
         admin.token
     };
     let admin = stage.client(Some(SecretString::from(admin_token)));
     let suffix = Entropy.public_id();
     let team: Team = report
-        .step("team made", async { Ok(admin.post("/v1/teams", &json!({ "name": format!("demo {suffix}") })).await?) })
+        .step("team made", async {
+            Ok(admin.post("/v1/teams", &json!({ "name": format!("demo {suffix}") })).await?)
+        })
         .await?;
     let owner: MintedToken = report
         .step("team owner made, with an API token", async {
@@ -46,10 +52,13 @@ pub(super) async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Resu
     let context = format!("url = \"{}\"\ntoken = \"{}\"\n", stage.base, owner.token);
     stage.write_private(&stage.context_file(), &context)?;
     let operator = stage.client(Some(SecretString::from(owner.token)));
-    let site: Site =
-        report.step("site made", async { Ok(operator.post("/v1/sites", &json!({ "name": "workshop" })).await?) }).await?;
+    let site: Site = report
+        .step("site made", async { Ok(operator.post("/v1/sites", &json!({ "name": "workshop" })).await?) })
+        .await?;
     let key: MintedTicket = report
-        .step("site key minted", async { Ok(operator.post("/v1/site-keys", &json!({ "site_id": site.id })).await?) })
+        .step("site key minted", async {
+            Ok(operator.post("/v1/site-keys", &json!({ "site_id": site.id })).await?)
+        })
         .await?;
     stage.site_id = Some(site.id);
     stage.site_key = Some(key);

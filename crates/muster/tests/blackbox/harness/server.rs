@@ -86,6 +86,9 @@ impl Server {
         if let Some(database) = &self.database {
             command.args(["--database", database.url()]);
         }
+        let temporary = self.folder.path().join("server-tmp");
+        fs::create_dir_all(&temporary).unwrap();
+        command.env("TMPDIR", temporary);
         let mut process = Running::start(command, &self.log).unwrap();
         let probe = format!("GET /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.operators);
         let operators = self.operators;

@@ -1,5 +1,5 @@
 //! A whole server without its process: the real router on a real socket, a database of its own, a clock that stands
-//! still until it is told to move. Used by every test binary as `#[path = "../harness/mod.rs"] mod harness;`.
+//! still until it is told to move. Used by every test binary as `#[path = "../world/mod.rs"] mod world;`.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
 #![allow(unused_imports, reason = "each test binary uses its part")]
@@ -29,7 +29,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub(crate) use http::Answer;
+pub(crate) use http::{Answer, ask};
 pub(crate) use machine::{Joined, Machine};
 pub(crate) use socket::{Socket, Told};
 
@@ -195,18 +195,18 @@ macro_rules! both {
             #[allow(unused_imports, reason = "not every test needs them")]
             use super::*;
 
-            async fn run($world: $crate::harness::World) $body
+            async fn run($world: $crate::world::World) $body
 
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                run($crate::harness::World::start($crate::harness::Backend::Sqlite).await).await
+                run($crate::world::World::start($crate::world::Backend::Sqlite).await).await
             }
 
             $(#[$meta])*
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                run($crate::harness::World::start($crate::harness::Backend::Postgres).await).await
+                run($crate::world::World::start($crate::world::Backend::Postgres).await).await
             }
         }
     )+};
