@@ -272,7 +272,11 @@ pub fn in_full(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
-        text.push_str(&format!(" ({inner})"));
+        let said = inner.to_string();
+        // Some errors repeat what caused them.
+        if !text.contains(&said) {
+            text.push_str(&format!(" ({said})"));
+        }
         cause = inner.source();
     }
     visible::line::<1024>(&text).map_or_else(String::new, |line| line.to_string())

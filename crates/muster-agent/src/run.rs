@@ -24,6 +24,7 @@ use crate::machine::{Machine, Pace};
 use crate::server::{self, Server};
 use crate::session::{self, End, Session};
 use crate::state::{IdentityState, Membership, StateDir};
+use crate::visible;
 use crate::work::Jobs;
 
 /// How long a suspended host waits when the server does not say.
@@ -76,6 +77,7 @@ async fn admitted(
 ) -> Result<IdentityState, AgentError> {
     let server = Server::of(&identity, Rc::clone(key), machine)?;
     let mut backoff = Backoff::default();
+    let mut said = None;
     loop {
         let Membership::Joining { ticket, .. } = &identity.membership else { return Ok(identity) };
         let facts = machine.facts(state).await;
@@ -87,7 +89,7 @@ async fn admitted(
         let outcome = asked.and_then(|decision| join::settle(state, identity.clone(), decision));
         let cause = match outcome {
             Ok(admitted) => {
-                tracing::info!(host.id = ?admitted.host_id(), "admitted");
+                tracing::info!(host.id = admitted.host_id().map(tracing::field::display), "admitted");
                 return Ok(admitted);
             }
             Err(cause @ (AgentError::Revoked { .. } | AgentError::State(_))) => return Err(cause),
@@ -101,7 +103,18 @@ async fn admitted(
             AgentError::Unanswered(_) => backoff.delay(Entropy.fraction(), None),
             _ => machine.pace.jittered(machine.pace.refused_every),
         };
-        tracing::warn!(next_try_secs = wait.as_secs(), "not admitted yet: {cause}");
+        let why = match &cause {
+            AgentError::Waiting { claim_id, reason } => {
+                let reason = visible::word(reason);
+                format!("waiting for a person: ask the operator to decide the claim {claim_id} ({reason})")
+            }
+            cause => format!("not admitted yet: {cause}"),
+        };
+        // A machine may wait for days: what was said is not said again.
+        if said.as_ref() != Some(&why) {
+            tracing::warn!(next_try_secs = rounded(wait), "{why}");
+            said = Some(why);
+        }
         machine.pace.wait(wait).await;
     }
 }
@@ -125,7 +138,7 @@ impl Agent {
                 _ => {}
             }
             let wait = pause(&round, &mut backoff, Entropy.fraction(), &self.machine.pace);
-            tracing::warn!(next_try_secs = wait.as_secs(), "{}", in_words(&round));
+            tracing::warn!(next_try_secs = rounded(wait), "{}", in_words(&round));
             stop.run_until_cancelled(self.machine.pace.wait(wait)).await;
         }
     }
@@ -165,6 +178,10 @@ impl Agent {
             None => round,
         }
     }
+}
+
+fn rounded(wait: Duration) -> u64 {
+    wait.as_secs_f64().ceil() as u64
 }
 
 /// How long to wait before the next round. Pure.

@@ -1,5 +1,6 @@
 //! One channel, from the open socket to its end: the shell around `AgentChannel` (DESIGN §5).
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -11,8 +12,9 @@ use muster_proof::instruction::Revoked;
 use muster_wire::channel::{AgentMessage, Config, MAX_FRAME, Report, ServerMessage, close};
 use muster_wire::text::Line;
 use tokio::time::Instant;
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
@@ -21,6 +23,7 @@ use crate::state::{LastChannel, StateError};
 use crate::{enroll, facts, policy, visible};
 
 const LAST_WORDS: Duration = Duration::from_secs(2);
+const ENDED: &str = "the connection ended";
 const HEARTBEAT_SECS: std::ops::RangeInclusive<u32> = 1..=3600;
 const HEARTBEAT_JITTER: f64 = 0.2;
 
@@ -64,7 +67,7 @@ pub(crate) struct Session<'a> {
 }
 
 enum Event {
-    Frame(Option<Result<Message, tokio_tungstenite::tungstenite::Error>>),
+    Frame(Option<Result<Message, WsError>>),
     News,
     Heartbeat,
     Ping,
@@ -170,10 +173,7 @@ impl<'a> Session<'a> {
         self.heartbeat_every.mul_f64(1.0 + (Entropy.fraction() - 0.5) * HEARTBEAT_JITTER)
     }
 
-    async fn take_frame(
-        &mut self,
-        frame: Option<Result<Message, tokio_tungstenite::tungstenite::Error>>,
-    ) -> Result<(), End> {
+    async fn take_frame(&mut self, frame: Option<Result<Message, WsError>>) -> Result<(), End> {
         let text = match frame {
             Some(Ok(Message::Text(text))) => text,
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
@@ -182,8 +182,8 @@ impl<'a> Session<'a> {
                 return Err(End::Closed { code });
             }
             Some(Ok(_)) => return Err(End::Violation("the server sent a frame that is no text".to_owned())),
-            Some(Err(cause)) => return Err(End::Lost(crate::error::in_full(&cause))),
-            None => return Err(End::Lost("the connection ended".to_owned())),
+            Some(Err(cause)) => return Err(End::Lost(broken(&cause))),
+            None => return Err(End::Lost(ENDED.to_owned())),
         };
         let message: ServerMessage = serde_json::from_str(&text)
             .map_err(|_| End::Violation("the server sent a message this agent does not know".to_owned()))?;
@@ -308,9 +308,21 @@ impl<'a> Session<'a> {
         let within = self.agent.machine.pace.dead_after;
         match tokio::time::timeout(within, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(cause)) => Err(End::Lost(crate::error::in_full(&cause))),
+            Ok(Err(cause)) => Err(End::Lost(broken(&cause))),
             Err(_) => Err(End::Lost("the server takes nothing".to_owned())),
         }
+    }
+}
+
+fn broken(cause: &WsError) -> String {
+    let is_end =
+        |kind| matches!(kind, ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::BrokenPipe);
+    match cause {
+        WsError::Io(cause) if is_end(cause.kind()) => ENDED.to_owned(),
+        WsError::ConnectionClosed
+        | WsError::AlreadyClosed
+        | WsError::Protocol(ProtocolError::ResetWithoutClosingHandshake) => ENDED.to_owned(),
+        _ => crate::error::in_full(cause),
     }
 }
 

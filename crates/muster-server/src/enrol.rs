@@ -123,7 +123,10 @@ fn machine(
         (Some(key), None) => (KeyName::Pair(key.thumbprint()), key.as_bytes().to_vec()),
         (None, Some(secret)) => {
             let bearer = app.keyring.agent_key(secret.expose());
-            (KeyName::Agent(app.keyring.agent_key_id(secret.expose())), app.keyring.verifier(&bearer).to_vec())
+            (
+                KeyName::Agent(app.keyring.agent_key_id(secret.expose())),
+                app.keyring.verifier(&bearer).to_vec(),
+            )
         }
         (None, None) => return Err(Failure::invalid("/agent_secret", "missing")),
         (Some(_), Some(_)) => return Err(Failure::invalid("/agent_secret", "not_with_key_pair")),
@@ -135,7 +138,10 @@ fn machine(
 /// Looks up a ticket and compares its secret: the same reads and the same hash whatever is presented.
 ///
 /// `Err(Some)`: the ticket exists, its secret is another one.
-async fn recognise(app: &App, bearer: Option<Bearer>) -> Result<Result<TicketRow, Option<TicketId>>, Failure> {
+async fn recognise(
+    app: &App,
+    bearer: Option<Bearer>,
+) -> Result<Result<TicketRow, Option<TicketId>>, Failure> {
     let bearer = bearer
         .unwrap_or_else(|| Bearer::new(BearerKind::EnrolmentToken, PublicId::from_entropy([0; 16]), [0; 32]));
     let ticket_id = TicketId::new(bearer.id);

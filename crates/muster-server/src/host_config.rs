@@ -102,7 +102,8 @@ fn config(version: ConfigVersion, secrets: Vec<(SecretName, DeliveredSecret)>) -
         secrets: &'a S,
     }
     let secrets = secrets.into_iter().collect();
-    let text = serde_json::to_vec(&Digested { version, secrets: &secrets }).expect("names and documents are JSON");
+    let text =
+        serde_json::to_vec(&Digested { version, secrets: &secrets }).expect("names and documents are JSON");
     let digest = HEXLOWER.encode(&muster_proof::digest::sha256(&zeroize::Zeroizing::new(text)));
     Config { version, digest, secrets }
 }

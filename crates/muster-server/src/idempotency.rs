@@ -71,7 +71,11 @@ impl Asked {
             let Some(key) = &self.key else { return closure(unit) };
             let place = Place { principal: user_id.to_string(), key };
             if let Some(known) = unit.tx.idempotent_reply(&place.principal, key)? {
-                return if known.request == self.digest { place.open(&inner, &known.reply) } else { Err(REUSED) };
+                return if known.request == self.digest {
+                    place.open(&inner, &known.reply)
+                } else {
+                    Err(REUSED)
+                };
             }
             let reply = closure(unit)?;
             let row = place.seal(unit, &inner, &self.digest, &reply)?;

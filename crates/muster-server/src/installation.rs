@@ -63,8 +63,7 @@ impl Installation {
         let seed = opening.entropy.seed();
         let keyring = opening.keyring;
         let fresh_key = HostKey::generate();
-        let sealed =
-            keyring.seal_installation(INSTRUCTION_KEY, seed.draw().bytes(), &fresh_key.to_pkcs8());
+        let sealed = keyring.seal_installation(INSTRUCTION_KEY, seed.draw().bytes(), &fresh_key.to_pkcs8());
         let check = keyring.check_value();
         let facts = opening
             .store
@@ -87,7 +86,8 @@ impl Installation {
         }
         let key = opening.keyring.open_installation(INSTRUCTION_KEY, &key).map_err(Failure::internal)?;
         let instruction_key = HostKey::from_pkcs8(&key).map_err(Failure::internal)?;
-        let epoch = epoch.try_into().map(u32::from_be_bytes).map_err(|_| Failure::internal("epoch is corrupt"))?;
+        let epoch =
+            epoch.try_into().map(u32::from_be_bytes).map_err(|_| Failure::internal("epoch is corrupt"))?;
         let stored: Option<Vec<Url>> = match stored_urls {
             Some(json) => Some(serde_json::from_slice(&json).map_err(Failure::internal)?),
             None => None,

@@ -56,7 +56,11 @@ impl Default for Metrics {
         registry.register("enrolments", "Enrolments by answer", enrolments.clone());
         registry.register("channels", "Open channels", channels.clone());
         registry.register("heartbeats", "Heartbeats received", heartbeats.clone());
-        registry.register("channel_violations", "Channels closed because a peer left its role", violations.clone());
+        registry.register(
+            "channel_violations",
+            "Channels closed because a peer left its role",
+            violations.clone(),
+        );
         registry.register(
             "revoke_to_refused_seconds",
             "Commit of a revocation to the last affected socket closed",
@@ -80,4 +84,3 @@ impl Metrics {
         self.enrolments.get_or_create(&DoorLabel { answer }).inc();
     }
 }
-

@@ -23,9 +23,9 @@ impl From<Failure> for Problem {
             Failure::Admission(refusal) => at_the_door(&refusal),
             Failure::Store(error) => of_the_store(error),
             failure @ Failure::SecretUnreadable { .. } => Self::internal(failure),
-            Failure::Internal(cause) => Self::internal(Box::<dyn std::error::Error + Send + Sync>::from(
-                cause.to_string(),
-            )),
+            Failure::Internal(cause) => {
+                Self::internal(Box::<dyn std::error::Error + Send + Sync>::from(cause.to_string()))
+            }
         }
     }
 }
@@ -55,10 +55,12 @@ fn at_the_door(refusal: &Refusal) -> Problem {
             Problem::new(StatusCode::FORBIDDEN, "claim_rejected", "a person refused this machine")
         }
         Refusal::KeyRequired => Problem::validation().field("/agent_secret", "key_pair_required"),
-        Refusal::TooManyClaims => {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_claims", "too many machines wait for a decision")
-                .retry_after(Duration::from_secs(300))
-        }
+        Refusal::TooManyClaims => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "too_many_claims",
+            "too many machines wait for a decision",
+        )
+        .retry_after(Duration::from_secs(300)),
         Refusal::VerdictNotPossible => {
             Problem::new(StatusCode::CONFLICT, "verdict_not_possible", "the claim cannot be decided this way")
         }

@@ -86,8 +86,10 @@ pub struct Running {
 /// Opens store and keys, binds both listeners and starts to serve.
 pub async fn start(options: Options) -> anyhow::Result<Running> {
     if !options.operators.ip().is_loopback() {
-        bail!("the operators' listener speaks plain HTTP and must be on a loopback address: operators on other \
-               machines use the TLS listener");
+        bail!(
+            "the operators' listener speaks plain HTTP and must be on a loopback address: operators on other \
+               machines use the TLS listener"
+        );
     }
     create_data_dir(&options.data_dir)?;
     let lock = lock_data_dir(&options.data_dir)?;
@@ -105,7 +107,13 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let shutdown = CancellationToken::new();
     let edge = Edge::new(app.clock.clone(), app.entropy);
     let router = router::router(app.clone());
-    let server = |kind, tls| Server { kind, app: router.clone(), tls, limits: options.limits.clone(), edge: edge.clone() };
+    let server = |kind, tls| Server {
+        kind,
+        app: router.clone(),
+        tls,
+        limits: options.limits.clone(),
+        edge: edge.clone(),
+    };
     let mut tasks = reconcile::spawn_all(&app, &shutdown);
     tasks.push(tokio::spawn(muster_http::serve(
         operators,
@@ -158,7 +166,8 @@ async fn open_app(
 ) -> anyhow::Result<App> {
     let location =
         options.database.clone().unwrap_or_else(|| Location::Sqlite(options.data_dir.join(DATABASE_FILE)));
-    let store = Store::open(StoreConfig::new(location, clock.clone())).await.context("cannot open the database")?;
+    let store =
+        Store::open(StoreConfig::new(location, clock.clone())).await.context("cannot open the database")?;
     let has_data = store.read(|tx| tx.installation_exists()).await.context("cannot read the database")?;
     let master = match &options.master_key_file {
         Some(file) => MasterKey::load_credential(file)?,

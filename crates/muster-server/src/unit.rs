@@ -69,7 +69,14 @@ pub struct Unit<'u, 'tx> {
 
 impl<'u, 'tx> Unit<'u, 'tx> {
     pub(crate) fn new(tx: &'u mut Tx<'tx>, now: Timestamp, seed: &Seed) -> Self {
-        Self { tx, now, draw: seed.draw(), effects: Effects::default(), entries: Vec::new(), events: Vec::new() }
+        Self {
+            tx,
+            now,
+            draw: seed.draw(),
+            effects: Effects::default(),
+            entries: Vec::new(),
+            events: Vec::new(),
+        }
     }
 
     /// Records something in the audit trail, last in the transaction.

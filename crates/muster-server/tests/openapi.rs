@@ -30,7 +30,10 @@ fn every_route_names_a_permission_or_is_listed_as_public() {
             seen += 1;
             let permission = operation["x-muster-permission"].as_str();
             let is_public = PUBLIC.iter().any(|(public, _)| public == path);
-            assert!(permission.is_some() != is_public, "{method} {path}: permission {permission:?}, public {is_public}");
+            assert!(
+                permission.is_some() != is_public,
+                "{method} {path}: permission {permission:?}, public {is_public}"
+            );
             let has_security = operation["security"].as_array().is_some_and(|list| !list.is_empty());
             assert_eq!(has_security, permission.is_some(), "{method} {path}: security scheme");
         }

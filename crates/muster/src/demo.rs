@@ -64,7 +64,9 @@ impl Demo {
         // Children are started by this thread: they die with the thread that started them.
         match runtime.block_on(run(self)) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Failure::failed("the demo did not hold", "the line above says which step and why")),
+            Ok(false) => {
+                Err(Failure::failed("the demo did not hold", "the line above says which step and why"))
+            }
             Err(error) => Err(in_words(error)),
         }
     }

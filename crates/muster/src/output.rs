@@ -71,23 +71,29 @@ impl Output {
         }
     }
 
-    /// Writes a list: its documents as one page, the `name`s when quiet, or a table.
+    /// Writes the documents of a list as one page.
+    pub(crate) fn documents<T>(self, page: &Page<Answer<T>>) -> Result<(), Failure> {
+        let document = serde_json::to_string(page).map_err(io::Error::from)?;
+        self.line(&document)
+    }
+
+    /// Writes a list: its documents as one page, the `name`s when quiet, or a table. `none` says that it is empty.
     pub(crate) fn list<T>(
         self,
         page: &Page<Answer<T>>,
         name: impl Fn(&T) -> String,
         header: &[&str],
         row: impl Fn(&T) -> Vec<String>,
+        none: &str,
     ) -> Result<(), Failure> {
         if self.is_json() {
-            let document = serde_json::to_string(page).map_err(io::Error::from)?;
-            return self.line(&document);
+            return self.documents(page);
         }
         if self.quiet {
             return page.items.iter().try_for_each(|item| self.line(&name(item)));
         }
         if page.items.is_empty() {
-            self.hint("nothing to list");
+            self.hint(none);
             return Ok(());
         }
         self.line(&table(header, page.items.iter().map(|item| row(item))))?;

@@ -1,7 +1,8 @@
 //! The operator API's requests and refusals.
 
 use muster_client::api::PageRequest;
-use muster_client::{ApiError, OperatorClient};
+use muster_client::{ApiError, DialError, OperatorClient};
+use muster_wire::ticket::CreateSiteKey;
 use secrecy::SecretString;
 
 use crate::peers::{Peer, answering, dialer, identity};
@@ -67,4 +68,20 @@ async fn a_problem_is_told_in_its_own_words() {
     let server = answering("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 6\r\n\r\n<html>", None).await;
     let error = client(&server).get::<()>("/v1/things").await.expect_err("gateway");
     assert!(error.to_string().contains("502"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lost_reply_of_a_minting_call_is_asked_for_once_more_with_the_same_key() {
+    let server = answering("HTTP/1.1 201 Created\r\nContent-Length: 999\r\n\r\n{", None).await;
+    let key = CreateSiteKey {
+        site_id: "site_0192f0c1a2b37c4d8e5f60718293a4b5".parse().expect("an id"),
+        expires_in_secs: None,
+        max_uses: None,
+    };
+    let error = client(&server).create_site_key(&key).await.expect_err("cut off twice");
+    assert!(matches!(error, ApiError::Dial(DialError::Broken { .. })), "{error:?}");
+    let text = server.text();
+    let keys: Vec<&str> = text.lines().filter(|line| line.starts_with("idempotency-key: ")).collect();
+    assert_eq!(keys.len(), 2, "{text}");
+    assert_eq!(keys[0], keys[1]);
 }

@@ -112,12 +112,7 @@ pub async fn clear(
     Ok(Reply::new(claim))
 }
 
-fn shown<P>(
-    unit: &mut Unit<'_, '_>,
-    app: &App,
-    actor: &Actor<P>,
-    id: ClaimId,
-) -> Result<Claim, Failure> {
+fn shown<P>(unit: &mut Unit<'_, '_>, app: &App, actor: &Actor<P>, id: ClaimId) -> Result<Claim, Failure> {
     let row = unit.tx.claim(actor.team_id, id)?.ok_or(Failure::NotFound)?;
     Ok(view(app, ShownClaim::load(unit.tx, row)?, unit.now))
 }

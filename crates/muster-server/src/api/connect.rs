@@ -5,9 +5,9 @@ use aide::openapi::Operation;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::ORIGIN;
 use http::request::Parts;
-use http::StatusCode;
 use muster_http::Problem;
 use muster_wire::channel::{MAX_FRAME, SUBPROTOCOL};
 

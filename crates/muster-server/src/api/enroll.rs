@@ -78,12 +78,7 @@ fn named_key(app: &App, door: &Door) -> Option<KeyName> {
     pair.or_else(|| secret.map(|secret| KeyName::Agent(app.keyring.agent_key_id(secret.expose()))))
 }
 
-fn waiting(
-    app: &App,
-    claim_id: muster_ids::ClaimId,
-    reason: ClaimReason,
-    now: Timestamp,
-) -> EnrollWaiting {
+fn waiting(app: &App, claim_id: muster_ids::ClaimId, reason: ClaimReason, now: Timestamp) -> EnrollWaiting {
     EnrollWaiting {
         claim_id,
         reason,

@@ -27,9 +27,7 @@ pub async fn create(
     let (request, asked) = body.into_parts();
     let (inner, user_id) = (app.clone(), actor.user_id);
     let ticket = asked
-        .change(&app, user_id, now, move |unit| {
-            make(unit, &inner, actor.team_id, &actor.author(), &request)
-        })
+        .change(&app, user_id, now, move |unit| make(unit, &inner, actor.team_id, &actor.author(), &request))
         .await?;
     Ok(Created::new(ticket))
 }
@@ -51,7 +49,9 @@ fn make(
         require_key: request.require_key,
         host_name: request.host_name.as_ref().map(ToString::to_string),
         tags: request.tags.iter().cloned().collect(),
-        lives_for: Some(request.expires_in_secs.map_or(ONE_TIME_LIFE, |secs| Duration::from_secs(secs.get()))),
+        lives_for: Some(
+            request.expires_in_secs.map_or(ONE_TIME_LIFE, |secs| Duration::from_secs(secs.get())),
+        ),
         max_uses: None,
     };
     let ticket = mint(unit, app, author, minting)?;

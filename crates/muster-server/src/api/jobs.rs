@@ -11,8 +11,8 @@ use muster_wire::page::{Page, PageLimit};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::page::{limit, open_cursor, page};
 use super::hosts::HostPath;
+use super::page::{limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;

@@ -4,8 +4,8 @@ use muster_http::Problem;
 use muster_ids::TeamId;
 use muster_wire::page::{Page, PageLimit};
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 
@@ -34,10 +34,15 @@ pub fn open_cursor<K: DeserializeOwned>(
     cursor: Option<&str>,
 ) -> Result<Option<K>, Problem> {
     let Some(cursor) = cursor else { return Ok(None) };
-    let key = app.keyring.open_cursor(team_id, list, cursor).and_then(|json| serde_json::from_slice(&json).ok());
+    let key =
+        app.keyring.open_cursor(team_id, list, cursor).and_then(|json| serde_json::from_slice(&json).ok());
     match key {
         Some(key) => Ok(Some(key)),
-        None => Err(Problem::new(http::StatusCode::BAD_REQUEST, "invalid_cursor", "the cursor is not of this list")),
+        None => Err(Problem::new(
+            http::StatusCode::BAD_REQUEST,
+            "invalid_cursor",
+            "the cursor is not of this list",
+        )),
     }
 }
 

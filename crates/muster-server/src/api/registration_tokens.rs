@@ -53,7 +53,10 @@ fn reissue(
             return Err(Failure::conflict("host_not_active", "only an active host can rejoin"));
         }
         (HostState::Active, false) => {
-            return Err(Failure::conflict("host_not_invited", "the host is registered; ask for a rejoin token"));
+            return Err(Failure::conflict(
+                "host_not_invited",
+                "the host is registered; ask for a rejoin token",
+            ));
         }
         (HostState::Suspended | HostState::Retired, _) => return Err(retire::NOT_POSSIBLE),
     }
@@ -75,7 +78,9 @@ pub(super) fn for_host(host: &HostRow, request: &CreateRegistrationToken) -> Min
         require_key: false,
         host_name: None,
         tags: Vec::new(),
-        lives_for: Some(request.expires_in_secs.map_or(ONE_TIME_LIFE, |secs| Duration::from_secs(secs.get()))),
+        lives_for: Some(
+            request.expires_in_secs.map_or(ONE_TIME_LIFE, |secs| Duration::from_secs(secs.get())),
+        ),
         max_uses: None,
     }
 }

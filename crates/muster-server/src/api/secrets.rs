@@ -56,7 +56,8 @@ pub async fn list(
         .await?;
     let (mut rows, deliveries) = found.ok_or(Failure::NotFound)?;
     rows.retain(|row| after.as_ref().is_none_or(|after| row.name > *after));
-    let page = page(&app, actor.team_id, &list, rows, limit, |row| row.name.clone(), |row| view(row, &deliveries))?;
+    let page =
+        page(&app, actor.team_id, &list, rows, limit, |row| row.name.clone(), |row| view(row, &deliveries))?;
     Ok(Reply::new(page))
 }
 

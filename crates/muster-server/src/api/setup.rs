@@ -63,7 +63,10 @@ pub async fn create(
 fn public_urls(setup: &Setup) -> Result<Vec<Url>, Failure> {
     let parse = |(index, text): (usize, &muster_wire::text::Line<256>)| {
         let url = Url::parse(text.as_str()).ok().filter(|url| {
-            matches!(url.scheme(), "https" | "http") && url.has_host() && url.query().is_none() && url.fragment().is_none()
+            matches!(url.scheme(), "https" | "http")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
         });
         url.ok_or_else(|| Failure::invalid(format!("/public_urls/{index}"), "malformed"))
     };
@@ -106,11 +109,23 @@ pub(super) fn make_person(
 ) -> Result<MintedToken, Failure> {
     let now = unit.now;
     let user_id = UserId::from_uuid(unit.draw.uuid(now));
-    unit.tx.person_insert(&PersonRow { id: user_id, team_id, name: name.to_owned(), role, created_at: now })?;
+    unit.tx.person_insert(&PersonRow {
+        id: user_id,
+        team_id,
+        name: name.to_owned(),
+        role,
+        created_at: now,
+    })?;
     let bearer = Bearer::new(BearerKind::OperatorToken, unit.draw.public_id(), unit.draw.bytes());
     let token_id = TokenId::new(bearer.id);
     let verifier = keyring.verifier(&bearer);
-    unit.tx.operator_token_insert(&OperatorTokenRow { id: token_id, team_id, user_id, verifier, created_at: now })?;
+    unit.tx.operator_token_insert(&OperatorTokenRow {
+        id: token_id,
+        team_id,
+        user_id,
+        verifier,
+        created_at: now,
+    })?;
     unit.record(Entry {
         team_id,
         author: author.clone(),

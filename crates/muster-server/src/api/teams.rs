@@ -80,7 +80,8 @@ pub async fn create_owner(
     let (keyring, user_id) = (app.keyring.clone(), actor.user_id);
     let minted = asked
         .change(&app, user_id, now, move |unit| {
-            let team = unit.tx.team(path.team_id)?.filter(|team| !team.is_platform).ok_or(Failure::NotFound)?;
+            let team =
+                unit.tx.team(path.team_id)?.filter(|team| !team.is_platform).ok_or(Failure::NotFound)?;
             make_person(unit, &keyring, &actor.author(), team.id, request.name.as_str(), Role::Owner)
         })
         .await?;

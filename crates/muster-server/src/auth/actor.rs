@@ -42,8 +42,17 @@ macro_rules! permits {
 }
 
 permits!(
-    SeeSelf, ManageTeams, SeeTeams, SeeFleet, ManageSites, ManageTickets, ManageHosts, DecideClaims,
-    ManageSecrets, RunJobs, ReadAudit,
+    SeeSelf,
+    ManageTeams,
+    SeeTeams,
+    SeeFleet,
+    ManageSites,
+    ManageTickets,
+    ManageHosts,
+    DecideClaims,
+    ManageSecrets,
+    RunJobs,
+    ReadAudit,
 );
 
 /// A person who holds permission `P` in `team_id`. Team-scoped queries take its team and no other.
@@ -90,7 +99,9 @@ where
             return Err(unauthorized());
         };
         if !may(operator.role, P::PERMISSION) {
-            return Err(Failure::Forbidden { code: "forbidden", detail: "your role does not allow this" }.into());
+            return Err(
+                Failure::Forbidden { code: "forbidden", detail: "your role does not allow this" }.into()
+            );
         }
         let team = match wanted_team {
             None => (operator.team_id, operator.team_is_platform),
@@ -116,9 +127,7 @@ where
 impl<P: Permit> aide::OperationInput for Actor<P> {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
         operation.security.push([("operator_token".to_owned(), Vec::new())].into_iter().collect());
-        operation
-            .extensions
-            .insert("x-muster-permission".to_owned(), format!("{:?}", P::PERMISSION).into());
+        operation.extensions.insert("x-muster-permission".to_owned(), format!("{:?}", P::PERMISSION).into());
     }
 }
 
@@ -143,7 +152,11 @@ fn wanted_team(headers: &HeaderMap) -> Result<Option<TeamId>, Problem> {
     let team_id = value.to_str().ok().and_then(|text| text.parse().ok());
     match (team_id, values.next()) {
         (Some(team_id), None) => Ok(Some(team_id)),
-        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_team", "the muster-team header is not a team id")),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "invalid_team",
+            "the muster-team header is not a team id",
+        )),
     }
 }
 

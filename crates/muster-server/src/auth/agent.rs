@@ -127,7 +127,11 @@ async fn admit(app: &App, parts: &Parts, body: Option<&[u8]>) -> Result<Agent, P
     Ok(Agent { host_id, team_id, key, material, seq, source: source(parts) })
 }
 
-async fn by_agent_key(app: &App, headers: &HeaderMap, now: Timestamp) -> Result<(KeyName, AgentRow), Problem> {
+async fn by_agent_key(
+    app: &App,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<(KeyName, AgentRow), Problem> {
     let bearer = bearer(headers).filter(|bearer| bearer.kind == BearerKind::AgentKey);
     let Some(bearer) = bearer else { return Err(unauthorized(app, now)) };
     let key = KeyName::Agent(AgentKeyId::new(bearer.id));

@@ -89,9 +89,9 @@ fn proved_key(app: &App, headers: &HeaderMap, body: &[u8]) -> Result<PublicKey, 
 impl aide::OperationInput for Door {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         RawJson::<EnrollRequest, ENROLL_LIMIT>::operation_input(ctx, operation);
-        operation.security.push(
-            [("ticket".to_owned(), Vec::new()), ("dpop".to_owned(), Vec::new())].into_iter().collect(),
-        );
+        operation
+            .security
+            .push([("ticket".to_owned(), Vec::new()), ("dpop".to_owned(), Vec::new())].into_iter().collect());
         operation.security.push([("ticket".to_owned(), Vec::new())].into_iter().collect());
         operation.extensions.insert("x-muster-permission".to_owned(), "ticket".into());
     }

@@ -75,8 +75,11 @@ pub fn refused_proof(app: &App, error: ProofError, now: Timestamp) -> Problem {
     match error {
         ProofError::UseNonce => use_nonce(app, now),
         ProofError::Invalid(_) => {
-            let problem =
-                Problem::new(StatusCode::UNAUTHORIZED, "invalid_dpop_proof", "the proof of possession does not hold");
+            let problem = Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "invalid_dpop_proof",
+                "the proof of possession does not hold",
+            );
             with_nonce(app, problem, r#"DPoP error="invalid_dpop_proof", algs="ES256""#, now)
         }
     }

@@ -39,9 +39,8 @@ pub(super) fn verify_hello(agent: &Agent, proof: &str) -> Result<HelloClaims, En
 
 /// Whether a hello names this server: one of its URLs, with the path of the channel or without.
 pub(super) fn is_ours(app: &App, url: &str) -> bool {
-    HtuUrl::parse(url).is_ok_and(|url| {
-        accepted_urls(app, PATH).contains(&url) || accepted_urls(app, "").contains(&url)
-    })
+    HtuUrl::parse(url)
+        .is_ok_and(|url| accepted_urls(app, PATH).contains(&url) || accepted_urls(app, "").contains(&url))
 }
 
 /// Gives the channel its place and the host its next generation.
@@ -67,9 +66,7 @@ pub(super) async fn admit(app: &App, agent: &Agent, claims: &HelloClaims) -> Res
             continue;
         };
         return match issue(app, agent, presented, &claims.boot_id).await? {
-            Some(issued) => {
-                Ok((open, app.keyring.seal_generation(agent.host_id, &agent.key, issued)))
-            }
+            Some(issued) => Ok((open, app.keyring.seal_generation(agent.host_id, &agent.key, issued))),
             None => Err(stale(app, agent, claims, presented).await),
         };
     }

@@ -30,6 +30,8 @@ use crate::unit::{Entry, Unit};
 
 const PING_EVERY: Duration = Duration::from_secs(25);
 const SILENT_FOR: Duration = Duration::from_secs(60);
+/// How long after a refused write the cut that explains it may take.
+const CUT_FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
 /// One proved channel. Its deadlines are the runtime's own time, never the wall clock.
@@ -106,11 +108,26 @@ impl<'a> Conversation<'a> {
     }
 
     /// Writes down what is left, says the last words and closes.
-    pub(super) async fn close(mut self, end: &End) {
+    pub(super) async fn close(mut self, end: End) -> End {
+        self.running.clear();
         if let Err(error) = self.write_notes().await {
             tracing::debug!(?error, "the last notes of a channel were not written");
         }
-        self.wire.end(end).await;
+        let end = if end == End::from(KEY_NOT_ACTIVE) { self.told_why().await.unwrap_or(end) } else { end };
+        self.wire.end(&end).await;
+        end
+    }
+
+    /// A write was refused because the key ended: whoever ended it is about to say so, with the signed statement.
+    async fn told_why(&mut self) -> Option<End> {
+        let told = async {
+            loop {
+                if let Some(end) = last_words(self.open.commands.recv().await?) {
+                    break Some(end);
+                }
+            }
+        };
+        tokio::time::timeout(CUT_FOLLOWS_WITHIN, told).await.ok().flatten()
     }
 
     async fn turn(&mut self) -> Result<(), End> {
@@ -183,18 +200,13 @@ impl<'a> Conversation<'a> {
         match command {
             Command::ConfigChanged => self.push_config().await,
             Command::WorkWaiting => self.dispatch().await,
-            Command::Revoked { statement } => Err(End::Close {
-                code: close::REVOKED,
-                reason: "revoked",
-                words: Some(Box::new(Words::Revoked(statement))),
-            }),
-            Command::Leave { reason, code, retry_after_secs } => {
-                Err(End::goodbye(code, reason, retry_after_secs))
-            }
             Command::Prove { answered } => {
                 let number = self.ping().await?;
                 self.asked.push((number, answered));
                 Ok(())
+            }
+            command @ (Command::Revoked { .. } | Command::Leave { .. }) => {
+                last_words(command).map_or(Ok(()), Err)
             }
         }
     }
@@ -342,6 +354,20 @@ impl<'a> Conversation<'a> {
     {
         let (agent, now) = (self.agent.clone(), self.app.clock.now());
         Ok(self.app.change(Priority::Normal, now, move |unit| closure(unit, &agent)).await?)
+    }
+}
+
+fn last_words(command: Command) -> Option<End> {
+    match command {
+        Command::Revoked { statement } => Some(End::Close {
+            code: close::REVOKED,
+            reason: "revoked",
+            words: Some(Box::new(Words::Revoked(statement))),
+        }),
+        Command::Leave { reason, code, retry_after_secs } => {
+            Some(End::goodbye(code, reason, retry_after_secs))
+        }
+        Command::ConfigChanged | Command::WorkWaiting | Command::Prove { .. } => None,
     }
 }
 

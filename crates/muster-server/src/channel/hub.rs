@@ -256,13 +256,7 @@ impl Hub {
 }
 
 /// Signs the statement that makes an agent give up a key.
-pub fn revoked_statement(
-    app: &App,
-    host_id: HostId,
-    key: KeyName,
-    reason: &str,
-    at: Timestamp,
-) -> String {
+pub fn revoked_statement(app: &App, host_id: HostId, key: KeyName, reason: &str, at: Timestamp) -> String {
     let revoked = Revoked { host_id, key, reason: reason.to_owned(), at };
     instruction::sign_revoked(&app.installation.instruction_key, &revoked)
 }

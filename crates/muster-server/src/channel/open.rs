@@ -28,8 +28,7 @@ impl Open {
         let Registration { connection, commands, abort, closed } =
             app.hub.register(agent.host_id, agent.key).ok()?;
         app.metrics.channels.inc();
-        let sign =
-            Sign { seq: agent.seq, seen_at: app.clock.now(), connected: true, said_goodbye: false };
+        let sign = Sign { seq: agent.seq, seen_at: app.clock.now(), connected: true, said_goodbye: false };
         Some(Self { app: app.clone(), host_id: agent.host_id, connection, sign, commands, abort, closed })
     }
 

@@ -58,8 +58,7 @@ async fn lead(app: &App, agent: &Agent, mut wire: Wire, waiting: Waiting) -> End
     let talk = async {
         let mut conversation = Conversation::new(app, agent, wire, machine, &mut open);
         let end = conversation.run(generation).await;
-        conversation.close(&end).await;
-        end
+        conversation.close(end).await
     };
     tokio::select! {
         biased;
@@ -112,7 +111,9 @@ async fn report(app: &App, agent: &Agent, what: &'static str) {
 impl From<Failure> for End {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Forbidden { code: "foreign_job", .. } => Self::policy("told of a job it was never given"),
+            Failure::Forbidden { code: "foreign_job", .. } => {
+                Self::policy("told of a job it was never given")
+            }
             Failure::Forbidden { .. } => Self::close(close::REVOKED, "the key or its host is not active"),
             Failure::SecretUnreadable { .. } => Self::goodbye(close::TRY_LATER, "secret_unreadable", 300),
             Failure::Store(error) if error.is_unavailable() => {

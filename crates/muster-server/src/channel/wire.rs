@@ -135,7 +135,9 @@ impl Wire {
                 let _ = timeout(LINGER, self.socket.recv()).await;
                 return Err(End::Gone);
             }
-            Some(Ok(Message::Binary(_))) => return Err(End::Violation { code: NOT_TEXT, what: "binary frame" }),
+            Some(Ok(Message::Binary(_))) => {
+                return Err(End::Violation { code: NOT_TEXT, what: "binary frame" });
+            }
             Some(Ok(Message::Text(text))) => return parse(&text, limit),
             Some(Ok(Message::Ping(_))) => Heard::Ping,
             Some(Ok(Message::Pong(payload))) => Heard::Pong(payload),
@@ -185,7 +187,9 @@ fn parse(text: &Utf8Bytes, limit: usize) -> Result<Heard, End> {
 fn broken(error: axum::Error) -> End {
     let inner = error.into_inner();
     match inner.downcast_ref::<tungstenite::Error>() {
-        Some(tungstenite::Error::Capacity(_)) => End::Violation { code: close::TOO_BIG, what: "frame too big" },
+        Some(tungstenite::Error::Capacity(_)) => {
+            End::Violation { code: close::TOO_BIG, what: "frame too big" }
+        }
         Some(tungstenite::Error::Utf8(_)) => End::Violation { code: NOT_UTF8, what: "text is not utf-8" },
         Some(tungstenite::Error::Protocol(what)) => match what {
             tungstenite::error::ProtocolError::ResetWithoutClosingHandshake => End::Gone,

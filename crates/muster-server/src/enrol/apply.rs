@@ -129,8 +129,7 @@ fn replace(
     if !arriving.keeps_secrets {
         secrets::destroy_owned(unit, team_id, OwnerKind::Host, &host_id.to_string())?;
     }
-    let entering =
-        Entering { host_id, from: host.state, disposition: Disposition::Replaced, owns_uid: true };
+    let entering = Entering { host_id, from: host.state, disposition: Disposition::Replaced, owns_uid: true };
     enter(unit, arriving, &entering)
 }
 
@@ -146,7 +145,6 @@ fn enter(
         end_key(unit, key, KeyState::Replaced, arriving.author)?;
     }
     if !keys.is_empty() {
-        unit.tx.host_generation_restart(host_id)?;
         host_config::changed(unit, host_id)?;
     }
     let arrival = arrival(arriving, disposition, owns_uid);
@@ -249,5 +247,10 @@ fn tell(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, host_id: HostId, dispo
         outcome: "ok",
         details: details.clone(),
     });
-    unit.tell(Event { team_id: ticket.team_id, kind: action, subject: host_id.to_string(), payload: details });
+    unit.tell(Event {
+        team_id: ticket.team_id,
+        kind: action,
+        subject: host_id.to_string(),
+        payload: details,
+    });
 }

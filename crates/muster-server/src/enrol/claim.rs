@@ -18,7 +18,8 @@ use crate::unit::{Author, Entry, Event, Unit};
 
 const STALE: Failure =
     Failure::conflict("claim_stale", "what the decision rests on has changed; look at the claim again");
-const NOT_WAITING: Failure = Failure::conflict("claim_not_waiting", "the claim waits for no decision any more");
+const NOT_WAITING: Failure =
+    Failure::conflict("claim_not_waiting", "the claim waits for no decision any more");
 const TICKET_UNUSABLE: Failure =
     Failure::conflict("ticket_unusable", "the ticket of this claim opens no door any more; reject the claim");
 
@@ -198,12 +199,8 @@ pub fn clear(
 ) -> Result<(), Failure> {
     let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
     unit.tx.lock(&[Lock::exclusive(LockKey::Key(claim.machine.key))])?;
-    let end = ClaimEnd {
-        from: ClaimState::Rejected,
-        to: ClaimState::Closed,
-        by: &author.actor,
-        result: None,
-    };
+    let end =
+        ClaimEnd { from: ClaimState::Rejected, to: ClaimState::Closed, by: &author.actor, result: None };
     if !unit.tx.claim_end(team_id, claim_id, end, unit.now)? {
         return Err(Failure::conflict("claim_not_rejected", "only a rejected claim can be cleared"));
     }

@@ -83,7 +83,8 @@ pub(super) fn ticket(tx: &mut Tx<'_>, id: &TicketId) -> Result<TicketRow, StoreE
 
 /// Returns the site of a ticket: sites are never deleted.
 pub(super) fn site(tx: &mut Tx<'_>, ticket: &Ticket) -> Result<SiteRow, StoreError> {
-    tx.site(ticket.team_id, ticket.site_id)?.ok_or_else(|| StoreError::corrupt("the site of a ticket is gone"))
+    tx.site(ticket.team_id, ticket.site_id)?
+        .ok_or_else(|| StoreError::corrupt("the site of a ticket is gone"))
 }
 
 /// Reads what `admit` asks for.
@@ -103,7 +104,8 @@ pub(super) fn load(
     let since = unit.now.minus(SURGE_WINDOW);
     Ok(Known {
         key: key_history(unit.tx, app, machine)?,
-        uid_last_owned_by_retired: owner.is_none() && unit.tx.uid_was_released(ticket.team_id, &machine.uid)?,
+        uid_last_owned_by_retired: owner.is_none()
+            && unit.tx.uid_was_released(ticket.team_id, &machine.uid)?,
         owner,
         invited: view(unit.tx, app, candidates.invited)?,
         claim: unit.tx.claim_of_key(ticket.site_id, &machine.key)?,

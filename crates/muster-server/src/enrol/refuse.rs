@@ -37,11 +37,7 @@ pub(super) fn note_wrong_secret(
 }
 
 /// Records a refusal in its transaction.
-pub(super) fn record(
-    unit: &mut Unit<'_, '_>,
-    knock: &Knock,
-    refusal: Refusal,
-) -> Result<Outcome, Failure> {
+pub(super) fn record(unit: &mut Unit<'_, '_>, knock: &Knock, refusal: Refusal) -> Result<Outcome, Failure> {
     let ticket = &knock.ticket.ticket;
     let cause = word(&refusal);
     let count = unit.tx.refusal_count(&ticket.id, &cause, &knock.source, &knock.request_id, unit.now)?;

@@ -70,7 +70,12 @@ pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Resul
         outcome: "ok",
         details: details.clone(),
     });
-    unit.tell(Event { team_id: host.team_id, kind: "host.retired", subject: host.id.to_string(), payload: details });
+    unit.tell(Event {
+        team_id: host.team_id,
+        kind: "host.retired",
+        subject: host.id.to_string(),
+        payload: details,
+    });
     Ok(())
 }
 
@@ -106,10 +111,6 @@ fn close_claims_on(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> 
 }
 
 /// Returns a host of the team, or the answer for absent and foreign ones.
-pub fn host(
-    unit: &mut Unit<'_, '_>,
-    team_id: muster_ids::TeamId,
-    id: HostId,
-) -> Result<HostRow, Failure> {
+pub fn host(unit: &mut Unit<'_, '_>, team_id: muster_ids::TeamId, id: HostId) -> Result<HostRow, Failure> {
     unit.tx.host(team_id, id)?.ok_or(Failure::NotFound)
 }

@@ -44,7 +44,8 @@ pub(super) fn append(unit: &mut Unit<'_, '_>, job: &JobRow, lines: &[String]) ->
 /// Leaves out control characters and those that turn the direction of text.
 fn visible(line: &str) -> String {
     let steers = |c: char| {
-        c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
     };
     line.chars().map(|c| if c == '\t' { ' ' } else { c }).filter(|c| !steers(*c)).collect()
 }

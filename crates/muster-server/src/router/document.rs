@@ -52,7 +52,8 @@ fn page(document: &Value) -> String {
     let mut rows = String::new();
     for (path, item) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in item.as_object().into_iter().flatten() {
-            let summary = operation["summary"].as_str().or(operation["description"].as_str()).unwrap_or_default();
+            let summary =
+                operation["summary"].as_str().or(operation["description"].as_str()).unwrap_or_default();
             let permission = operation["x-muster-permission"].as_str().unwrap_or("public");
             let _ = write!(
                 rows,

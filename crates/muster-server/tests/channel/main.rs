@@ -1,8 +1,21 @@
-//! The live channel as an agent and an attacker see it.
+//! The live channel as an agent and an attacker see it, on both databases.
 
 #![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
 
 #[path = "../world/mod.rs"]
 mod world;
 
+mod agent_keys;
+mod copies;
 mod handshake;
+mod limits;
+mod revocation;
+mod roles;
+mod secrets;
+mod upgrade;
+mod work;
+
+/// A repository secret.
+fn repo() -> serde_json::Value {
+    serde_json::json!({ "repo": { "url": "rest:https://backup.example/", "password": "correct horse" } })
+}

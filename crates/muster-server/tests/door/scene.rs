@@ -200,7 +200,8 @@ impl Machine {
     }
 
     pub(crate) fn request(&self) -> Value {
-        let facts = json!({ "os": "Debian 12", "arch": "x86_64", "cpu_cores": 2, "memory_mb": 2048, "disk_gb": 40 });
+        let facts =
+            json!({ "os": "Debian 12", "arch": "x86_64", "cpu_cores": 2, "memory_mb": 2048, "disk_gb": 40 });
         let mut request = json!({ "hostname": self.hostname, "machine_uid": self.uid, "facts": facts });
         if let Credential::Secret(secret) = &self.credential {
             request["agent_secret"] = BASE64URL_NOPAD.encode(secret).into();

@@ -37,8 +37,7 @@ impl Machine {
     pub(crate) async fn enroll(&self, world: &World, ticket: &str) -> Answer {
         let body = self.request().to_string();
         let claims = claims(world, "POST", "/v1/enroll").bearer(ticket).body(body.as_bytes());
-        let headers =
-            format!("authorization: Bearer {ticket}\r\ndpop: {}\r\n", prove(&self.key, &claims));
+        let headers = format!("authorization: Bearer {ticket}\r\ndpop: {}\r\n", prove(&self.key, &claims));
         http::ask(world.address, "POST", "/v1/enroll", &headers, Some(body)).await
     }
 

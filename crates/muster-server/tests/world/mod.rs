@@ -20,7 +20,7 @@ use muster_keyring::{Keyring, MasterKey};
 use muster_server::app::{App, Parts};
 use muster_server::installation::{Installation, Opening};
 use muster_server::{auth, channel, metrics, presence, reconcile, router};
-use muster_store::{Location, Store, StoreConfig};
+use muster_store::{Location, Store, StoreConfig, params};
 use muster_testkit::postgres::{Cluster, Database};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -150,11 +150,61 @@ impl World {
         Machine::new(name).join(self, &token).await
     }
 
+    /// Waits for exactly this many audit entries of an action and returns them.
+    pub(crate) async fn audited_times(&self, action: &str, times: usize) -> Vec<Value> {
+        let mut found = Vec::new();
+        for _ in 0..200 {
+            found = self.audited(action).await;
+            if found.len() >= times {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(found.len(), times, "{action}: {found:?}");
+        found
+    }
+
     /// Seals what was recorded and returns the audit entries of an action.
     pub(crate) async fn audited(&self, action: &str) -> Vec<Value> {
         while reconcile::seal(&self.app, uuid::Uuid::nil()).await.unwrap() > 0 {}
         let page = self.must("GET", &format!("/v1/audit?limit=200&action={action}"), None).await;
         page["items"].as_array().unwrap().clone()
+    }
+
+    /// Returns the subjects of the events of a kind, oldest first.
+    pub(crate) async fn events(&self, kind: &'static str) -> Vec<String> {
+        let read = self.app.look(move |tx| {
+            tx.query("SELECT subject FROM outbox WHERE kind = $1 ORDER BY id", params![kind], |row| {
+                row.get(0)
+            })
+        });
+        read.await.unwrap()
+    }
+
+    /// Returns a host as the admin sees it.
+    pub(crate) async fn host(&self, host: &Joined) -> Value {
+        self.must("GET", &format!("/v1/hosts/{}", host.host_id), None).await
+    }
+
+    /// Waits until the admin sees this under `path`.
+    pub(crate) async fn becomes(&self, path: &str, pointer: &str, expected: &str) -> Value {
+        let mut shown = Value::Null;
+        for _ in 0..200 {
+            shown = self.must("GET", path, None).await;
+            if shown.pointer(pointer).and_then(Value::as_str) == Some(expected) {
+                return shown;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("{path}: {pointer} does not become {expected}: {shown}");
+    }
+
+    /// Retires a host as the admin.
+    pub(crate) async fn retire(&self, host: &Joined) -> Answer {
+        let path = format!("/v1/hosts/{}", host.host_id);
+        let preview = self.must("GET", &format!("{path}/retirement"), None).await;
+        let body = json!({ "preview_version": preview["preview_version"] });
+        self.admin("POST", &format!("{path}/retire"), Some(body)).await
     }
 }
 

@@ -152,7 +152,8 @@ impl Socket {
             "facts": { "os": "Debian 12", "arch": "x86_64", "cpu_cores": 2, "memory_mb": 2048, "disk_gb": 20 },
             "running": running,
         });
-        let message = json!({ "type": "generation_acknowledged", "generation": generation, "report": report });
+        let message =
+            json!({ "type": "generation_acknowledged", "generation": generation, "report": report });
         self.send(message).await;
     }
 

@@ -89,18 +89,6 @@ impl Tx<'_> {
         )?;
         Ok(changed == 1)
     }
-
-    /// Lets a host begin at the first generation again: its new key holds none.
-    pub fn host_generation_restart(&mut self, host_id: HostId) -> Result<(), StoreError> {
-        self.execute(
-            "UPDATE host_generation
-                SET committed_epoch = 0, committed_counter = 0, issued_epoch = NULL, issued_counter = NULL,
-                    boot_id = NULL
-              WHERE host_id = $1",
-            params![host_id],
-        )?;
-        Ok(())
-    }
 }
 
 fn read_key(row: &Row<'_>) -> Result<HostKeyRow, StoreError> {

@@ -58,7 +58,7 @@ impl Audit {
             return list.follow(operator, &filter).await;
         }
         let page = list.newest(operator, &filter).await?;
-        operator.output.list(&page, |entry| entry.id.to_string(), &HEADER, row)
+        operator.output.list(&page, |entry| entry.id.to_string(), &HEADER, row, "nothing was done yet")
     }
 }
 
@@ -112,3 +112,6 @@ fn row(entry: &AuditEntry) -> Vec<String> {
         entry.outcome.clone(),
     ]
 }
+
+#[cfg(test)]
+mod tests;

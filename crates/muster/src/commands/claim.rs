@@ -86,7 +86,7 @@ pub(crate) struct Decide {
     #[arg(long)]
     reject: bool,
     /// It also receives the contested host's secrets
-    #[arg(long, requires = "replace")]
+    #[arg(long, requires = "replace", conflicts_with_all = ["new", "reject"])]
     with_secrets: bool,
     /// Decide only if the evidence is still this version, as `claim show` names it
     #[arg(long, value_name = "VERSION")]
@@ -108,7 +108,7 @@ impl Claim {
                 let filter = ClaimFilter { state: (!all).then_some(state), site_id };
                 let claims = collect(most.limit, async |page| client.claims(&filter, &page).await).await?;
                 let now = operator.now();
-                output.list(&claims, name, &HEADER, |claim| row(claim, now))?;
+                output.list(&claims, name, &HEADER, |claim| row(claim, now), "no claims")?;
                 if !claims.items.is_empty() {
                     output.hint("\nnext: muster claim show ID");
                 }
@@ -194,3 +194,6 @@ fn row(claim: &View, now: Timestamp) -> Vec<String> {
         relative(claim.expires_at, now),
     ]
 }
+
+#[cfg(test)]
+mod tests;

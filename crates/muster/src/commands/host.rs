@@ -190,11 +190,8 @@ impl List {
         let sites = view::SiteNames::read(operator).await;
         let now = operator.now();
         let name = |host: &muster_wire::host::Host| host.id.to_string();
-        operator.output.list(&hosts, name, &view::HEADER, |host| view::row(host, &sites, now))?;
-        if hosts.items.is_empty() {
-            operator.output.hint("admit a machine with: muster ticket mint-token");
-        }
-        Ok(())
+        let none = "no hosts; admit a machine with: muster ticket mint-token";
+        operator.output.list(&hosts, name, &view::HEADER, |host| view::row(host, &sites, now), none)
     }
 }
 

@@ -108,7 +108,7 @@ impl Job {
                 let filter = JobFilter { host_id, state };
                 let jobs = collect(most.limit, async |page| client.jobs(&filter, &page).await).await?;
                 let header = ["ID", "HOST", "KIND", "STATE", "MADE", "ENDED", "OUTCOME"];
-                output.list(&jobs, |job| job.id.to_string(), &header, row)
+                output.list(&jobs, |job| job.id.to_string(), &header, row, "no jobs")
             }
             Self::Show { job, wait } => {
                 let job = client.job(id("job", &job)?).await?;
@@ -159,7 +159,7 @@ async fn log(operator: &Operator, job_id: JobId, is_followed: bool) -> Result<()
     let text = |line: &LogLine| visible(&line.text);
     if !is_followed && output.is_json() {
         let lines = collect(None, async |page| client.job_log(job_id, &page).await).await?;
-        return output.list(&lines, text, &[], |_| Vec::new());
+        return output.documents(&lines);
     }
     let is_over = async || match is_followed {
         true => Ok(client.job(job_id).await?.state.has_ended()),
@@ -219,3 +219,6 @@ fn describe(job: &View) -> String {
         ("Ended", optional_moment(job.finished_at)),
     ])
 }
+
+#[cfg(test)]
+mod tests;

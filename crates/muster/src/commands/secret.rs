@@ -66,7 +66,7 @@ impl Secret {
                 let host_id = operator.host(&host).await?;
                 let secrets = collect(most.limit, async |page| client.secrets(host_id, &page).await).await?;
                 let header = ["NAME", "VERSION", "FIELDS", "CHANGED", "DELIVERED", "EXPOSED"];
-                output.list(&secrets, |secret| secret.name.clone(), &header, row)?;
+                output.list(&secrets, |secret| secret.name.clone(), &header, row, "no secrets")?;
                 if secrets.items.iter().any(|secret| secret.exposed) {
                     output.hint("exposed: a key that is no longer trusted received the value; change it where it is used, then `muster secret set`");
                 }
@@ -107,3 +107,6 @@ fn describe(secret: &SecretMetadata) -> String {
         ("Exposed", yes(secret.exposed)),
     ])
 }
+
+#[cfg(test)]
+mod tests;

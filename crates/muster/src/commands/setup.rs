@@ -90,10 +90,7 @@ impl Setup {
     fn report(&self, global: &Global, minted: &Answer<MintedToken>) -> Result<(), Failure> {
         let output = global.output();
         if output.is_json() && !self.show_token {
-            let document = serde_json::json!({
-                "token_id": minted.token_id, "user_id": minted.user_id, "team_id": minted.team_id,
-            });
-            return output.line(&document.to_string());
+            return output.line(&without_token(minted));
         }
         let token = if self.show_token { minted.token.clone() } else { String::new() };
         let table = |minted: &MintedToken| {
@@ -108,3 +105,12 @@ impl Setup {
         output.show(minted, name, table)
     }
 }
+
+/// Writes what the setup made, but for the token.
+fn without_token(minted: &MintedToken) -> String {
+    let MintedToken { token_id, user_id, team_id, token: _ } = minted;
+    serde_json::json!({ "token_id": token_id, "user_id": user_id, "team_id": team_id }).to_string()
+}
+
+#[cfg(test)]
+mod tests;

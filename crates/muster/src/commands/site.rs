@@ -109,7 +109,7 @@ impl Site {
             Self::List(most) => {
                 let sites = collect(most.limit, async |page| client.sites(&page).await).await?;
                 let header = ["NAME", "ID", "NEW", "REIMAGE", "SURGE", "REQUIRE KEY", "MADE"];
-                output.list(&sites, |site| site.id.to_string(), &header, row)
+                output.list(&sites, |site| site.id.to_string(), &header, row, "no sites")
             }
             Self::Create { name, change } => {
                 let mut policy = SitePolicy::default();

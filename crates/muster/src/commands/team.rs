@@ -50,7 +50,7 @@ impl Team {
             Self::List(most) => {
                 let teams = collect(most.limit, async |page| client.teams(&page).await).await?;
                 let row = |team: &View| vec![team.name.clone(), team.id.to_string(), moment(team.created_at)];
-                output.list(&teams, |team| team.id.to_string(), &["NAME", "ID", "MADE"], row)
+                output.list(&teams, |team| team.id.to_string(), &["NAME", "ID", "MADE"], row, "no teams")
             }
             Self::Create { name } => {
                 let team = client.create_team(&CreateTeam { name }).await?;

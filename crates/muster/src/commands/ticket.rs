@@ -131,7 +131,13 @@ impl Ticket {
                 let tickets = collect(most.limit, async |page| client.tickets(&filter, &page).await).await?;
                 let now = operator.now();
                 let header = ["ID", "KIND", "STATUS", "HOST NAME", "USES", "EXPIRES", "LAST USED", "TAGS"];
-                output.list(&tickets, |ticket| ticket.id.to_string(), &header, |ticket| row(ticket, now))
+                output.list(
+                    &tickets,
+                    |ticket| ticket.id.to_string(),
+                    &header,
+                    |ticket| row(ticket, now),
+                    "no tickets",
+                )
             }
             Self::Show { ticket } => {
                 let ticket = client.ticket(id("ticket", &ticket)?).await?;
@@ -200,11 +206,13 @@ async fn why(operator: &Operator, ticket_id: TicketId, most: Most) -> Result<(),
         ]
     };
     let header = ["CAUSE", "COUNT", "FIRST", "LAST", "LAST FROM", "LAST REQUEST"];
-    operator.output.list(&refusals, |refusal| refusal.cause.clone(), &header, row)?;
-    if refusals.items.is_empty() {
-        operator.output.hint("nobody was refused with this ticket");
-    }
-    Ok(())
+    operator.output.list(
+        &refusals,
+        |refusal| refusal.cause.clone(),
+        &header,
+        row,
+        "nobody was refused with this ticket",
+    )
 }
 
 /// Checks the life of a one-time ticket.
@@ -275,3 +283,6 @@ fn describe(ticket: &View) -> String {
         ("Last host", ticket.last_host_id.map(|id| id.to_string()).unwrap_or_default()),
     ])
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,7 @@ const OPEN: [(&str, &str); 2] = [("get", "/v1/setup"), ("post", "/v1/setup")];
 /// Other spellings of the setup's path, none of which may lead to it.
 const SPELLINGS: [&str; 14] = [
     "/v1/setup/", "/v1//setup", "//v1/setup", "/v1/Setup", "/V1/setup", "/v1/setup/x", "/v1/setup%2f", "/v1/setup%2F",
-    "/v1/setup;x", "/v1/./setup", "/v1/x/../setup", "/v1/%73etup", "/setup", "/v1/setup?x=/v1/setup",
+    "/v1/setup;x", "/v1/./setup", "/v1/x/../setup", "/v1/%73etup", "/setup", "/v1",
 ];
 
 /// An operation of the API document.

@@ -125,13 +125,7 @@ fn step<P>(
     Ok((host, to))
 }
 
-fn record(
-    unit: &mut Unit<'_, '_>,
-    author: &Author,
-    host: &HostRow,
-    action: &'static str,
-    to: HostState,
-) {
+fn record(unit: &mut Unit<'_, '_>, author: &Author, host: &HostRow, action: &'static str, to: HostState) {
     let (team_id, details) = (host.team_id, json!({ "from": host.state, "to": to }));
     unit.record(Entry {
         team_id,

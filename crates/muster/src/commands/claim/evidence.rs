@@ -18,14 +18,15 @@ fn reason(reason: ClaimReason) -> &'static str {
 
 /// Lays out a claim: what is asked, and the machine beside the host it contests.
 pub(super) fn describe(claim: &Claim) -> String {
+    let is_waiting = claim.state == ClaimState::Waiting;
     let about = record(&[
         ("Claim", claim.id.to_string()),
         ("Reason", format!("{}: {}", word(&claim.reason), reason(claim.reason))),
         ("State", word(&claim.state)),
-        ("May be decided", joined(claim.verdicts.iter().map(word))),
+        ("May be decided", if is_waiting { joined(claim.verdicts.iter().map(word)) } else { String::new() }),
         ("Site", claim.site_id.to_string()),
         ("Asked", moment(claim.created_at)),
-        ("Lapses", if claim.state == ClaimState::Waiting { moment(claim.expires_at) } else { String::new() }),
+        ("Lapses", if is_waiting { moment(claim.expires_at) } else { String::new() }),
         ("Decided", optional_moment(claim.decided_at)),
         ("Became", claim.result_host_id.map(|id| id.to_string()).unwrap_or_default()),
         ("Evidence", claim.evidence_version.clone()),

@@ -52,3 +52,6 @@ fn describe(preview: &RetirementPreview) -> String {
         ("Claims on it", preview.open_claims.to_string()),
     ])
 }
+
+#[cfg(test)]
+mod tests;

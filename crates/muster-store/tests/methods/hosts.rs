@@ -1,0 +1,187 @@
+//! Hosts.
+
+use muster_store::rows::HostFilter;
+use muster_store::{Store, StoreError};
+use muster_wire::host::HostState;
+
+use crate::backends::both;
+use crate::rows::{
+    NOW, arrival, at, host, host_id, host_key, key, machine, site_id, tag, team_id, told,
+};
+
+both! {
+    async fn a_host_is_read_back_as_it_was_made(store: Store) {
+        told(&store, |tx| {
+            let invited = muster_store::rows::HostRow {
+                state: HostState::Invited,
+                provider: Some("Hetzner".to_owned()),
+                zone: Some("fsn1".to_owned()),
+                arrival: None,
+                enrolled_at: None,
+                ..host(2)
+            };
+            for row in [host(1), invited] {
+                assert!(tx.host_insert(&row)?);
+                assert_eq!(tx.host(team_id(1), row.id)?, Some(row.clone()));
+                assert_eq!(tx.host(team_id(2), row.id)?, None);
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_uid_has_one_living_owner_in_a_team(store: Store) {
+        told(&store, |tx| {
+            let uid = machine(1, 1).uid;
+            assert!(tx.host_insert(&host(1))?);
+            assert!(!tx.host_insert(&muster_store::rows::HostRow { id: host_id(2), ..host(1) })?);
+            let mut guest = host(2);
+            guest.arrival = Some(arrival(&machine(2, 1), false));
+            assert!(tx.host_insert(&guest)?, "a host that does not own the uid it reports");
+            assert_eq!(tx.owner_of_uid(team_id(1), &uid)?, Some(host_id(1)));
+            assert_eq!(tx.owner_of_uid(team_id(2), &uid)?, None);
+            let elsewhere = muster_store::rows::HostRow { team_id: team_id(2), site_id: site_id(2), ..host(3) };
+            let elsewhere = muster_store::rows::HostRow { arrival: host(1).arrival, ..elsewhere };
+            assert!(tx.host_insert(&elsewhere)?, "another team knows nothing of it");
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn b21_a_retired_host_releases_its_uid_and_stays_as_a_tombstone(store: Store) {
+        told(&store, |tx| {
+            let uid = machine(1, 1).uid;
+            tx.host_insert(&host(1))?;
+            assert!(!tx.uid_was_released(team_id(1), &uid)?);
+            assert!(!tx.host_retire(team_id(2), host_id(1), at(1))?);
+            assert!(tx.host_retire(team_id(1), host_id(1), at(1))?);
+            assert!(!tx.host_retire(team_id(1), host_id(1), at(2))?);
+            let tombstone = tx.host(team_id(1), host_id(1))?.unwrap();
+            assert_eq!((tombstone.state, tombstone.retired_at), (HostState::Retired, Some(at(1))));
+            assert_eq!(tombstone.arrival.unwrap().machine_uid, uid);
+            assert_eq!(tx.owner_of_uid(team_id(1), &uid)?, None);
+            assert!(tx.uid_was_released(team_id(1), &uid)?);
+            let mut guest = host(2);
+            guest.arrival = Some(arrival(&machine(2, 9), false));
+            tx.host_insert(&guest)?;
+            tx.host_retire(team_id(1), host_id(2), at(1))?;
+            assert!(!tx.uid_was_released(team_id(1), &machine(2, 9).uid)?, "it never owned it");
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_host_arrives_from_where_it_stands(store: Store) {
+        told(&store, |tx| {
+            let invited = muster_store::rows::HostRow {
+                state: HostState::Invited,
+                arrival: None,
+                enrolled_at: None,
+                ..host(1)
+            };
+            tx.host_insert(&invited)?;
+            let (first, second) = (arrival(&machine(1, 1), true), arrival(&machine(2, 2), true));
+            assert!(!tx.host_arrive(team_id(1), host_id(1), HostState::Active, &first, at(1))?);
+            assert!(!tx.host_arrive(team_id(2), host_id(1), HostState::Invited, &first, at(1))?);
+            assert!(tx.host_arrive(team_id(1), host_id(1), HostState::Invited, &first, at(1))?);
+            assert!(tx.host_arrive(team_id(1), host_id(1), HostState::Active, &second, at(2))?);
+            let row = tx.host(team_id(1), host_id(1))?.unwrap();
+            assert_eq!((row.state, row.enrolled_at), (HostState::Active, Some(at(1))));
+            assert_eq!(row.arrival, Some(second));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn only_an_active_host_is_refreshed(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            let news = machine(7, 7);
+            let refresh = |tx: &mut muster_store::Tx<'_>, team: u128| -> Result<bool, StoreError> {
+                tx.host_refresh(team_id(team), host_id(1), &news.hostname, &news.facts, &news.labels)
+            };
+            assert!(!refresh(tx, 2)?);
+            assert!(refresh(tx, 1)?);
+            let arrival = tx.host(team_id(1), host_id(1))?.unwrap().arrival.unwrap();
+            assert_eq!((arrival.hostname, arrival.machine_uid), (news.hostname.clone(), machine(1, 1).uid));
+            assert!(tx.host_move(team_id(1), host_id(1), HostState::Active, HostState::Suspended)?);
+            assert!(!tx.host_move(team_id(1), host_id(1), HostState::Active, HostState::Suspended)?);
+            assert!(!tx.host_move(team_id(2), host_id(1), HostState::Suspended, HostState::Active)?);
+            assert!(!refresh(tx, 1)?);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn hosts_are_listed_by_what_is_known_of_them(store: Store) {
+        told(&store, |tx| {
+            for n in 1..=3 {
+                tx.host_insert(&host(n))?;
+                tx.host_rows_insert(host_id(n.into()), 0)?;
+            }
+            tx.host_insert(&muster_store::rows::HostRow { name: "Äpfel".to_owned(), ..host(4) })?;
+            tx.host_key_insert(&host_key(1, 1))?;
+            tx.host_tags_set(team_id(1), host_id(2), &[tag("b"), tag("a"), tag("b")])?;
+            tx.host_move(team_id(1), host_id(3), HostState::Active, HostState::Suspended)?;
+            let mut ids = |filter: HostFilter, after: Option<u128>, limit| {
+                let found = tx.hosts_shown(team_id(1), &filter, after.map(host_id), limit)?;
+                Ok::<_, StoreError>(found.iter().map(|shown| shown.row.id.uuid().as_u128()).collect::<Vec<_>>())
+            };
+            let any = HostFilter::default;
+            assert_eq!(ids(any(), None, 9)?, [1, 2, 3, 4]);
+            assert_eq!(ids(any(), Some(1), 2)?, [2, 3]);
+            assert_eq!(ids(HostFilter { tag: Some(tag("a")), ..any() }, None, 9)?, [2]);
+            assert_eq!(ids(HostFilter { state: Some(HostState::Suspended), ..any() }, None, 9)?, [3]);
+            assert_eq!(ids(HostFilter { site_id: Some(site_id(2)), ..any() }, None, 9)?, [0; 0]);
+            let prefix = |text: &str| HostFilter { prefix: Some(text.to_owned()), ..any() };
+            assert_eq!(ids(prefix("hOsT "), None, 9)?, [1, 2, 3]);
+            assert_eq!(ids(prefix("M3"), None, 9)?, [3], "the machine's own name");
+            assert_eq!(ids(prefix("Äp"), None, 9)?, [4]);
+            assert_eq!(ids(prefix("%"), None, 9)?, [0; 0]);
+            let shown = tx.host_shown(team_id(1), host_id(1))?.unwrap();
+            assert_eq!((shown.key, shown.tags.len()), (Some(key(1)), 0));
+            assert_eq!(shown.sign.unwrap().seen_at, None);
+            assert_eq!(tx.host_shown(team_id(1), host_id(2))?.unwrap().tags, [tag("a"), tag("b")]);
+            assert_eq!(tx.host_shown(team_id(2), host_id(1))?, None);
+            tx.host_tags_set(team_id(1), host_id(2), &[tag("c")])?;
+            assert_eq!(tx.host_shown(team_id(1), host_id(2))?.unwrap().tags, [tag("c")]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn arrivals_are_counted_up_to_a_limit(store: Store) {
+        told(&store, |tx| {
+            for n in 1..=3 {
+                let enrolled_at = Some(at(n.into()));
+                tx.host_insert(&muster_store::rows::HostRow { enrolled_at, ..host(n) })?;
+            }
+            assert_eq!(tx.arrivals_since(site_id(1), NOW, 9)?, 3);
+            assert_eq!(tx.arrivals_since(site_id(1), NOW, 2)?, 2);
+            assert_eq!(tx.arrivals_since(site_id(1), at(2), 9)?, 1);
+            assert_eq!(tx.arrivals_since(site_id(2), NOW, 9)?, 0);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn the_door_sees_a_host_as_it_stands(store: Store) {
+        told(&store, |tx| {
+            assert_eq!(tx.host_view(host_id(1))?, None);
+            tx.host_insert(&host(1))?;
+            tx.host_rows_insert(host_id(1), 0)?;
+            tx.host_key_insert(&host_key(5, 1))?;
+            let view = tx.host_view(host_id(1))?.unwrap();
+            assert_eq!((view.team_id, view.site_id, view.state), (team_id(1), site_id(1), HostState::Active));
+            assert_eq!((view.seen_at, view.ever_connected), (Some(at(5)), false));
+            assert!(!view.holds_secret && !view.last_key_revoked_by_person);
+            let person = format!("user_{}", "0".repeat(32));
+            tx.host_key_end(&key(5), muster_store::rows::KeyState::Revoked, &person, at(6))?;
+            assert!(tx.host_view(host_id(1))?.unwrap().last_key_revoked_by_person);
+            tx.host_key_insert(&host_key(6, 1))?;
+            assert!(!tx.host_view(host_id(1))?.unwrap().last_key_revoked_by_person);
+            Ok(())
+        })
+        .await;
+    }
+}
