@@ -34,6 +34,8 @@ pub enum Outcome {
     Admitted {
         /// Which.
         host_id: HostId,
+        /// The key it proved.
+        key: KeyName,
         /// How it came to be.
         disposition: Disposition,
         /// Where it stands in its life.
@@ -176,7 +178,8 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
     };
     let (host_id, disposition) = match admission {
         Admission::Replay { host_id, disposition } => {
-            return Ok(Outcome::Admitted { host_id, disposition, state: HostState::Active, replayed: true });
+            let key = machine.key;
+            return Ok(Outcome::Admitted { host_id, key, disposition, state: HostState::Active, replayed: true });
         }
         Admission::Wait { claim_id, reason } => return Ok(Outcome::Waiting { claim_id, reason }),
         Admission::Claim { reason, contested } => {
@@ -192,5 +195,6 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
         | Admission::Rekey { .. }
         | Admission::Replace { .. } => apply::arrive(unit, &arriving, admission)?,
     };
-    Ok(Outcome::Admitted { host_id, disposition, state: HostState::Active, replayed: false })
+    let key = machine.key;
+    Ok(Outcome::Admitted { host_id, key, disposition, state: HostState::Active, replayed: false })
 }

@@ -28,9 +28,9 @@ const ASK_AGAIN_AFTER: u32 = 30;
 /// The replies of the door that are not problems.
 #[derive(Debug)]
 pub enum Enrolled {
-    /// A host came to be, or its key was replaced.
+    /// A host came to be.
     Created(EnrollReply),
-    /// The same host, again.
+    /// A host that was there, with the same key or a new one.
     Same(EnrollReply),
     /// A person must decide.
     Waiting(EnrollWaiting),
@@ -43,12 +43,11 @@ pub async fn create(
     door: Door,
 ) -> Result<Enrolled, Problem> {
     let now = app.clock.now();
-    let key = named_key(&app, &door);
     let request_id = request_id.map(|id| id.to_string()).unwrap_or_default();
     let outcome = enrol::answer(&app, door, request_id, now).await?;
     app.metrics.count_enrolment(counted(&outcome));
     match outcome {
-        Outcome::Admitted { host_id, disposition, state, replayed } => {
+        Outcome::Admitted { host_id, key, disposition, state, replayed } => {
             let reply = EnrollReply {
                 host_id,
                 disposition,
@@ -56,10 +55,10 @@ pub async fn create(
                 heartbeat_secs: u32::try_from(HEARTBEAT_EVERY.as_secs()).map_err(Problem::internal)?,
                 server_time: now,
                 instruction_key: app.installation.instruction_thumbprint(),
-                agent_key_id: key.and_then(|key| match key {
+                agent_key_id: match key {
                     KeyName::Agent(id) => Some(id),
                     KeyName::Pair(_) => None,
-                }),
+                },
                 replayed,
             };
             let came_to_be = matches!(disposition, Disposition::New | Disposition::Registered) && !replayed;
@@ -69,13 +68,6 @@ pub async fn create(
         Outcome::Waiting { claim_id, reason } => Ok(Enrolled::Waiting(waiting(&app, claim_id, reason, now))),
         Outcome::Refused { refusal, revoked } => Err(refused(&app, refusal, revoked)),
     }
-}
-
-/// The name of the key that is about to be judged: the pair it proved, or its secret's.
-fn named_key(app: &App, door: &Door) -> Option<KeyName> {
-    let pair = door.key.as_ref().map(|key| KeyName::Pair(key.thumbprint()));
-    let secret = door.request.agent_secret.as_ref();
-    pair.or_else(|| secret.map(|secret| KeyName::Agent(app.keyring.agent_key_id(secret.expose()))))
 }
 
 fn waiting(app: &App, claim_id: muster_ids::ClaimId, reason: ClaimReason, now: Timestamp) -> EnrollWaiting {

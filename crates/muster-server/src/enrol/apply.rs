@@ -12,7 +12,7 @@ use muster_wire::host::{HostKind, HostState};
 use muster_wire::ticket::TicketKind;
 use serde_json::json;
 
-use super::retire::end_key;
+use super::retire::{NOT_POSSIBLE, end_key};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::unit::{Author, Entry, Event, Unit};
@@ -124,7 +124,7 @@ fn replace(
     let host = unit.tx.host(team_id, host_id)?.ok_or(Failure::NotFound)?;
     // A suspended host stays suspended: replacing its key is no way around a person's decision.
     if host.state == HostState::Suspended {
-        return Err(muster_domain::admission::Refusal::HostSuspended.into());
+        return Err(NOT_POSSIBLE);
     }
     if !arriving.keeps_secrets {
         secrets::destroy_owned(unit, team_id, OwnerKind::Host, &host_id.to_string())?;

@@ -11,7 +11,7 @@ use muster_wire::claim::{ClaimReason, ClaimState, DecideClaim};
 use serde_json::json;
 
 use super::apply::{Arriving, arrive};
-use super::{Outcome, known, mint};
+use super::{Outcome, known, mint, retire};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::unit::{Author, Entry, Event, Unit};
@@ -146,6 +146,7 @@ pub fn decide(
         Ok(None) => reject(unit, &claim, &ticket, author),
         Ok(Some(admission)) => admit(unit, app, &claim, &ticket, admission, decision, author),
         Err(Refusal::Rejected(_)) => Err(TICKET_UNUSABLE),
+        Err(Refusal::HostSuspended) => Err(retire::NOT_POSSIBLE),
         Err(refusal) => Err(refusal.into()),
     }
 }

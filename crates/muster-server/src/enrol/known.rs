@@ -46,7 +46,6 @@ pub(super) fn lock(
     let mut locks = vec![
         if is_limited { Lock::exclusive(ticket_key) } else { Lock::shared(ticket_key) },
         Lock::shared(LockKey::Site(ticket.site_id)),
-        Lock::exclusive(LockKey::Uid(ticket.team_id, machine.uid)),
         Lock::exclusive(LockKey::Key(machine.key)),
     ];
     locks.extend(found.by_key.map(|id| Lock::shared(LockKey::Host(id))));

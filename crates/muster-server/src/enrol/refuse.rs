@@ -65,7 +65,7 @@ fn revoked(unit: &mut Unit<'_, '_>, refusal: &Refusal) -> Result<Option<Revoked>
 }
 
 /// Names why a key ended, as the signed statement says it.
-pub fn reason(state: KeyState) -> &'static str {
+pub(super) fn reason(state: KeyState) -> &'static str {
     match state {
         KeyState::Active | KeyState::Revoked => "retired",
         KeyState::Replaced => "replaced",

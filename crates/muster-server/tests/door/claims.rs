@@ -165,4 +165,74 @@ scenes! {
         }
         Machine::new("c").waits(&server, &token, "surge").await;
     }
+
+    async fn a_lapsed_claim_frees_its_ticket_and_its_key(server) {
+        let site = server.admin.site("careful", json!({ "new": "approve" })).await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let long = json!({ "expires_in_secs": 2_592_000 });
+        let (first, _) = server.admin.enrolment_token(long.clone()).await;
+        let (second, _) = server.admin.enrolment_token(long).await;
+        let machine = Machine::new("pc");
+        machine.admitted(&server, &first, 201).await;
+        machine.twin().waits(&server, &second, "uid_taken").await;
+        let newcomer = Machine::new("tv");
+        let claim_id = newcomer.waits(&server, &site_key, "approval").await;
+        server.clock.advance(std::time::Duration::from_secs(7 * 24 * 3600));
+        assert_eq!(server.admin.claim(&claim_id).await["state"], "expired");
+        server.admin.decide(&claim_id, "new").await.refused(409, "claim_not_waiting");
+        Machine::new("other").admitted(&server, &second, 201).await;
+        assert_ne!(newcomer.waits(&server, &site_key, "approval").await, claim_id);
+    }
+
+    async fn an_invited_host_whose_hardware_is_taken_waits_and_keeps_its_name(server) {
+        let site = server.admin.default_site().await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let owner = machine.admitted(&server, &site_key, 201).await;
+        let invited = server.admin.post("/v1/hosts", &json!({ "name": "Named" })).await.expect(201);
+        let token = invited["registration"]["token"].as_str().unwrap();
+        let copy = machine.twin();
+        let claim_id = copy.waits(&server, token, "uid_taken").await;
+        let decided = server.admin.decide(&claim_id, "new").await.expect(200);
+        assert_eq!(decided["result_host_id"], invited["host"]["id"]);
+        let reply = copy.enroll(&server, token).await.expect(200);
+        assert_eq!((&reply["disposition"], &reply["replayed"]), (&json!("registered"), &json!(true)));
+        let host = server.admin.host(invited["host"]["id"].as_str().unwrap()).await;
+        assert_eq!((&host["name"], &host["reported"]["owns_uid"]), (&json!("Named"), &json!(false)));
+        assert_eq!(server.admin.host(&owner).await["reported"]["owns_uid"], true);
+    }
+
+    async fn a_suspended_host_is_not_replaced(server) {
+        let site = server.admin.default_site().await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &site_key, 201).await;
+        let claim_id = machine.twin().waits(&server, &site_key, "collision").await;
+        server.admin.step(&format!("/v1/hosts/{host_id}/suspend")).await.expect(200);
+        server.admin.decide(&claim_id, "replace").await.refused(409, "not_possible");
+        assert_eq!(server.admin.claim(&claim_id).await["state"], "waiting");
+    }
+
+    async fn a_site_may_let_a_reimaged_machine_take_over_its_quiet_host(server) {
+        let policy = json!({ "reimage": "auto", "reimage_after_secs": 3600 });
+        let site = server.admin.site("auto", policy).await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &site_key, 201).await;
+        let with_secret = json!({ "site_id": site, "secrets": { "api": { "key": "k" } } });
+        let (one_time, _) = server.admin.enrolment_token(with_secret).await;
+        let holder = Machine::new("holder");
+        let holder_id = holder.admitted(&server, &one_time, 201).await;
+        for (n, id) in [(1, &host_id), (2, &holder_id)] {
+            let seen_at = server.app.clock.now();
+            let sign = muster_server::presence::Sign { seq: n, seen_at, connected: false, said_goodbye: false };
+            server.app.presences.heard(id.parse().unwrap(), sign);
+        }
+        server.clock.advance(std::time::Duration::from_secs(2 * 3600));
+        let fresh = machine.twin();
+        let reply = fresh.enroll(&server, &site_key).await.expect(200);
+        assert_eq!((&reply["host_id"], &reply["disposition"]), (&json!(host_id), &json!("rekeyed")));
+        machine.enroll(&server, &site_key).await.refused(401, "key_revoked");
+        holder.twin().waits(&server, &site_key, "reimage").await;
+    }
 }

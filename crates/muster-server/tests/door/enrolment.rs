@@ -222,6 +222,47 @@ scenes! {
         assert_eq!(server.admin.hosts().await.len(), 1);
         original.enroll(&server, &token).await.refused(503, "too_many_claims");
     }
+
+    async fn a_second_key_on_a_spent_ticket_is_told_once(server) {
+        let (token, id) = server.admin.enrolment_token(json!({})).await;
+        Machine::new("first").admitted(&server, &token, 201).await;
+        for _ in 0..3 {
+            Machine::new("second").enroll(&server, &token).await.refused(401, "enrollment_rejected");
+        }
+        let told = |tx: &mut muster_store::Tx<'_>| {
+            let read = |row: &muster_store::Row<'_>| Ok((row.get::<String>(0)?, row.get::<String>(1)?));
+            tx.query("SELECT kind, subject FROM outbox ORDER BY id", &[], read)
+        };
+        let told: Vec<(String, String)> = server.app.store.read(told).await.unwrap();
+        let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
+        assert_eq!(kinds, ["host.enrolled", "token.presented_by_second_key"]);
+        assert_eq!(told[1].1, id);
+        let refusals = server.admin.get(&format!("/v1/tickets/{id}/refusals")).await.expect(200);
+        assert_eq!(refusals["items"][0]["count"], 3);
+    }
+
+    async fn every_step_is_in_the_audit_trail_and_no_credential_is(server) {
+        let (token, ticket_id) = server.admin.enrolment_token(json!({ "secrets": { "api": { "k": "canary" } } })).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &token, 201).await;
+        let site = server.admin.default_site().await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let claim_id = machine.twin().waits(&server, &site_key, "collision").await;
+        server.admin.decide(&claim_id, "reject").await.expect(200);
+        server.admin.retire(&host_id).await.expect(200);
+        let minted = server.audited("ticket.minted").await;
+        assert_eq!((minted.len(), &minted[0]["target"]), (2, &json!(ticket_id)));
+        let enrolled = server.audited("host.enrolled").await;
+        assert_eq!(enrolled[0]["target"], host_id.as_str());
+        assert!(enrolled[0]["actor"].as_str().unwrap().starts_with("jkt:"));
+        assert_eq!(server.audited("claim.opened").await[0]["target"], claim_id.as_str());
+        assert_eq!(server.audited("claim.decided").await[0]["details"]["verdict"], "rejected");
+        assert_eq!(server.audited("host.retired").await[0]["target"], host_id.as_str());
+        let whole = server.admin.get("/v1/audit?limit=200").await.raw_body.clone();
+        for secret in [&token[20..], &site_key[20..], "canary"] {
+            assert!(!whole.contains(secret), "a credential is in the audit trail");
+        }
+    }
 }
 
 /// Puts a bearer string together as somebody would who knows the form and not the secret.

@@ -9,5 +9,6 @@ mod claims;
 mod enrolment;
 mod enrolment_revocation;
 mod hosts;
+mod races;
 mod scene;
 mod tickets;

@@ -5,9 +5,14 @@
 #[path = "../backends/mod.rs"]
 mod backends;
 
+mod channel;
 mod claims;
+mod expiry;
 mod hosts;
+mod jobs;
 mod keys;
 mod logs;
+mod presence;
 mod rows;
+mod secrets;
 mod tickets;

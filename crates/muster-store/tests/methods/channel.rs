@@ -1,0 +1,107 @@
+//! Agents, generations and configurations.
+
+use muster_domain::generation::{Generation, Known};
+use muster_store::Store;
+use muster_store::rows::KeyState;
+use muster_wire::channel::ConfigVersion;
+use muster_wire::host::HostState;
+
+use crate::backends::both;
+use crate::rows::{at, host, host_id, host_key, key, machine, team_id, told};
+
+const fn generation(counter: u64) -> Generation {
+    Generation { epoch: 0, counter }
+}
+
+both! {
+    async fn a_key_says_whose_it_is_and_whether_it_still_counts(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_rows_insert(host_id(1), 0)?;
+            tx.host_key_insert(&host_key(1, 1))?;
+            let agent = tx.agent_by_key(&key(1))?.unwrap();
+            assert_eq!((agent.team_id, agent.host_id), (team_id(1), host_id(1)));
+            assert_eq!((agent.host_state, agent.key_is_active, agent.ended_at), (HostState::Active, true, None));
+            assert_eq!(agent.material, host_key(1, 1).material);
+            assert_eq!(tx.agent_by_key(&key(2))?, None);
+            tx.host_key_end(&key(1), KeyState::Revoked, "user_x", at(5))?;
+            let agent = tx.agent_by_key(&key(1))?.unwrap();
+            assert_eq!((agent.key_is_active, agent.ended_at), (false, Some(at(5))));
+            assert_eq!(tx.host_state(team_id(1), host_id(1))?, Some(HostState::Active));
+            assert_eq!(tx.host_state(team_id(2), host_id(1))?, None);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_generation_is_issued_over_what_was_seen_and_committed_once(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_rows_insert(host_id(1), 0)?;
+            let fresh = Known { committed: Generation::ZERO, issued: None };
+            assert_eq!(tx.host_generation(host_id(1), &key(1))?, Some(fresh));
+            assert_eq!(tx.host_generation(host_id(2), &key(1))?, None);
+            assert!(tx.generation_adopt(host_id(1), &key(1))?);
+            assert!(!tx.generation_adopt(host_id(1), &key(1))?);
+            assert!(tx.generation_issue(host_id(1), &fresh, Generation::ZERO, generation(1), "boot")?);
+            let issued = Known { committed: Generation::ZERO, issued: Some(generation(1)) };
+            assert_eq!(tx.host_generation(host_id(1), &key(1))?, Some(issued));
+            assert!(!tx.generation_issue(host_id(1), &fresh, Generation::ZERO, generation(2), "boot")?);
+            assert!(!tx.generation_commit(host_id(1), generation(2))?, "never issued");
+            assert!(tx.generation_commit(host_id(1), generation(1))?);
+            assert!(!tx.generation_commit(host_id(1), generation(1))?, "once");
+            let committed = Known { committed: generation(1), issued: None };
+            assert_eq!(tx.host_generation(host_id(1), &key(1))?, Some(committed));
+            assert_eq!(tx.host_generation(host_id(1), &key(2))?, Some(fresh), "another key begins anew");
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_suspected_start_is_remembered_once(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_rows_insert(host_id(1), 0)?;
+            assert!(tx.generation_suspect(host_id(1), "boot-1")?);
+            assert!(!tx.generation_suspect(host_id(1), "boot-1")?);
+            assert!(tx.generation_suspect(host_id(1), "boot-2")?);
+            assert!(!tx.generation_suspect(host_id(2), "boot-2")?);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_configuration_is_counted_up_and_applied_forwards_only(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_rows_insert(host_id(1), 3)?;
+            assert_eq!(tx.host_config(host_id(2))?, None);
+            assert!(tx.host_config_bump(host_id(1))?);
+            assert!(!tx.host_config_bump(host_id(2))?);
+            let config = tx.host_config(host_id(1))?.unwrap();
+            assert_eq!((config.version, config.applied), (ConfigVersion { epoch: 3, n: 2 }, None));
+            let version = |epoch, n| ConfigVersion { epoch, n };
+            assert!(tx.host_config_applied(host_id(1), version(3, 2), at(1))?);
+            assert!(!tx.host_config_applied(host_id(1), version(3, 2), at(2))?);
+            assert!(!tx.host_config_applied(host_id(1), version(2, 9), at(2))?);
+            assert!(tx.host_config_applied(host_id(1), version(4, 1), at(2))?);
+            assert_eq!(tx.host_config(host_id(1))?.unwrap().applied, Some(version(4, 1)));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn what_a_machine_reports_is_written_only_when_it_changed(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            let machine = machine(1, 1);
+            assert!(!tx.host_reported(host_id(1), &machine.hostname, &machine.facts)?);
+            assert!(tx.host_reported(host_id(1), &"renamed".parse().unwrap(), &machine.facts)?);
+            let arrival = tx.host(team_id(1), host_id(1))?.unwrap().arrival.unwrap();
+            assert_eq!((arrival.hostname.as_str(), arrival.machine_uid), ("renamed", machine.uid));
+            assert_eq!(tx.platform_team_id()?, None);
+            Ok(())
+        })
+        .await;
+    }
+}

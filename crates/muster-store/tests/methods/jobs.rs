@@ -1,0 +1,143 @@
+//! Jobs and their logs.
+
+use muster_ids::JobId;
+use muster_store::rows::{JobFilter, JobRow};
+use muster_store::{Store, StoreError, Tx};
+use muster_wire::bounds::Whole;
+use muster_wire::channel::Attempt;
+use muster_wire::job::{JobState, Progress, Work};
+use uuid::Uuid;
+
+use crate::backends::both;
+use crate::rows::{at, host, host_id, key, team_id, told};
+
+fn work() -> Work {
+    serde_json::from_str(r#"{"kind":"backup","paths":["/etc"]}"#).unwrap()
+}
+
+fn job(n: u128, host: u128) -> JobRow {
+    JobRow {
+        id: JobId::from_uuid(Uuid::from_u128(n)),
+        team_id: team_id(1),
+        host_id: host_id(host),
+        work: work(),
+        state: JobState::Queued,
+        attempt: 0,
+        attempt_key: None,
+        secret_version: 1,
+        time_limit_secs: 60,
+        progress: None,
+        result: None,
+        failure: None,
+        late: false,
+        log_lines: 0,
+        log_bytes: 0,
+        created_by: "user_x".to_owned(),
+        created_at: at(0),
+        dispatched_at: None,
+        started_at: None,
+        renewed_at: None,
+        finished_at: None,
+    }
+}
+
+fn begin(tx: &mut Tx<'_>) -> Result<(), StoreError> {
+    for n in [1, 2] {
+        tx.host_insert(&host(n))?;
+    }
+    for (n, host) in [(1, 1), (2, 1), (3, 2)] {
+        tx.job_insert(&job(n, host))?;
+    }
+    Ok(())
+}
+
+fn ids(rows: &[JobRow]) -> Vec<u128> {
+    rows.iter().map(|row| row.id.uuid().as_u128()).collect()
+}
+
+both! {
+    async fn jobs_are_found_by_team_host_and_state(store: Store) {
+        told(&store, |tx| {
+            begin(tx)?;
+            assert_eq!(tx.job(team_id(1), job(1, 1).id)?, Some(job(1, 1)));
+            assert_eq!(tx.job(team_id(2), job(1, 1).id)?, None);
+            let all = JobFilter::default();
+            assert_eq!(ids(&tx.jobs(team_id(1), &all, 2)?), [3, 2]);
+            assert_eq!(ids(&tx.jobs(team_id(1), &JobFilter { before: Some(job(2, 1).id), ..all }, 9)?), [1]);
+            assert_eq!(ids(&tx.jobs(team_id(1), &JobFilter { host_id: Some(host_id(1)), ..all }, 9)?), [2, 1]);
+            let running = JobFilter { state: Some(JobState::Running), ..all };
+            assert!(tx.jobs(team_id(1), &running, 9)?.is_empty());
+            assert!(tx.jobs(team_id(2), &all, 9)?.is_empty());
+            assert_eq!(ids(&tx.jobs_open(host_id(1), 9)?), [1, 2]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn an_attempt_is_sent_once_and_moved_from_where_it_was_read(store: Store) {
+        told(&store, |tx| {
+            begin(tx)?;
+            assert!(tx.job_dispatch(&job(1, 1), &key(1), at(1))?);
+            assert!(!tx.job_dispatch(&job(1, 1), &key(1), at(1))?);
+            let sent = tx.job(team_id(1), job(1, 1).id)?.unwrap();
+            assert_eq!((sent.state, sent.attempt, sent.attempt_key), (JobState::Dispatched, 1, Some(key(1))));
+            assert_eq!((sent.dispatched_at, sent.renewed_at), (Some(at(1)), Some(at(1))));
+            let ended = JobRow {
+                state: JobState::Failed,
+                failure: Some("no".to_owned()),
+                finished_at: Some(at(3)),
+                late: true,
+                ..sent.clone()
+            };
+            assert!(!tx.job_move(&ended, JobState::Running)?);
+            assert!(!tx.job_move(&JobRow { attempt: 2, ..ended.clone() }, JobState::Dispatched)?);
+            assert!(tx.job_move(&ended, JobState::Dispatched)?);
+            assert_eq!(tx.job(team_id(1), ended.id)?, Some(ended));
+            assert_eq!(ids(&tx.jobs_open(host_id(1), 9)?), [2]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn only_the_attempt_of_a_key_is_renewed_and_goes_on(store: Store) {
+        told(&store, |tx| {
+            begin(tx)?;
+            tx.job_dispatch(&job(1, 1), &key(1), at(1))?;
+            let attempt = Attempt { job_id: job(1, 1).id, attempt: 1 };
+            let older = Attempt { attempt: 0, ..attempt };
+            assert_eq!(tx.jobs_renew(host_id(1), &[attempt, older], &key(1), at(5))?, 1);
+            assert_eq!(tx.jobs_renew(host_id(1), &[attempt], &key(2), at(6))?, 0);
+            assert_eq!(tx.jobs_renew(host_id(2), &[attempt], &key(1), at(6))?, 0);
+            assert!(tx.jobs_unrenewed(at(5), 9)?.is_empty());
+            assert_eq!(ids(&tx.jobs_unrenewed(at(6), 9)?), [1]);
+            let progress = Progress { percent: Whole::clamped(40), bytes_done: 4, bytes_total: 10 };
+            assert!(!tx.job_progress(host_id(1), attempt, &key(1), &progress, at(7))?, "it does not run yet");
+            let sent = tx.job(team_id(1), attempt.job_id)?.unwrap();
+            tx.job_move(&JobRow { state: JobState::Running, ..sent.clone() }, sent.state)?;
+            assert!(!tx.job_progress(host_id(1), attempt, &key(2), &progress, at(7))?);
+            assert!(tx.job_progress(host_id(1), attempt, &key(1), &progress, at(7))?);
+            let running = tx.job(team_id(1), attempt.job_id)?.unwrap();
+            assert_eq!((running.progress, running.renewed_at), (Some(progress), Some(at(7))));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_log_takes_room_before_its_lines(store: Store) {
+        told(&store, |tx| {
+            begin(tx)?;
+            assert!(tx.job_log_take(&job(1, 1), 2, 10)?);
+            assert!(!tx.job_log_take(&job(1, 1), 2, 10)?, "somebody wrote meanwhile");
+            for n in 1..=3 {
+                tx.job_log_insert(job(1, 1).id, n, at(n), &format!("line {n}"))?;
+            }
+            let lines = tx.job_log(team_id(1), job(1, 1).id, 1, 1)?;
+            assert_eq!((lines.len(), lines[0].n, lines[0].text.as_str(), lines[0].at), (1, 2, "line 2", at(2)));
+            assert!(tx.job_log(team_id(2), job(1, 1).id, 0, 9)?.is_empty());
+            let row = tx.job(team_id(1), job(1, 1).id)?.unwrap();
+            assert_eq!((row.log_lines, row.log_bytes), (2, 10));
+            Ok(())
+        })
+        .await;
+    }
+}

@@ -1,0 +1,83 @@
+//! Secrets and the ledger of who received them.
+
+use muster_ids::SecretId;
+use muster_store::Store;
+use muster_store::rows::{KeyState, SecretRow};
+use uuid::Uuid;
+
+use crate::backends::both;
+use crate::rows::{at, host, host_id, host_key, key, team_id, told};
+
+fn secret(n: u128, host: u128, name: &str) -> SecretRow {
+    SecretRow {
+        id: SecretId::from_uuid(Uuid::from_u128(n)),
+        team_id: team_id(1),
+        owner_kind: "host".to_owned(),
+        owner_id: host_id(host).to_string(),
+        name: name.to_owned(),
+        version: 1,
+        fields: vec!["password".to_owned(), "url".to_owned()],
+        blob: vec![1, 2, 3],
+        updated_at: at(0),
+    }
+}
+
+both! {
+    async fn a_name_is_once_at_its_owner(store: Store) {
+        told(&store, |tx| {
+            let row = secret(1, 1, "repo");
+            assert!(tx.secret_insert(&row)?);
+            assert!(!tx.secret_insert(&SecretRow { id: secret(2, 1, "x").id, ..row.clone() })?);
+            assert!(tx.secret_insert(&secret(3, 1, "api"))?);
+            assert!(tx.secret_insert(&secret(4, 2, "repo"))?);
+            let owner = host_id(1).to_string();
+            assert_eq!(tx.secret(team_id(1), "host", &owner, "repo")?, Some(row.clone()));
+            assert_eq!(tx.secret(team_id(2), "host", &owner, "repo")?, None);
+            assert_eq!(tx.secret(team_id(1), "ticket", &owner, "repo")?, None);
+            assert_eq!(tx.secrets_owned(team_id(1), "host", &owner)?, [secret(3, 1, "api"), row]);
+            assert_eq!(tx.secrets_owned(team_id(2), "host", &owner)?, []);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_change_counts_only_from_the_version_it_saw(store: Store) {
+        told(&store, |tx| {
+            tx.secret_insert(&secret(1, 1, "repo"))?;
+            let owner = host_id(2).to_string();
+            let next = SecretRow { version: 2, blob: vec![9], owner_id: owner.clone(), ..secret(1, 1, "repo") };
+            assert!(!tx.secret_replace(&SecretRow { team_id: team_id(2), ..next.clone() }, 1)?, "another team");
+            assert!(tx.secret_replace(&next, 1)?);
+            assert!(!tx.secret_replace(&next, 1)?, "somebody was there before");
+            assert_eq!(tx.secrets_owned(team_id(1), "host", &owner)?, [next]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn the_ledger_says_who_received_what_and_goes_with_the_secret(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_key_insert(&host_key(1, 1))?;
+            let row = secret(1, 1, "repo");
+            tx.secret_insert(&row)?;
+            assert!(tx.secret_delivered(row.id, 1, &key(1), at(1))?);
+            assert!(!tx.secret_delivered(row.id, 1, &key(1), at(2))?, "recorded once");
+            assert!(!tx.secret_delivered(secret(9, 1, "x").id, 1, &key(1), at(2))?, "no such secret");
+            let ledger = tx.secret_deliveries(team_id(1), host_id(1), 10)?;
+            assert_eq!((ledger.len(), ledger[0].delivered_at, ledger[0].key_is_active), (1, at(1), true));
+            tx.host_key_end(&key(1), KeyState::Revoked, "user_x", at(3))?;
+            assert!(tx.secret_delivered(row.id, 2, &key(2), at(4))?);
+            let ledger = tx.secret_deliveries(team_id(1), host_id(1), 10)?;
+            assert_eq!(ledger.iter().map(|row| row.version).collect::<Vec<_>>(), [2, 1]);
+            assert!(ledger.iter().all(|row| !row.key_is_active), "an unknown key is not active either");
+            assert_eq!(tx.secret_deliveries(team_id(2), host_id(1), 10)?, []);
+            assert!(!tx.secret_delete(team_id(2), row.id)?);
+            assert!(tx.secret_delete(team_id(1), row.id)?);
+            assert!(!tx.secret_delete(team_id(1), row.id)?);
+            assert_eq!(tx.secret_deliveries(team_id(1), host_id(1), 10)?, []);
+            Ok(())
+        })
+        .await;
+    }
+}
