@@ -24,7 +24,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Version};
 use muster_edge::{Clock, Entropy};
 use muster_ids::RequestId;
 
-use crate::{ClientAddress, ConnectInfo, Problem, TrustedProxies, request};
+use crate::{ClientAddress, ConnectInfo, ListenerKind, Problem, TrustedProxies, request};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -103,11 +103,27 @@ fn admit(request: &Request) -> Result<(), Problem> {
         let detail = "the request must carry exactly one valid host header";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_host", detail));
     }
+    let connection = request.extensions().get::<ConnectInfo>();
+    let on_loopback = connection.is_some_and(|connection| connection.listener == ListenerKind::Operators);
+    if on_loopback && host.is_some_and(|host| !names_loopback(host)) {
+        // A page of another site that resolves its own name to this machine must not reach the plain listener.
+        let detail = "this listener answers to loopback names only";
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_host", detail));
+    }
     if request.headers().get_all(AUTHORIZATION).iter().count() > 1 {
         let detail = "the request carries more than one authorization header";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous_authorization", detail));
     }
     Ok(())
+}
+
+fn names_loopback(value: &HeaderValue) -> bool {
+    let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
+    authority.is_some_and(|authority| {
+        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+        let is_address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        is_address || host.eq_ignore_ascii_case("localhost")
+    })
 }
 
 fn is_authority(value: &HeaderValue) -> bool {

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use muster_ids::{Bearer, BearerKind, HostId, KeyName, PublicId, TeamId, Timestamp};
 use muster_domain::generation::Generation;
+use muster_ids::{Bearer, BearerKind, HostId, KeyName, PublicId, TeamId, Timestamp};
 use muster_keyring::{Keyring, MAX_CURSOR_CHARS, MasterKey, NONCE_BUCKET};
 use proptest::prelude::*;
 

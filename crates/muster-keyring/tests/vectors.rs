@@ -2,8 +2,8 @@
 //! 1f: a changed label or layout would lock every existing installation out of its own data.
 
 use data_encoding::HEXLOWER;
-use muster_ids::{Bearer, BearerKind, HostId, KeyName, TeamId, Timestamp};
 use muster_domain::generation::Generation;
+use muster_ids::{Bearer, BearerKind, HostId, KeyName, TeamId, Timestamp};
 use muster_keyring::{Keyring, MasterKey};
 
 fn keyring() -> Keyring {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use muster_edge::{Clock, Entropy};
 use muster_ids::{EventId, Timestamp};
 use muster_keyring::Keyring;
@@ -66,7 +67,24 @@ impl App {
     }
 
     /// Runs a unit of work in one write transaction: audit and outbox last, effects once, after the commit.
+    ///
+    /// Runs to its end in a task of its own: a client that hangs up must not keep a revoked socket open.
     pub async fn change<T, F>(&self, priority: Priority, now: Timestamp, closure: F) -> Result<T, Failure>
+    where
+        F: Fn(&mut Unit<'_, '_>) -> Result<T, Failure> + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        let app = self.clone();
+        let change = async move { app.change_and_follow(priority, now, closure).await };
+        tokio::spawn(change).await.map_err(Failure::internal)?
+    }
+
+    async fn change_and_follow<T, F>(
+        &self,
+        priority: Priority,
+        now: Timestamp,
+        closure: F,
+    ) -> Result<T, Failure>
     where
         F: Fn(&mut Unit<'_, '_>) -> Result<T, Failure> + Send + Sync + 'static,
         T: Send + 'static,
@@ -121,14 +139,15 @@ impl App {
     }
 
     async fn follow(&self, effects: Effects) {
-        for cut in effects.cuts {
-            self.hub.cut(self, cut).await;
-        }
+        join_all(effects.cuts.into_iter().map(|cut| self.hub.cut(self, cut))).await;
         for host_id in effects.config_changed {
             self.hub.config_changed(host_id);
         }
         for host_id in effects.work_waiting {
             self.hub.work_waiting(host_id);
+        }
+        if let Some(public_urls) = effects.set_up {
+            self.installation.close_setup(public_urls);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What follows a transaction: run once, after the durable commit, before the reply.
 
 use muster_ids::{HostId, KeyName, Timestamp};
+use url::Url;
 
 /// Why a host's sockets are cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,4 +37,6 @@ pub struct Effects {
     pub config_changed: Vec<HostId>,
     /// Hosts that have work waiting.
     pub work_waiting: Vec<HostId>,
+    /// The first admin was made, with these public URLs; none when they keep their default.
+    pub set_up: Option<Vec<Url>>,
 }

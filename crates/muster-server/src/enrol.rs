@@ -103,7 +103,7 @@ pub async fn answer(app: &App, door: Door, request_id: String, now: Timestamp) -
 }
 
 /// Runs the one transaction of a recognised machine.
-pub async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, Failure> {
+async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, Failure> {
     let closure = || {
         let (app, knock) = (app.clone(), Arc::clone(&knock));
         move |unit: &mut Unit<'_, '_>| decide(unit, &app, &knock)
@@ -179,7 +179,13 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
     let (host_id, disposition) = match admission {
         Admission::Replay { host_id, disposition } => {
             let key = machine.key;
-            return Ok(Outcome::Admitted { host_id, key, disposition, state: HostState::Active, replayed: true });
+            return Ok(Outcome::Admitted {
+                host_id,
+                key,
+                disposition,
+                state: HostState::Active,
+                replayed: true,
+            });
         }
         Admission::Wait { claim_id, reason } => return Ok(Outcome::Waiting { claim_id, reason }),
         Admission::Claim { reason, contested } => {

@@ -2,6 +2,8 @@
 //!
 //! The reply is sealed and stored in the transaction of the request, under who asked and their key.
 
+use std::fmt;
+
 use aide::generate::GenContext;
 use aide::openapi::{
     HeaderStyle, Operation, Parameter, ParameterData, ParameterSchemaOrContent, ReferenceOr, SchemaObject,
@@ -9,7 +11,7 @@ use aide::openapi::{
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, HeaderName, StatusCode};
 use muster_http::{Problem, RawJson};
-use muster_ids::{Timestamp, UserId};
+use muster_ids::Timestamp;
 use muster_proof::digest::sha256;
 use muster_store::rows::IdempotentReplyRow;
 use muster_store::{Priority, StoreError};
@@ -54,11 +56,11 @@ impl<T> Once<T> {
 }
 
 impl Asked {
-    /// Runs the change of a person's request once; the same request again gets the first reply.
+    /// Runs the change of a principal's request once; the same request again gets the first reply.
     pub async fn change<R, F>(
         self,
         app: &App,
-        user_id: UserId,
+        principal: impl fmt::Display,
         now: Timestamp,
         closure: F,
     ) -> Result<R, Failure>
@@ -67,9 +69,10 @@ impl Asked {
         R: Serialize + DeserializeOwned + Send + 'static,
     {
         let inner = app.clone();
+        let principal = principal.to_string();
         let closure = move |unit: &mut Unit<'_, '_>| {
             let Some(key) = &self.key else { return closure(unit) };
-            let place = Place { principal: user_id.to_string(), key };
+            let place = Place { principal: principal.clone(), key };
             if let Some(known) = unit.tx.idempotent_reply(&place.principal, key)? {
                 return if known.request == self.digest {
                     place.open(&inner, &known.reply)

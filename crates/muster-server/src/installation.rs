@@ -114,11 +114,6 @@ impl Installation {
         self.public_urls.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Takes the public URLs of the setup, which were stored in its transaction.
-    pub fn set_public_urls(&self, urls: Vec<Url>) {
-        *self.public_urls.write().unwrap_or_else(PoisonError::into_inner) = urls;
-    }
-
     /// Thumbprint of the key that signs instructions.
     pub fn instruction_thumbprint(&self) -> KeyThumbprint {
         self.instruction_key.thumbprint()
@@ -135,8 +130,11 @@ impl Installation {
         bool::from(plain(code).as_bytes().ct_eq(plain(expected.expose_secret()).as_bytes()))
     }
 
-    /// Forgets the setup code and removes its file: the first admin exists.
-    pub fn close_setup(&self) {
+    /// Forgets the setup code, removes its file and takes the stored public URLs: the first admin exists.
+    pub fn close_setup(&self, public_urls: Vec<Url>) {
+        if !public_urls.is_empty() {
+            *self.public_urls.write().unwrap_or_else(PoisonError::into_inner) = public_urls;
+        }
         *self.setup_code.write().unwrap_or_else(PoisonError::into_inner) = None;
         match std::fs::remove_file(&self.setup_code_file) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {

@@ -45,6 +45,15 @@ pub struct Note {
     pub lines: Vec<String>,
 }
 
+/// How an agent that connected stands with its attempts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// What it runs.
+    pub running: Vec<Attempt>,
+    /// What is sent to it again.
+    pub again: Vec<Dispatch>,
+}
+
 /// Makes a job, which waits for its host and for the secret it needs to be there.
 pub fn create(
     unit: &mut Unit<'_, '_>,
@@ -142,14 +151,16 @@ pub fn dispatch(
 
 /// Compares what a connecting agent says it runs with what was sent: what it does not run is sent again, under the
 /// same number, for the agent to run it or to tell how it ended. What was sent to a former key is lost.
-pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent, running: &[Attempt]) -> Result<Vec<Dispatch>, Failure> {
+pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent, listed: &[Attempt]) -> Result<Settled, Failure> {
     agent.still_may(unit)?;
-    for attempt in running {
+    let mut running = Vec::new();
+    for attempt in listed {
         if let Standing::Latest(job) = standing(unit, agent, *attempt)? {
             apply(unit, &agent.author(), &job, JobEvent::Started, None)?;
+            running.push(*attempt);
         }
     }
-    unit.tx.jobs_renew(agent.host_id, running, &agent.key, unit.now)?;
+    unit.tx.jobs_renew(agent.host_id, &running, &agent.key, unit.now)?;
     let mut again = Vec::new();
     for job in unit.tx.jobs_open(agent.host_id, MAX_OPEN)? {
         let attempt = Attempt { job_id: job.id, attempt: job.attempt };
@@ -162,15 +173,18 @@ pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent, running: &[Attempt]) -> Re
             apply(unit, &Author::system(), &job, JobEvent::LeaseLapsed, None)?;
         }
     }
-    Ok(again)
+    Ok(Settled { running, again })
 }
 
-/// Records that an attempt began.
-pub fn started(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<(), Failure> {
+/// Records that an attempt began. `false`: it is not its job's latest one any more.
+pub fn started(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<bool, Failure> {
     agent.still_may(unit)?;
     match standing(unit, agent, attempt)? {
-        Standing::Latest(job) => applied(apply(unit, &agent.author(), &job, JobEvent::Started, None)?),
-        Standing::Former => Ok(()),
+        Standing::Latest(job) => {
+            applied(apply(unit, &agent.author(), &job, JobEvent::Started, None)?)?;
+            Ok(true)
+        }
+        Standing::Former => Ok(false),
         Standing::Foreign => Err(FOREIGN_JOB),
     }
 }
@@ -222,7 +236,7 @@ pub fn note(
 /// What an attempt that an agent names is to the server.
 enum Standing {
     /// The latest one of its job, given to this very key.
-    Latest(JobRow),
+    Latest(Box<JobRow>),
     /// It was given to this host once; its end is known or no longer asked for.
     Former,
     /// It was never given to this host.
@@ -234,7 +248,7 @@ fn standing(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<
     Ok(match job {
         Some(job) if attempt.attempt == 0 || attempt.attempt > job.attempt => Standing::Foreign,
         Some(job) if attempt.attempt == job.attempt && job.attempt_key == Some(agent.key) => {
-            Standing::Latest(job)
+            Standing::Latest(Box::new(job))
         }
         Some(_) => Standing::Former,
         None => Standing::Foreign,

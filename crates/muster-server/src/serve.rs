@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,10 @@ pub struct Running {
     pub machines: SocketAddr,
     data_dir: PathBuf,
     tasks: Vec<tokio::task::JoinHandle<()>>,
+    /// Ends the reconcilers.
     shutdown: CancellationToken,
+    /// Ends the listeners.
+    hang_up: CancellationToken,
     _lock: fs::File,
 }
 
@@ -104,7 +107,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let app = open_app(&options, addresses, identity.spki_pin.clone(), clock, entropy).await?;
     write_setup_code(&options.data_dir, &app)?;
 
-    let shutdown = CancellationToken::new();
+    let (shutdown, hang_up) = (CancellationToken::new(), CancellationToken::new());
     let edge = Edge::new(app.clock.clone(), app.entropy);
     let router = router::router(app.clone());
     let server = |kind, tls| Server {
@@ -118,20 +121,22 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     tasks.push(tokio::spawn(muster_http::serve(
         operators,
         server(ListenerKind::Operators, None),
-        shutdown.clone(),
+        hang_up.clone(),
     )));
     tasks.push(tokio::spawn(muster_http::serve(
         machines,
         server(ListenerKind::Machines, Some(identity.acceptor())),
-        shutdown.clone(),
+        hang_up.clone(),
     )));
     let data_dir = options.data_dir;
-    Ok(Running { app, operators: addresses.0, machines: addresses.1, data_dir, tasks, shutdown, _lock: lock })
+    Ok(Running { app, operators: addresses.0, machines: addresses.1, data_dir, tasks, shutdown, hang_up, _lock: lock })
 }
 
 impl Running {
-    /// Lets channels leave, finishes requests in flight, flushes, and lets go of the database.
+    /// Accepts nobody any more, lets channels leave, finishes requests in flight, flushes, and lets go of the
+    /// database.
     pub async fn stop(self) {
+        self.hang_up.cancel();
         self.app.hub.leave_all(COME_BACK_AFTER);
         let patience = Duration::from_secs(5);
         let waited = tokio::time::timeout(patience, async {
@@ -212,7 +217,16 @@ fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .with_context(|| format!("cannot create the data folder {}", dir.display()))
+        .with_context(|| format!("cannot create the data folder {}", dir.display()))?;
+    let found = fs::metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+    if found.uid() != rustix::process::geteuid().as_raw() {
+        bail!("the data folder {} belongs to another user: its keys cannot be trusted", dir.display());
+    }
+    if found.mode() & 0o022 != 0 {
+        let folder = dir.display();
+        bail!("others may write to the data folder {folder}: run chmod go-w {folder}");
+    }
+    Ok(())
 }
 
 /// Two servers on one folder would each believe to be the only writer.

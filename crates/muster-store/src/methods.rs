@@ -18,7 +18,7 @@ mod people;
 mod sites;
 
 /// Rows as the methods take and return them.
-pub mod rows {
+pub(crate) mod rows {
     pub use super::audit::{AuditRow, ChainHead, OutboxRow, SealedAuditRow};
     pub use super::claims::{ClaimEnd, ClaimFilter, ClaimRow, WaitingClaim};
     pub use super::hosts::{Arrival, HostFilter, HostRow, LastSign, ShownHost};

@@ -154,6 +154,76 @@ impl<T: Ord + JsonSchema, const MAX: usize> JsonSchema for Few<T, MAX> {
     }
 }
 
+/// A list of at most `MAX` values whose order means something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ordered<T, const MAX: usize>(Vec<T>);
+
+impl<T, const MAX: usize> Default for Ordered<T, MAX> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T, const MAX: usize> Ordered<T, MAX> {
+    /// Returns the values in their order.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.0.iter()
+    }
+
+    /// Whether the list holds nothing.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<T, const MAX: usize> FromIterator<T> for Ordered<T, MAX> {
+    /// Collects at most `MAX` values; later ones are left out.
+    fn from_iter<I: IntoIterator<Item = T>>(values: I) -> Self {
+        Self(values.into_iter().take(MAX).collect())
+    }
+}
+
+impl<T: Serialize, const MAX: usize> Serialize for Ordered<T, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>, const MAX: usize> Deserialize<'de> for Ordered<T, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct List<T, const MAX: usize>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>, const MAX: usize> Visitor<'de> for List<T, MAX> {
+            type Value = Vec<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = seq.next_element()? {
+                    if values.len() == MAX {
+                        return Err(A::Error::custom("too_many"));
+                    }
+                    values.push(value);
+                }
+                Ok(values)
+            }
+        }
+        deserializer.deserialize_seq(List::<T, MAX>(PhantomData)).map(Self)
+    }
+}
+
+impl<T: JsonSchema, const MAX: usize> JsonSchema for Ordered<T, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Ordered_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "array", "maxItems": MAX, "items": generator.subschema_for::<T>() })
+    }
+}
+
 /// A map of at most `MAX` entries; a repeated key is refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FewEntries<K: Ord, V, const MAX: usize>(BTreeMap<K, V>);

@@ -4,7 +4,7 @@ use muster_ids::{TeamId, Timestamp, TokenId, UserId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::Few;
+use crate::bounds::Ordered;
 use crate::text::{Line, Name};
 
 /// What a person may do.
@@ -32,9 +32,9 @@ pub struct Setup {
     pub code: Line<64>,
     /// The name of the first admin.
     pub admin_name: Name,
-    /// Where machines reach this server; the default route's address when not said.
-    #[serde(default, skip_serializing_if = "Few::is_empty")]
-    pub public_urls: Few<Line<256>, 8>,
+    /// Where machines reach this server, best first; the default route's address when not said.
+    #[serde(default, skip_serializing_if = "Ordered::is_empty")]
+    pub public_urls: Ordered<Line<256>, 8>,
 }
 
 impl std::fmt::Debug for Setup {

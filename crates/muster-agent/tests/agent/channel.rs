@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use muster_agent::error::{AgentError, Exit};
-use muster_agent::leave::{self, Left};
+use muster_agent::leave::Left;
 use muster_agent::state::{Membership, StateView};
 use muster_agent::status::{self, Standing};
 use muster_ids::{BearerKind, KeyThumbprint};
@@ -17,9 +17,7 @@ use muster_wire::text::Line;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::fake::{
-    Act, Fake, Rig, Seen, admitted, problem, problem_with, proof_refused, revoked_by, running,
-};
+use crate::fake::{Act, Fake, Rig, Seen, admitted, problem, problem_with, proof_refused, revoked_by};
 
 /// A joined machine and its server, which opens every channel unless `script` has something else to say.
 pub(crate) async fn joined(
@@ -76,7 +74,7 @@ async fn generation_and_secrets_are_on_disk_before_they_are_acknowledged() {
         stop.cancel();
         let Some(AgentMessage::Goodbye { .. }) = peer.hear().await else { panic!("no goodbye") };
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
 }
 
 #[tokio::test]
@@ -95,7 +93,7 @@ async fn c15_sixty_refusals_cost_neither_the_key_nor_an_enrolment() {
         fake.channel().await.welcome("g1").await;
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
     assert_eq!(key(&machine), before);
     let seen = fake.requests();
     assert!(seen.len() > 61);
@@ -127,14 +125,14 @@ async fn b23_a_forged_revocation_is_ignored_and_a_genuine_one_ends_the_agent() {
         assert_eq!(peer.hear().await, None);
     };
     let stop = CancellationToken::new();
-    let ended = running(&machine.machine, &machine.folder(), &stop, test).await.unwrap_err();
+    let ended = machine.running(&stop, test).await.unwrap_err();
     assert_eq!(ended.exit(), Exit::Revoked);
     assert!(ended.to_string().contains("retired by alice"), "{ended}");
     for file in ["key.pk8", "config.json", "generation.json"] {
         assert!(!machine.file(file).exists(), "{file}");
     }
     assert!(matches!(machine.identity().unwrap().membership, Membership::Revoked { .. }));
-    let again = muster_agent::run::run(&machine.machine, &machine.folder(), &stop).await.unwrap_err();
+    let again = machine.run(&stop).await.unwrap_err();
     assert_eq!(again.exit(), Exit::Revoked);
     machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap();
     assert_ne!(key(&machine), own, "c17: a void key never comes back");
@@ -156,7 +154,7 @@ async fn b23_only_a_genuine_statement_in_a_refusal_counts() {
     let own = key(&machine);
     statements.set((revoked_by(&HostKey::generate(), own), fake.revoked(own))).unwrap();
     let stop = CancellationToken::new();
-    let ended = muster_agent::run::run(&machine.machine, &machine.folder(), &stop).await.unwrap_err();
+    let ended = machine.run(&stop).await.unwrap_err();
     assert!(matches!(ended, AgentError::Revoked { .. }), "{ended}");
     assert!(fake.requests().len() > 6);
 }
@@ -177,7 +175,7 @@ async fn c10_a_stale_generation_is_told_once_and_does_not_flap() {
         assert!(more.is_err(), "came back at once");
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
 }
 
 #[tokio::test]
@@ -193,7 +191,7 @@ async fn a_server_out_of_its_role_is_left_and_found_again() {
         peer.welcome("g1").await;
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
 }
 
 #[tokio::test]
@@ -210,7 +208,7 @@ async fn c11_a_server_that_falls_silent_is_left() {
         stop.cancel();
         drop(silent);
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
 }
 
 #[tokio::test]
@@ -224,17 +222,17 @@ async fn a_host_leaves_only_when_the_server_was_told_or_by_force() {
         proof_refused(seen).or_else(|| Some(Act::Reply(200, Vec::new(), json!({}))))
     })
     .await;
-    let error = leave::leave(&machine.machine, &machine.folder(), false).await.unwrap_err();
+    let error = machine.leave(false).await.unwrap_err();
     assert_eq!(error.exit(), Exit::Unreachable);
     assert!(machine.identity().unwrap().host_id().is_some());
     is_up.store(true, Ordering::SeqCst);
-    let left = leave::leave(&machine.machine, &machine.folder(), false).await.unwrap();
+    let left = machine.leave(false).await.unwrap();
     assert!(matches!(left, Left::Retired(_)));
     assert!(machine.identity().is_none() && !machine.file("key.pk8").exists());
     assert!(fake.requests().last().unwrap().target.ends_with("/leave"));
     machine.join(&fake.join_string(BearerKind::SiteKey, 1)).await.unwrap();
     is_up.store(false, Ordering::SeqCst);
-    let left = leave::leave(&machine.machine, &machine.folder(), true).await.unwrap();
+    let left = machine.leave(true).await.unwrap();
     assert!(matches!(left, Left::Untold(_)));
     assert!(machine.identity().is_none());
 }

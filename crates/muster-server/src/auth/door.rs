@@ -15,7 +15,7 @@ use super::proof::{DPOP, NotTaken, accepted_urls, refused_proof};
 use crate::app::App;
 
 /// Largest body of an enrolment, in bytes.
-pub const ENROLL_LIMIT: usize = 16 * 1024;
+const ENROLL_LIMIT: usize = 16 * 1024;
 const PATH: &str = "/v1/enroll";
 
 /// A machine at the door: the body was parsed, the proof verified; the ticket was not looked at yet.

@@ -109,8 +109,7 @@ impl<'a> Conversation<'a> {
 
     /// Writes down what is left, says the last words and closes.
     pub(super) async fn close(mut self, end: End) -> End {
-        self.running.clear();
-        if let Err(error) = self.write_notes().await {
+        if let Err(error) = self.write_notes(Vec::new()).await {
             tracing::debug!(?error, "the last notes of a channel were not written");
         }
         let end = if end == End::from(KEY_NOT_ACTIVE) { self.told_why().await.unwrap_or(end) } else { end };
@@ -168,7 +167,7 @@ impl<'a> Conversation<'a> {
             return Err(End::close(close::POLICY, "the handshake took too long"));
         }
         if self.notebook.due_at().is_some_and(|due_at| now >= due_at) {
-            self.write_notes().await?;
+            self.write_notes(Vec::new()).await?;
         }
         if now >= self.ping_at {
             self.ping().await?;
@@ -226,17 +225,18 @@ impl<'a> Conversation<'a> {
             Effect::ReadyForWork => self.ready().await,
             Effect::RecordHeartbeat(_) => self.heartbeat().await,
             Effect::RecordStarted(attempt) => {
-                self.record(move |unit, agent| jobs::started(unit, agent, attempt)).await?;
-                self.running.insert(attempt);
+                if self.record(move |unit, agent| jobs::started(unit, agent, attempt)).await? {
+                    self.running.insert(attempt);
+                }
                 Ok(())
             }
             Effect::RecordProgress(attempt, progress) => {
                 self.notebook.progress(attempt, progress);
-                Ok(())
+                self.make_room().await
             }
             Effect::RecordLog(attempt, line) => {
                 self.notebook.line(attempt, line);
-                if self.notebook.is_full() { self.write_notes().await } else { Ok(()) }
+                self.make_room().await
             }
             Effect::RecordFinished(attempt, end) => self.record_finished(attempt, *end).await,
             Effect::RecordGoodbye(_) => {
@@ -292,8 +292,8 @@ impl<'a> Conversation<'a> {
         self.is_ready = true;
         if !self.is_settled {
             let running = self.report.take().map(|report| report.running).unwrap_or_default();
-            let listed = running.clone();
-            let again = self.record(move |unit, agent| jobs::settle(unit, agent, &listed)).await?;
+            let settled = self.record(move |unit, agent| jobs::settle(unit, agent, &running)).await?;
+            let jobs::Settled { running, again } = settled;
             self.running.extend(running);
             self.is_settled = true;
             self.send_work(again).await?;
@@ -323,27 +323,31 @@ impl<'a> Conversation<'a> {
         self.open.heard();
         if Instant::now() >= self.renew_at {
             self.renew_at = Instant::now() + RENEW_EVERY;
-            if !self.running.is_empty() {
-                self.write_notes().await?;
+            let running: Vec<Attempt> = self.running.iter().copied().collect();
+            if !running.is_empty() {
+                self.write_notes(running).await?;
             }
         }
         Ok(())
     }
 
     async fn record_finished(&mut self, attempt: Attempt, end: JobEnd) -> Result<(), End> {
-        self.write_notes().await?;
+        self.write_notes(Vec::new()).await?;
         self.record(move |unit, agent| jobs::finished(unit, agent, attempt, &end)).await?;
         self.running.remove(&attempt);
         self.wire.say(&ServerMessage::JobRecorded { attempt }).await?;
         self.dispatch().await
     }
 
-    async fn write_notes(&mut self) -> Result<(), End> {
+    async fn make_room(&mut self) -> Result<(), End> {
+        if self.notebook.is_full() { self.write_notes(Vec::new()).await } else { Ok(()) }
+    }
+
+    async fn write_notes(&mut self, running: Vec<Attempt>) -> Result<(), End> {
         let notes = self.notebook.take();
-        if notes.is_empty() && self.running.is_empty() {
+        if notes.is_empty() && running.is_empty() {
             return Ok(());
         }
-        let running: Vec<Attempt> = self.running.iter().copied().collect();
         self.record(move |unit, agent| jobs::note(unit, agent, &notes, &running)).await
     }
 

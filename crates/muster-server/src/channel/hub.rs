@@ -23,6 +23,9 @@ const MAX_WAITING: usize = 8;
 const MAX_REPORTS: u32 = 30;
 const REPORTS_COUNTED_FOR: Duration = Duration::from_secs(600);
 
+/// How long an aborted channel may take to close.
+const END_WITHIN: Duration = Duration::from_secs(2);
+
 /// What the server tells the task of a channel.
 #[derive(Debug)]
 pub enum Command {
@@ -129,11 +132,11 @@ impl Hub {
         *count <= MAX_REPORTS
     }
 
-    /// Registers a proved channel. `Err`: the host has an open one, which must be asked or fenced first.
-    pub fn register(&self, host_id: HostId, key: KeyName) -> Result<Registration, ()> {
+    /// Registers a proved channel. `None`: the host has an open one, which must be asked or fenced first.
+    pub fn register(&self, host_id: HostId, key: KeyName) -> Option<Registration> {
         let mut registry = self.lock();
         if registry.channels.contains_key(&host_id) {
-            return Err(());
+            return None;
         }
         registry.last_connection += 1;
         let connection = registry.last_connection;
@@ -142,7 +145,7 @@ impl Hub {
         let channel =
             Channel { connection, key, commands: sender, abort: abort.clone(), closed: closed.clone() };
         registry.channels.insert(host_id, channel);
-        Ok(Registration { connection, commands, abort, closed })
+        Some(Registration { connection, commands, abort, closed })
     }
 
     /// Removes a channel when its task ends, unless another one took its place.
@@ -242,7 +245,9 @@ impl Hub {
 
     async fn end(&self, host_id: HostId, channel: &Channel) {
         channel.abort.cancel();
-        channel.closed.cancelled().await;
+        if tokio::time::timeout(END_WITHIN, channel.closed.cancelled()).await.is_err() {
+            tracing::error!(host.id = %host_id, "an aborted channel did not close in time");
+        }
         self.unregister(host_id, channel.connection);
     }
 

@@ -92,13 +92,12 @@ fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Res
     let team_id = ticket.ticket.team_id;
     let team = unit.tx.team(team_id)?.ok_or(Failure::NotFound)?;
     let id = HostId::from_uuid(unit.draw.uuid(unit.now));
-    let own_name = || arriving.machine.hostname.to_string();
     let host = HostRow {
         id,
         team_id,
         site_id: ticket.ticket.site_id,
         kind: if team.is_platform { HostKind::Shared } else { HostKind::Team },
-        name: ticket.host_name.clone().unwrap_or_else(own_name),
+        name: arriving.machine.hostname.to_string(),
         state: HostState::Active,
         provider: None,
         zone: None,
@@ -111,7 +110,6 @@ fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Res
         return Err(StoreError::Conflict.into());
     }
     unit.tx.host_rows_insert(id, arriving.app.installation.epoch)?;
-    unit.tx.host_tags_set(team_id, id, &ticket.tags)?;
     Ok(id)
 }
 
@@ -199,9 +197,20 @@ fn bind(
         return Err(StoreError::Conflict.into());
     }
     if ticket.kind == TicketKind::EnrolmentToken {
+        carry_over(unit, arriving.ticket, host_id)?;
         secrets::bind_to_host(unit, &arriving.app.keyring, ticket.team_id, &ticket.id, host_id)?;
     }
     close_other_claim(unit, arriving)
+}
+
+/// Everything a ticket carries becomes the host's, also when a person lets it take over an existing one.
+fn carry_over(unit: &mut Unit<'_, '_>, ticket: &TicketRow, host_id: HostId) -> Result<(), Failure> {
+    let team_id = ticket.ticket.team_id;
+    unit.tx.host_tags_add(team_id, host_id, &ticket.tags)?;
+    if let Some(name) = &ticket.host_name {
+        unit.tx.host_rename(team_id, host_id, name)?;
+    }
+    Ok(())
 }
 
 /// Closes the claim that the machine left at the site's own door when another ticket let it in.

@@ -49,6 +49,9 @@ pub(super) fn open(
         decided_by: None,
         result_host_id: None,
     };
+    if reason == ClaimReason::Surge {
+        tell_surge(unit, &claim)?;
+    }
     let reserved = !ticket.is_one_time() || unit.tx.ticket_reserve(&ticket.id, &claim.machine.key)?;
     if !reserved || !unit.tx.claim_insert(&claim)? {
         return Err(StoreError::Conflict.into());
@@ -71,6 +74,20 @@ pub(super) fn open(
     let (kind, subject) = ("claim.opened", claim.id.to_string());
     unit.tell(Event { team_id: claim.team_id, kind, subject, payload: details });
     Ok(Outcome::Waiting { claim_id: claim.id, reason })
+}
+
+/// One event an hour, however many machines come.
+fn tell_surge(unit: &mut Unit<'_, '_>, claim: &ClaimRow) -> Result<(), Failure> {
+    let since = unit.now.minus(known::SURGE_WINDOW);
+    if !unit.tx.claim_waits_since(claim.site_id, ClaimReason::Surge, since)? {
+        unit.tell(Event {
+            team_id: claim.team_id,
+            kind: "site.surge",
+            subject: claim.site_id.to_string(),
+            payload: json!({ "claim_id": claim.id }),
+        });
+    }
+    Ok(())
 }
 
 /// A claim with everything that is shown of it.

@@ -13,7 +13,7 @@ use muster_wire::site::SitePolicy;
 use crate::app::App;
 use crate::unit::Unit;
 
-const SURGE_WINDOW: Duration = Duration::from_secs(3600);
+pub(super) const SURGE_WINDOW: Duration = Duration::from_secs(3600);
 
 /// The hosts an enrolment is judged by: found before the locks, compared after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +46,7 @@ pub(super) fn lock(
     let mut locks = vec![
         if is_limited { Lock::exclusive(ticket_key) } else { Lock::shared(ticket_key) },
         Lock::shared(LockKey::Site(ticket.site_id)),
+        Lock::exclusive(LockKey::Uid(ticket.team_id, machine.uid)),
         Lock::exclusive(LockKey::Key(machine.key)),
     ];
     locks.extend(found.by_key.map(|id| Lock::shared(LockKey::Host(id))));

@@ -26,6 +26,18 @@ both! {
         socket.closes_with(close::TOO_BIG).await;
     }
 
+    async fn b13_a_socket_that_says_nothing_is_closed_after_ten_seconds(world) {
+        let host = world.join("alpha", repo()).await;
+        let mut silent = host.dial(&world).await;
+        let mut welcomed = host.dial(&world).await;
+        welcomed.welcome(&host, &world, None).await;
+        assert_eq!(silent.within(Duration::from_secs(9)).await, None);
+        for socket in [&mut silent, &mut welcomed] {
+            socket.closes_with(close::POLICY).await;
+        }
+        assert!(world.app.hub.is_empty());
+    }
+
     async fn b14_a_flood_of_pings_is_cut_off(world) {
         let host = world.join("alpha", repo()).await;
         let mut socket = host.dial(&world).await;

@@ -7,8 +7,10 @@ mod world;
 
 mod agent_keys;
 mod copies;
+mod expiry;
 mod handshake;
 mod limits;
+mod presence;
 mod revocation;
 mod roles;
 mod secrets;

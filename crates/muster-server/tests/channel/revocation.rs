@@ -1,6 +1,8 @@
 //! Revocation wins over every race: what is cut, what is told, what is refused afterwards.
 
 use muster_proof::instruction::verify_revoked;
+use muster_store::rows::KeyState;
+use muster_store::{Priority, StoreError};
 use muster_wire::channel::{ServerMessage, close};
 use serde_json::json;
 
@@ -36,6 +38,26 @@ both! {
         socket.hello(&host, &claims).await;
         socket.closes_with(close::REVOKED).await;
         assert!(world.app.hub.is_empty());
+    }
+
+    async fn i6_what_is_told_after_the_key_ended_is_refused_even_before_the_cut(world) {
+        let host = world.join("alpha", repo()).await;
+        let body = json!({ "work": { "kind": "backup", "paths": ["/etc"] } });
+        let path = format!("/v1/hosts/{}/jobs", host.host_id);
+        let job = world.must("POST", &path, Some(body)).await;
+        let (mut socket, _) = host.connect(&world, None).await;
+        assert!(matches!(socket.message().await, ServerMessage::JobRun { .. }));
+        let key = host.key_name();
+        let end = world.app.store.write(Priority::Urgent, move |tx| {
+            tx.host_key_end(&key, KeyState::Revoked, "user_x", muster_ids::Timestamp::from_millis(1))
+        });
+        assert!(end.await.map_err(|error: StoreError| error.to_string()).unwrap());
+        let attempt = json!({ "job_id": job["id"], "attempt": 1 });
+        let end = json!({ "outcome": "failed", "failure": "no" });
+        socket.send(json!({ "type": "job_finished", "attempt": attempt, "end": end })).await;
+        socket.closes_with(close::REVOKED).await;
+        let shown = world.must("GET", &format!("/v1/jobs/{}", job["id"].as_str().unwrap()), None).await;
+        assert_eq!(shown["state"], "dispatched");
     }
 
     async fn b20_suspending_cuts_and_resuming_lets_back_in(world) {

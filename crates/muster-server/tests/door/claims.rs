@@ -163,7 +163,26 @@ scenes! {
         for name in ["a", "b"] {
             Machine::new(name).admitted(&server, &token, 201).await;
         }
-        Machine::new("c").waits(&server, &token, "surge").await;
+        for name in ["c", "d"] {
+            Machine::new(name).waits(&server, &token, "surge").await;
+        }
+        assert_eq!(server.told("site.surge").await, [site]);
+    }
+
+    async fn b30_a_token_that_replaces_a_host_gives_it_everything_it_carries(server) {
+        let site = server.admin.default_site().await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &site_key, 201).await;
+        server.admin.put(&format!("/v1/hosts/{host_id}/tags"), &json!({ "tags": ["old"] })).await.expect(200);
+        let request = json!({ "host_name": "Named", "tags": ["new"], "secrets": { "api": { "key": "k" } } });
+        let (one_time, _) = server.admin.enrolment_token(request).await;
+        let claim_id = machine.twin().waits(&server, &one_time, "uid_taken").await;
+        server.admin.decide(&claim_id, "replace").await.expect(200);
+        let host = server.admin.host(&host_id).await;
+        assert_eq!((&host["name"], &host["tags"]), (&json!("Named"), &json!(["new", "old"])));
+        let preview = server.admin.get(&format!("/v1/hosts/{host_id}/retirement")).await.expect(200);
+        assert_eq!(preview["secrets"], json!(["api"]));
     }
 
     async fn a_lapsed_claim_frees_its_ticket_and_its_key(server) {

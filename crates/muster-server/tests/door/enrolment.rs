@@ -229,14 +229,8 @@ scenes! {
         for _ in 0..3 {
             Machine::new("second").enroll(&server, &token).await.refused(401, "enrollment_rejected");
         }
-        let told = |tx: &mut muster_store::Tx<'_>| {
-            let read = |row: &muster_store::Row<'_>| Ok((row.get::<String>(0)?, row.get::<String>(1)?));
-            tx.query("SELECT kind, subject FROM outbox ORDER BY id", &[], read)
-        };
-        let told: Vec<(String, String)> = server.app.store.read(told).await.unwrap();
-        let kinds: Vec<_> = told.iter().map(|(kind, _)| kind.as_str()).collect();
-        assert_eq!(kinds, ["host.enrolled", "token.presented_by_second_key"]);
-        assert_eq!(told[1].1, id);
+        assert_eq!(server.told("token.presented_by_second_key").await, std::slice::from_ref(&id));
+        assert_eq!(server.told("host.enrolled").await.len(), 1);
         let refusals = server.admin.get(&format!("/v1/tickets/{id}/refusals")).await.expect(200);
         assert_eq!(refusals["items"][0]["count"], 3);
     }

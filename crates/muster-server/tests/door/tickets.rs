@@ -20,7 +20,7 @@ scenes! {
             items.map(|ticket| ticket["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(ids("").await.len(), 3);
-        assert_eq!(ids("kind=site_key").await, [site_key.clone()]);
+        assert_eq!(ids("kind=site_key").await, std::slice::from_ref(&site_key));
         assert_eq!(ids("status=spent").await, [spent]);
         assert_eq!(ids("status=revoked&kind=enrolment_token").await, [revoked]);
         assert_eq!(ids("status=open").await, [site_key]);

@@ -2,7 +2,7 @@
 //! still until it is told to move. Used by every test binary as `#[path = "../world/mod.rs"] mod world;`.
 
 #![allow(dead_code, reason = "each test binary uses its part")]
-#![allow(unused_imports, reason = "each test binary uses its part")]
+#![allow(unused_imports, unused_macros, reason = "each test binary uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
 
 mod http;

@@ -140,8 +140,16 @@ impl Tx<'_> {
               WHERE host_id = $1 AND committed_epoch = $7 AND committed_counter = $8
                 AND coalesce(issued_epoch, -1) = $9 AND coalesce(issued_counter, -1) = $10",
             params![
-                host_id, holds.0, holds.1, issue.0, issue.1, boot_id, committed.0, committed.1,
-                issued.map_or(-1, |issued| issued.0), issued.map_or(-1, |issued| issued.1)
+                host_id,
+                holds.0,
+                holds.1,
+                issue.0,
+                issue.1,
+                boot_id,
+                committed.0,
+                committed.1,
+                issued.map_or(-1, |issued| issued.0),
+                issued.map_or(-1, |issued| issued.1)
             ],
         )?;
         Ok(changed == 1)

@@ -158,8 +158,28 @@ impl Tx<'_> {
         )
     }
 
+    /// Whether a claim of this reason, opened after `since`, waits at a site.
+    pub fn claim_waits_since(
+        &mut self,
+        site_id: SiteId,
+        reason: ClaimReason,
+        since: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let found = self.query(
+            "SELECT 1 FROM claim
+              WHERE site_id = $1 AND state = 'waiting' AND reason = $2 AND created_at > $3 LIMIT 1",
+            params![site_id, Word(reason), since],
+            |row| row.get::<i64>(0),
+        )?;
+        Ok(!found.is_empty())
+    }
+
     /// Returns the claims that contest a host.
-    pub fn claims_on_host(&mut self, team_id: TeamId, host_id: HostId) -> Result<Vec<WaitingClaim>, StoreError> {
+    pub fn claims_on_host(
+        &mut self,
+        team_id: TeamId,
+        host_id: HostId,
+    ) -> Result<Vec<WaitingClaim>, StoreError> {
         self.query(
             "SELECT id, team_id, ticket_id, key_name FROM claim
               WHERE team_id = $1 AND host_id = $2 AND state = 'waiting' ORDER BY id",

@@ -112,7 +112,10 @@ impl Tx<'_> {
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         for (ticket_id, cause) in &found {
-            self.execute("DELETE FROM refusal WHERE ticket_id = $1 AND cause = $2", params![ticket_id, cause])?;
+            self.execute(
+                "DELETE FROM refusal WHERE ticket_id = $1 AND cause = $2",
+                params![ticket_id, cause],
+            )?;
         }
         Ok(found.len() as u64)
     }

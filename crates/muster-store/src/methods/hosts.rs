@@ -197,8 +197,17 @@ impl Tx<'_> {
                     ticket_id = $4, machine_uid = $5, owns_uid = $6, hostname = $7, facts = $8, labels = $9
               WHERE team_id = $10 AND id = $11 AND state = $12",
             params![
-                now, arrival.door, Word(arrival.disposition), arrival.ticket_id, arrival.machine_uid,
-                arrival.owns_uid, arrival.hostname, Json(&arrival.facts), Json(&arrival.labels), team_id, id,
+                now,
+                arrival.door,
+                Word(arrival.disposition),
+                arrival.ticket_id,
+                arrival.machine_uid,
+                arrival.owns_uid,
+                arrival.hostname,
+                Json(&arrival.facts),
+                Json(&arrival.labels),
+                team_id,
+                id,
                 Word(from)
             ],
         )?;
@@ -249,9 +258,17 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Sets all tags of a host.
-    pub fn host_tags_set(&mut self, team_id: TeamId, id: HostId, tags: &[Tag]) -> Result<(), StoreError> {
-        self.execute("DELETE FROM host_tag WHERE team_id = $1 AND host_id = $2", params![team_id, id])?;
+    /// Renames a host. `false`: the team has none of that id.
+    pub fn host_rename(&mut self, team_id: TeamId, id: HostId, name: &str) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET name = $1 WHERE team_id = $2 AND id = $3",
+            params![name, team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Gives a host tags beside those it has.
+    pub fn host_tags_add(&mut self, team_id: TeamId, id: HostId, tags: &[Tag]) -> Result<(), StoreError> {
         for tag in tags {
             self.execute(
                 "INSERT INTO host_tag (team_id, host_id, tag) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
@@ -259,6 +276,12 @@ impl Tx<'_> {
             )?;
         }
         Ok(())
+    }
+
+    /// Sets all tags of a host.
+    pub fn host_tags_set(&mut self, team_id: TeamId, id: HostId, tags: &[Tag]) -> Result<(), StoreError> {
+        self.execute("DELETE FROM host_tag WHERE team_id = $1 AND host_id = $2", params![team_id, id])?;
+        self.host_tags_add(team_id, id, tags)
     }
 
     /// Returns the living host of a team that owns a uid.

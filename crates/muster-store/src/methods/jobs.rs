@@ -93,7 +93,12 @@ impl Tx<'_> {
     }
 
     /// Returns jobs of a team, newest first.
-    pub fn jobs(&mut self, team_id: TeamId, filter: &JobFilter, limit: i64) -> Result<Vec<JobRow>, StoreError> {
+    pub fn jobs(
+        &mut self,
+        team_id: TeamId,
+        filter: &JobFilter,
+        limit: i64,
+    ) -> Result<Vec<JobRow>, StoreError> {
         self.query(
             "SELECT id, team_id, host_id, work, state, attempt, attempt_key, secret_version, time_limit_secs,
                     progress, result, failure, late, log_lines, log_bytes, created_by, created_at, dispatched_at,

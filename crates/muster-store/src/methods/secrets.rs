@@ -56,8 +56,15 @@ impl Tx<'_> {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
              ON CONFLICT (team_id, owner_kind, owner_id, name) DO NOTHING",
             params![
-                secret.id, secret.team_id, secret.owner_kind, secret.owner_id, secret.name, secret.version,
-                Json(&secret.fields), secret.blob, secret.updated_at
+                secret.id,
+                secret.team_id,
+                secret.owner_kind,
+                secret.owner_id,
+                secret.name,
+                secret.version,
+                Json(&secret.fields),
+                secret.blob,
+                secret.updated_at
             ],
         )?;
         Ok(changed == 1)
@@ -113,7 +120,8 @@ impl Tx<'_> {
             "DELETE FROM secret_delivery WHERE secret_id = (SELECT id FROM secret WHERE team_id = $1 AND id = $2)",
             params![team_id, id],
         )?;
-        let changed = self.execute("DELETE FROM secret WHERE team_id = $1 AND id = $2", params![team_id, id])?;
+        let changed =
+            self.execute("DELETE FROM secret WHERE team_id = $1 AND id = $2", params![team_id, id])?;
         Ok(changed == 1)
     }
 

@@ -80,7 +80,11 @@ impl Tx<'_> {
     }
 
     /// Returns a ticket of a team as operators see it.
-    pub fn ticket_shown(&mut self, team_id: TeamId, id: &TicketId) -> Result<Option<ShownTicket>, StoreError> {
+    pub fn ticket_shown(
+        &mut self,
+        team_id: TeamId,
+        id: &TicketId,
+    ) -> Result<Option<ShownTicket>, StoreError> {
         self.query_opt(
             "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
                     spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
@@ -178,7 +182,12 @@ impl Tx<'_> {
     }
 
     /// Revokes a ticket. `false`: the team has none of that id, or it was revoked before.
-    pub fn ticket_revoke(&mut self, team_id: TeamId, id: &TicketId, now: Timestamp) -> Result<bool, StoreError> {
+    pub fn ticket_revoke(
+        &mut self,
+        team_id: TeamId,
+        id: &TicketId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
         let changed = self.execute(
             "UPDATE ticket SET revoked_at = $1, reserved_for = NULL
               WHERE team_id = $2 AND id = $3 AND revoked_at IS NULL",
@@ -195,7 +204,9 @@ fn stored_count(count: u64) -> i64 {
 fn read_count(row: &Row<'_>, index: usize) -> Result<Option<u64>, StoreError> {
     let count: Option<i64> = row.get(index)?;
     count
-        .map(|count| u64::try_from(count).map_err(|_| StoreError::corrupt(format!("column {index} is negative"))))
+        .map(|count| {
+            u64::try_from(count).map_err(|_| StoreError::corrupt(format!("column {index} is negative")))
+        })
         .transpose()
 }
 
@@ -204,7 +215,9 @@ fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
     let by_host: Option<HostId> = row.get(12)?;
     let disposition: Option<Word<Disposition>> = row.get(13)?;
     let spent = match (by_key, by_host, disposition) {
-        (Some(by_key), Some(by_host), Some(Word(disposition))) => Some(Spent { by_key, by_host, disposition }),
+        (Some(by_key), Some(by_host), Some(Word(disposition))) => {
+            Some(Spent { by_key, by_host, disposition })
+        }
         (None, None, None) => None,
         _ => return Err(StoreError::corrupt("a ticket is half spent")),
     };

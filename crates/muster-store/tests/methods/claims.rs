@@ -2,7 +2,7 @@
 
 use muster_store::Store;
 use muster_store::rows::{ClaimEnd, ClaimFilter, ClaimRow, WaitingClaim};
-use muster_wire::claim::ClaimState;
+use muster_wire::claim::{ClaimReason, ClaimState};
 
 use crate::backends::both;
 use crate::rows::{at, claim, claim_id, host_id, key, site_id, team_id, ticket_id, told};
@@ -67,6 +67,9 @@ both! {
             assert_eq!(tx.claims_at_site(site_id(1), 9)?, 3);
             assert_eq!(tx.claims_at_site(site_id(1), 2)?, 2);
             assert_eq!(tx.claims_at_site(site_id(2), 9)?, 0);
+            assert!(tx.claim_waits_since(site_id(1), ClaimReason::Collision, at(-1))?);
+            assert!(!tx.claim_waits_since(site_id(1), ClaimReason::Collision, at(0))?);
+            assert!(!tx.claim_waits_since(site_id(1), ClaimReason::Surge, at(-1))?);
             Ok(())
         })
         .await;

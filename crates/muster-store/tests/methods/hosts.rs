@@ -5,9 +5,7 @@ use muster_store::{Store, StoreError};
 use muster_wire::host::HostState;
 
 use crate::backends::both;
-use crate::rows::{
-    NOW, arrival, at, host, host_id, host_key, key, machine, site_id, tag, team_id, told,
-};
+use crate::rows::{NOW, arrival, at, host, host_id, host_key, key, machine, site_id, tag, team_id, told};
 
 both! {
     async fn a_host_is_read_back_as_it_was_made(store: Store) {
@@ -144,7 +142,11 @@ both! {
             assert_eq!(tx.host_shown(team_id(1), host_id(2))?.unwrap().tags, [tag("a"), tag("b")]);
             assert_eq!(tx.host_shown(team_id(2), host_id(1))?, None);
             tx.host_tags_set(team_id(1), host_id(2), &[tag("c")])?;
-            assert_eq!(tx.host_shown(team_id(1), host_id(2))?.unwrap().tags, [tag("c")]);
+            tx.host_tags_add(team_id(1), host_id(2), &[tag("b"), tag("c")])?;
+            assert!(tx.host_rename(team_id(1), host_id(2), "Renamed")?);
+            assert!(!tx.host_rename(team_id(2), host_id(2), "Stolen")?);
+            let shown = tx.host_shown(team_id(1), host_id(2))?.unwrap();
+            assert_eq!((shown.tags, shown.row.name.as_str()), (vec![tag("b"), tag("c")], "Renamed"));
             Ok(())
         })
         .await;

@@ -3,9 +3,7 @@
 use muster_domain::admission::Machine;
 use muster_domain::ticket::Ticket;
 use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, TicketId, Timestamp};
-use muster_store::rows::{
-    Arrival, ClaimRow, HostKeyRow, HostRow, KeyState, SiteRow, TeamRow, TicketRow,
-};
+use muster_store::rows::{Arrival, ClaimRow, HostKeyRow, HostRow, KeyState, SiteRow, TeamRow, TicketRow};
 use muster_store::{Priority, Store, StoreError, Tx};
 use muster_wire::claim::{ClaimReason, ClaimState};
 use muster_wire::enroll::{Disposition, Facts, Labels};

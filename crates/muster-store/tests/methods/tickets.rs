@@ -171,9 +171,13 @@ fn every_combination(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     }
     for now in [at(99), at(100)] {
         let mut seen = 0;
-        for status in
-            [TicketStatus::Open, TicketStatus::Reserved, TicketStatus::Spent, TicketStatus::Expired, TicketStatus::Revoked]
-        {
+        for status in [
+            TicketStatus::Open,
+            TicketStatus::Reserved,
+            TicketStatus::Spent,
+            TicketStatus::Expired,
+            TicketStatus::Revoked,
+        ] {
             let filter = TicketFilter { kind: None, status: Some(status) };
             let found = tx.tickets_shown(team_id(1), filter, None, 100, now)?;
             assert!(found.iter().all(|shown| shown.row.ticket.status(now) == status), "{status:?}");

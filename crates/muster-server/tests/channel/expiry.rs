@@ -1,0 +1,51 @@
+//! Expiry: tickets lose what they carry, claims let go of what they hold.
+
+use std::time::Duration;
+
+use muster_server::reconcile;
+use muster_store::params;
+use serde_json::json;
+
+use crate::repo;
+use crate::world::{Machine, World, both};
+
+async fn secrets(world: &World) -> i64 {
+    let count = |tx: &mut muster_store::Tx<'_>| {
+        tx.query_one("SELECT count(*) FROM secret", params![], |row| row.get(0))
+    };
+    world.app.look(count).await.unwrap()
+}
+
+both! {
+    async fn a_ticket_that_opens_no_door_loses_its_secrets(world) {
+        let kept = world.enrolment_token(repo()).await;
+        world.clock.advance(Duration::from_secs(1800));
+        let minted = world.must("POST", "/v1/enrolment-tokens", Some(json!({ "secrets": repo() }))).await;
+        let id = minted["ticket"]["id"].as_str().unwrap().to_owned();
+        assert!(!reconcile::expire(&world.app).await.unwrap());
+        assert_eq!(secrets(&world).await, 2);
+        world.must("POST", &format!("/v1/tickets/{id}/revoke"), None).await;
+        reconcile::expire(&world.app).await.unwrap();
+        assert_eq!(secrets(&world).await, 1);
+        world.clock.advance(Duration::from_secs(1900));
+        reconcile::expire(&world.app).await.unwrap();
+        assert_eq!(secrets(&world).await, 0);
+        assert_eq!(Machine::new("late").enroll(&world, &kept).await.status, 401);
+    }
+
+    async fn a_claim_nobody_decides_lapses_after_a_week(world) {
+        let key = world.site_key().await;
+        let owner = Machine::new("alpha").join(&world, &key).await;
+        owner.heartbeat(&world).await;
+        let waiting = Machine::new("alpha").enroll(&world, &key).await;
+        assert_eq!(waiting.status, 202, "{waiting:?}");
+        let path = format!("/v1/claims/{}", waiting.text("claim_id"));
+        world.clock.advance(Duration::from_secs(6 * 24 * 3600));
+        reconcile::expire(&world.app).await.unwrap();
+        assert_eq!(world.must("GET", &path, None).await["state"], "waiting");
+        world.clock.advance(Duration::from_secs(2 * 24 * 3600));
+        reconcile::expire(&world.app).await.unwrap();
+        assert_eq!(world.must("GET", &path, None).await["state"], "expired");
+        assert_eq!(world.events("claim.expired").await.len(), 1);
+    }
+}
