@@ -12,7 +12,7 @@ impl OperatorClient {
 
     /// `POST /v1/setup`: makes the first admin. Needs no token.
     pub async fn setup(&self, setup: &Setup) -> Result<Answer<MintedToken>, ApiError> {
-        self.post("/v1/setup", setup).await
+        self.mint("/v1/setup", setup).await
     }
 
     /// `GET /v1/me`: who the token acts as.

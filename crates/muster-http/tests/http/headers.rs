@@ -1,6 +1,8 @@
 //! Request ids, security headers, Host and Authorization rules, the client's address.
 
-use crate::server::{get_path, raw, short, start};
+use muster_http::ListenerKind;
+
+use crate::server::{get_path, raw, short, start, start_as};
 
 #[tokio::test]
 async fn every_reply_carries_an_id_of_its_own_and_the_security_headers() {
@@ -44,6 +46,23 @@ async fn exactly_one_valid_host() {
         assert_eq!(answer.status, 200, "{host}");
     }
     assert_eq!(raw(server.address, "GET /ok HTTP/1.0\r\n\r\n").await.status, 200);
+}
+
+/// A page of another site may resolve its own name to this machine; the browser still sends that name.
+#[tokio::test]
+async fn the_plain_listener_answers_to_loopback_names_only() {
+    let server = start_as(ListenerKind::Operators, short(), None).await;
+    let ask = async |host: &str| {
+        raw(server.address, format!("GET /ok HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")).await
+    };
+    for host in
+        ["evil.example", "evil.example:8600", "localhost.evil.example", "192.0.2.1:8600", "[2001:db8::1]"]
+    {
+        ask(host).await.problem(400, "invalid_host");
+    }
+    for host in ["127.0.0.1:8600", "localhost:8600", "LOCALHOST", "[::1]:8600"] {
+        assert_eq!(ask(host).await.status, 200, "{host}");
+    }
 }
 
 #[tokio::test]

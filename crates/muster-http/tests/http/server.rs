@@ -93,12 +93,16 @@ pub(crate) async fn start(limits: Limits) -> Running {
 }
 
 pub(crate) async fn start_with(limits: Limits, tls: Option<TlsAcceptor>) -> Running {
+    start_as(ListenerKind::Machines, limits, tls).await
+}
+
+pub(crate) async fn start_as(kind: ListenerKind, limits: Limits, tls: Option<TlsAcceptor>) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("bind");
     let address = listener.local_addr().expect("address");
     let edge = Edge::new(Clock::system(), Entropy);
     let app = protect(router(), edge.clone());
     let shutdown = CancellationToken::new();
-    let server = Server { kind: ListenerKind::Machines, app, tls, limits, edge };
+    let server = Server { kind, app, tls, limits, edge };
     let task = tokio::spawn(serve(listener, server, shutdown.clone()));
     Running { address, shutdown, task }
 }

@@ -55,7 +55,7 @@ pub(crate) async fn ask(
     headers: &str,
     body: Option<String>,
 ) -> Answer {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: muster.test\r\nconnection: close\r\n{headers}");
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}");
     let body = match body {
         Some(body) => {
             head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));

@@ -11,16 +11,23 @@ use serde_json::Value;
 use crate::harness::{Agent, Backend, Server, both, until};
 
 /// One operator at one terminal: a context file of their own.
-struct Terminal<'a> {
-    server: &'a Server,
+struct Terminal {
+    home: PathBuf,
     context: PathBuf,
 }
 
-impl Terminal<'_> {
+impl Terminal {
+    fn new(server: &Server, name: &str) -> Self {
+        let home = server.folder().join(name);
+        Self { context: home.join("context.toml"), home }
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = binaries::command(std::path::Path::new(env!("CARGO_BIN_EXE_muster")));
-        command.args(arguments).env("MUSTER_CONTEXT", &self.context).env("HOME", self.server.folder());
-        ["MUSTER_URL", "MUSTER_TOKEN_FILE", "MUSTER_PIN"].map(|name| command.env_remove(name));
+        command.args(arguments).env("MUSTER_CONTEXT", &self.context).env("HOME", &self.home);
+        for name in ["MUSTER_URL", "MUSTER_TOKEN_FILE", "MUSTER_PIN"] {
+            command.env_remove(name);
+        }
         command
     }
 
@@ -44,7 +51,7 @@ both! {
         let server = Server::start(backend).await;
         let url = server.operators_url().to_string();
         let code_file = server.data.join("setup-code");
-        let admin = Terminal { server: &server, context: server.folder().join("admin/context.toml") };
+        let admin = Terminal::new(&server, "admin");
         let setup = ["setup", "--url", &url, "--code-file", code_file.to_str().unwrap()];
         admin.run(&setup, None).await.succeeded();
         assert_eq!(mode(&admin.context), Some(0o600), "the context file holds a token");
@@ -58,7 +65,7 @@ both! {
         let minted = admin.json(&["team", "owner", "workshop", "Ada"]).await;
         assert_eq!(minted["team_id"], team["id"], "{minted}");
 
-        let owner = Terminal { server: &server, context: server.folder().join("owner/context.toml") };
+        let owner = Terminal::new(&server, "owner");
         let refused = owner.run(&["host", "list", "--url", &url], None).await;
         assert!(refused.code != 0 && refused.err.contains("muster login"), "{}", refused.said());
         let token = minted["token"].as_str().unwrap();
@@ -115,7 +122,7 @@ async fn errors_say_what_to_do_next() {
     let mut server = Server::start(Backend::Sqlite).await;
     let url = server.operators_url().to_string();
     server.kill9();
-    let terminal = Terminal { server: &server, context: server.folder().join("context.toml") };
+    let terminal = Terminal::new(&server, "operator");
     let cases: [(&[&str], i32, &str); 4] = [
         (&["setup", "--url", &url, "AAAA-AAAA-AAAA-AAAA"], 3, "muster serve"),
         (&["host", "list", "--url", "http://192.0.2.7:8600"], 1, "muster login"),
@@ -148,7 +155,7 @@ async fn c25_a_missing_or_wrong_master_key_is_refused() {
     let serve = ["serve", "--data-dir", &data, "--operators", "127.0.0.1:0", "--machines", "127.0.0.1:0"];
     std::fs::remove_file(&file).unwrap();
     {
-        let terminal = Terminal { server, context: server.folder().join("context.toml") };
+        let terminal = Terminal::new(server, "operator");
         let missing = terminal.run(&serve, None).await;
         assert!(missing.code != 0 && missing.err.contains("master key"), "{}", missing.said());
         assert!(!file.exists(), "a new master key was made over existing data");

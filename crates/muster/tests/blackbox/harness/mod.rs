@@ -12,7 +12,7 @@ mod wait;
 
 pub(crate) use agent::Agent;
 pub(crate) use channel::{Channel, Next};
-pub(crate) use installation::{Installation, Person};
+pub(crate) use installation::Installation;
 pub(crate) use machine::Machine;
 pub(crate) use reply::Reply;
 pub(crate) use server::{Backend, Server, dialer};
