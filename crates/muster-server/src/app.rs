@@ -119,6 +119,15 @@ impl App {
         Ok(self.store.read(closure).await?)
     }
 
+    /// Reads from one snapshot before what is not urgent: what tells that somebody is an operator.
+    pub async fn look_first<T, F>(&self, closure: F) -> Result<T, Failure>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<T, StoreError> + Send + Sync + 'static,
+        T: Send + 'static,
+    {
+        Ok(self.store.read_urgent(closure).await?)
+    }
+
     /// Raises the event of a failure that somebody must look at; the transaction that failed could not.
     pub async fn alert(&self, failure: &Failure) {
         let Failure::SecretUnreadable { team_id, what } = failure else { return };

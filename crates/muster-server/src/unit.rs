@@ -102,7 +102,7 @@ impl<'u, 'tx> Unit<'u, 'tx> {
                 action: entry.action.to_owned(),
                 target: entry.target,
                 outcome: entry.outcome.to_owned(),
-                details: entry.details,
+                details: entry.details.to_string(),
             })?;
         }
         for event in std::mem::take(&mut self.events) {

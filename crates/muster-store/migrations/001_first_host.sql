@@ -1,7 +1,8 @@
 -- The first slice: teams, people, sites, tickets, hosts, keys, claims, secrets, channels, jobs, audit, outbox.
 -- Times are milliseconds since the Unix epoch; booleans are 0 or 1; JSON is TEXT.
 
--- Facts of the installation, each under one name: master-key check value, epoch, instruction key, public URLs.
+-- Facts of the installation, each under one name: master-key check value, epoch, instruction key, public URLs, heads of
+-- audit trail and outbox.
 CREATE TABLE installation (
     name TEXT_KEY PRIMARY KEY,
     value BYTES_T NOT NULL
@@ -267,9 +268,11 @@ CREATE TABLE revocation (
     revoked_at BIGINT NOT NULL
 );
 
--- Rows are inserted without a position; the sealer gives committed rows the next one and chains them.
+-- Rows are inserted without a position; the sealer gives committed rows the next one, in the order of their seq, and
+-- chains those of the audit trail over their text as it is stored. The last link is kept in installation, too.
 CREATE TABLE audit (
-    id UUID_T PRIMARY KEY,
+    seq SERIAL_T,
+    id UUID_T NOT NULL UNIQUE,
     team_id UUID_T NOT NULL,
     at BIGINT NOT NULL,
     actor TEXT NOT NULL,
@@ -281,11 +284,14 @@ CREATE TABLE audit (
     position BIGINT UNIQUE,
     mac BYTES_T
 );
-CREATE INDEX audit_unsealed ON audit (id) WHERE position IS NULL;
+CREATE INDEX audit_unsealed ON audit (seq) WHERE position IS NULL;
 CREATE INDEX audit_team ON audit (team_id, position);
+CREATE INDEX audit_action ON audit (team_id, action, position);
+CREATE INDEX audit_target ON audit (team_id, target, position);
 
 CREATE TABLE outbox (
-    id UUID_T PRIMARY KEY,
+    seq SERIAL_T,
+    id UUID_T NOT NULL UNIQUE,
     team_id UUID_T NOT NULL,
     at BIGINT NOT NULL,
     kind TEXT_KEY NOT NULL,
@@ -293,15 +299,8 @@ CREATE TABLE outbox (
     payload TEXT NOT NULL,
     position BIGINT UNIQUE
 );
-CREATE INDEX outbox_unsealed ON outbox (id) WHERE position IS NULL;
+CREATE INDEX outbox_unsealed ON outbox (seq) WHERE position IS NULL;
 CREATE INDEX outbox_team ON outbox (team_id, position);
-
--- One holder at a time, for work that must not be done twice.
-CREATE TABLE lease (
-    name TEXT_KEY PRIMARY KEY,
-    holder UUID_T NOT NULL,
-    until BIGINT NOT NULL
-);
 
 -- The sealed reply of a POST that showed something once, by who asked and their Idempotency-Key.
 CREATE TABLE idempotent_reply (

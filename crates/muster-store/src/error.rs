@@ -18,6 +18,9 @@ pub enum StoreError {
     /// The disk, or the database's share of it, is full.
     #[error("the database is full")]
     Full,
+    /// Another server has the database to itself.
+    #[error("another server uses this database")]
+    Occupied,
     /// The database cannot be reached.
     #[error("the database cannot be reached")]
     Unreachable {

@@ -7,6 +7,7 @@ mod idempotency;
 mod keys;
 mod refusals;
 mod revocations;
+mod sealing;
 mod tickets;
 mod secrets;
 mod presence;
@@ -19,7 +20,7 @@ mod sites;
 
 /// Rows as the methods take and return them.
 pub(crate) mod rows {
-    pub use super::audit::{AuditRow, ChainHead, OutboxRow, SealedAuditRow};
+    pub use super::audit::{AuditFilter, AuditRow, OutboxRow, SealedAuditRow};
     pub use super::claims::{ClaimEnd, ClaimFilter, ClaimRow, WaitingClaim};
     pub use super::hosts::{Arrival, HostFilter, HostRow, LastSign, ShownHost};
     pub use super::idempotency::IdempotentReplyRow;
@@ -31,6 +32,7 @@ pub(crate) mod rows {
     pub use super::expiry::LapsedClaimRow;
     pub use super::jobs::{JobFilter, JobRow};
     pub use super::presence::{PresenceRow, WatchedRow};
+    pub use super::sealing::ChainHead;
     pub use super::secrets::{DeliveryRow, SecretRow};
     pub use super::people::{OperatorRow, OperatorTokenRow, PersonRow, TeamRow};
     pub use super::sites::{DEFAULT_SITE, SiteRow};

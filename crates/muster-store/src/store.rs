@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use muster_edge::{Clock, Entropy};
 
-use crate::engine::{Closure, Postgres, Sqlite, Work};
+use crate::engine::{Closure, Opening, Postgres, Sharing, Sqlite, Work};
 use crate::migrate::{MIGRATIONS, Migration};
 use crate::{StoreError, Tx, WriteError, params};
 
@@ -19,7 +19,8 @@ const TRIES: u32 = 8;
 pub enum Location {
     /// A SQLite file, made when it is absent.
     Sqlite(PathBuf),
-    /// A PostgreSQL URL. TLS is used, and the server's certificate verified, when it says `sslmode=require`.
+    /// A PostgreSQL URL. Over the network the connection is TLS and the server's certificate is verified, unless it says
+    /// `sslmode=disable`; on loopback and unix sockets it is plain, unless it says `sslmode=require`.
     Postgres(String),
 }
 
@@ -96,6 +97,8 @@ pub struct Limits {
     pub connection_wait: Duration,
     /// A statement above this, lock waits included, is interrupted (PostgreSQL).
     pub statement_for: Duration,
+    /// Wait for the session of a killed server to end before the database counts as occupied (PostgreSQL).
+    pub occupied_for: Duration,
 }
 
 impl Default for Limits {
@@ -112,14 +115,15 @@ impl Default for Limits {
             connections: 16,
             connection_wait: Duration::from_secs(2),
             statement_for: Duration::from_secs(5),
+            occupied_for: Duration::from_secs(5),
         }
     }
 }
 
-/// Which queue a write waits in.
+/// Which queue a transaction waits in, and on PostgreSQL whether it may use the reserved connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Priority {
-    /// Revocation and what operators do: first.
+    /// Revocation and what operators do, and what tells that they are operators: first.
     Urgent,
     /// Everything else.
     Normal,
@@ -140,18 +144,31 @@ impl Store {
         Self::open_with(config, MIGRATIONS).await
     }
 
+    /// Opens the database as the only one that does so, until [`Store::close`] or the end of the process.
+    ///
+    /// [`StoreError::Occupied`] while another server has it, before anything is changed. On PostgreSQL a connection
+    /// of its own holds the database; when it is lost it is made again, and the loss is logged as an error.
+    pub async fn open_alone(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_as(config, Sharing::Alone, MIGRATIONS).await
+    }
+
     /// Opens the database with another list of migrations; for tests.
     pub async fn open_with(
         config: StoreConfig,
         migrations: &'static [Migration],
     ) -> Result<Self, StoreError> {
+        Self::open_as(config, Sharing::WithOthers, migrations).await
+    }
+
+    async fn open_as(
+        config: StoreConfig,
+        sharing: Sharing,
+        migrations: &'static [Migration],
+    ) -> Result<Self, StoreError> {
+        let opening = Opening { clock: config.clock, limits: config.limits, sharing, migrations };
         let engine = match config.location {
-            Location::Sqlite(file) => {
-                Engine::Sqlite(Sqlite::open(file, config.clock, config.limits, migrations).await?)
-            }
-            Location::Postgres(url) => {
-                Engine::Postgres(Postgres::open(&url, config.clock, config.limits, migrations).await?)
-            }
+            Location::Sqlite(file) => Engine::Sqlite(Sqlite::open(file, opening).await?),
+            Location::Postgres(url) => Engine::Postgres(Postgres::open(&url, opening).await?),
         };
         Ok(Self(Arc::new(engine)))
     }
@@ -189,9 +206,28 @@ impl Store {
         T: Send + 'static,
         E: WriteError + Send + 'static,
     {
+        self.read_as(Priority::Normal, closure).await
+    }
+
+    /// Runs `closure` like [`Store::read`], before what is not urgent.
+    pub async fn read_urgent<T, E, F>(&self, closure: F) -> Result<T, E>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: WriteError + Send + 'static,
+    {
+        self.read_as(Priority::Urgent, closure).await
+    }
+
+    async fn read_as<T, E, F>(&self, priority: Priority, closure: F) -> Result<T, E>
+    where
+        F: Fn(&mut Tx<'_>) -> Result<T, E> + Send + Sync + 'static,
+        T: Send + 'static,
+        E: WriteError + Send + 'static,
+    {
         match &*self.0 {
-            Engine::Sqlite(engine) => engine.read(named(closure)).await,
-            Engine::Postgres(engine) => engine.read(named(closure)).await,
+            Engine::Sqlite(engine) => engine.read(priority, named(closure)).await,
+            Engine::Postgres(engine) => engine.read(priority, named(closure)).await,
         }
     }
 

@@ -26,7 +26,8 @@ impl Canary {
     /// Makes a canary of bytes that are no text: a key.
     pub fn of_bytes(name: &str, bytes: &[u8]) -> Self {
         assert!(bytes.len() >= 8, "a shorter canary is found by chance");
-        let mut forms = vec![bytes.to_vec(), HEXLOWER.encode(bytes).into_bytes(), HEXUPPER.encode(bytes).into_bytes()];
+        let mut forms =
+            vec![bytes.to_vec(), HEXLOWER.encode(bytes).into_bytes(), HEXUPPER.encode(bytes).into_bytes()];
         for encoding in [BASE64_NOPAD, BASE64URL_NOPAD] {
             forms.extend((0..3).map(|before| inner_base64(&encoding, bytes, before)));
         }

@@ -40,7 +40,10 @@ pub async fn ask(address: SocketAddr, request: &[u8], within: Duration) -> io::R
 }
 
 /// Sends these bytes over an open stream and returns the answer; `None`: the server closed without one.
-pub async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request: &[u8]) -> io::Result<Option<Answer>> {
+pub async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(
+    mut stream: S,
+    request: &[u8],
+) -> io::Result<Option<Answer>> {
     // A server that refuses early may close before everything is sent; its answer counts.
     let _ = stream.write_all(request).await;
     let _ = stream.flush().await;
@@ -53,7 +56,9 @@ pub async fn ask_over<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, request:
         match stream.read(&mut chunk).await {
             Ok(0) => return Ok(parse(&received, true)),
             Ok(length) => received.extend_from_slice(&chunk[..length]),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => return Ok(parse(&received, true)),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                return Ok(parse(&received, true));
+            }
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(parse(&received, true)),
             Err(error) => return Err(error),
         }
@@ -95,7 +100,9 @@ fn unchunk(mut framed: &[u8], is_over: bool) -> Option<Vec<u8>> {
         if size == 0 {
             return Some(body);
         }
-        let Some(chunk) = framed.get(line_len + 2..line_len + 2 + size) else { return is_over.then_some(body) };
+        let Some(chunk) = framed.get(line_len + 2..line_len + 2 + size) else {
+            return is_over.then_some(body);
+        };
         body.extend_from_slice(chunk);
         framed = framed.get(line_len + 4 + size..).unwrap_or_default();
     }

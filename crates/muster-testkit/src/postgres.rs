@@ -118,6 +118,14 @@ impl Database {
         &self.url
     }
 
+    /// Runs SQL in this database.
+    ///
+    /// # Panics
+    /// When the server refuses.
+    pub fn run(&self, sql: &str) {
+        run(&self.url, sql).expect("the server runs this");
+    }
+
     /// Cuts every connection to this database.
     ///
     /// # Panics

@@ -146,9 +146,18 @@ async fn carry(client: TcpStream, upstream: SocketAddr, fault: Fault) -> io::Res
                 Fault::Duplicate => Some(TcpStream::connect(upstream).await?),
                 _ => None,
             };
-            Passage { client, server, copy, fault, turn: 0, client_spoke_last: false, requested: 0, replied: 0 }
-                .run()
-                .await
+            Passage {
+                client,
+                server,
+                copy,
+                fault,
+                turn: 0,
+                client_spoke_last: false,
+                requested: 0,
+                replied: 0,
+            }
+            .run()
+            .await
         }
     }
 }

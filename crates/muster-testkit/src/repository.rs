@@ -25,12 +25,19 @@ impl RepositoryServer {
         fs::create_dir_all(folder)?;
         let address = crate::ports::free();
         let mut command = binaries::command(&binaries::installed("rclone"));
-        command.args(["serve", "restic", "--config", "/dev/null", "--addr", &address.to_string()]).arg(folder);
+        command
+            .args(["serve", "restic", "--config", "/dev/null", "--addr", &address.to_string()])
+            .arg(folder);
         command.env("RCLONE_USER", user).env("RCLONE_PASS", password);
         let mut rclone = Running::start(command, &folder.with_extension("rclone.log"))?;
         for _ in 0..500 {
             if TcpStream::connect(address).await.is_ok() {
-                return Ok(Self { address, user: user.to_owned(), password: password.to_owned(), _rclone: rclone });
+                return Ok(Self {
+                    address,
+                    user: user.to_owned(),
+                    password: password.to_owned(),
+                    _rclone: rclone,
+                });
             }
             if !rclone.is_running() {
                 bail!("rclone ended at once: {}", rclone.said());
@@ -51,13 +58,17 @@ impl RepositoryServer {
         let mut command = binaries::command(&binaries::installed("restic"));
         command.args(["snapshots", "--json", "--no-lock", "--cache-dir"]).arg(cache.path());
         command
-            .env("RESTIC_REPOSITORY", format!("rest:http://{}:{}@{}/", self.user, self.password, self.address))
+            .env(
+                "RESTIC_REPOSITORY",
+                format!("rest:http://{}:{}@{}/", self.user, self.password, self.address),
+            )
             .env("RESTIC_PASSWORD", repository_password);
         let ended = binaries::run(command, None, Duration::from_secs(30)).await?;
         if ended.code != 0 {
             bail!("restic cannot list the snapshots: {}", ended.err);
         }
-        let listed: serde_json::Value = serde_json::from_str(&ended.out).context("restic answered something else")?;
+        let listed: serde_json::Value =
+            serde_json::from_str(&ended.out).context("restic answered something else")?;
         let snapshots = listed.as_array().context("restic answered no list")?;
         Ok(snapshots.iter().filter_map(|snapshot| snapshot["id"].as_str()).map(str::to_owned).collect())
     }

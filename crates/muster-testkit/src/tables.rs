@@ -9,9 +9,9 @@ pub async fn all_rows(url: &str) -> Result<String> {
     let connection = tokio::spawn(connection);
     let tables = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'";
     let mut text = String::new();
-    for table in texts(client.simple_query(tables).await?) {
+    for table in texts(&client.simple_query(tables).await?) {
         let rows = client.simple_query(&format!("SELECT t::text FROM \"{table}\" t")).await?;
-        for row in texts(rows) {
+        for row in texts(&rows) {
             text.push_str(&format!("{table}: {row}\n"));
         }
     }
@@ -20,7 +20,7 @@ pub async fn all_rows(url: &str) -> Result<String> {
     Ok(text)
 }
 
-fn texts(messages: Vec<SimpleQueryMessage>) -> Vec<String> {
+fn texts(messages: &[SimpleQueryMessage]) -> Vec<String> {
     let first = |message: &SimpleQueryMessage| match message {
         SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
         _ => None,

@@ -8,6 +8,17 @@ use crate::bounds::Whole;
 /// How many items a page holds: 1 to 200, 50 when not said.
 pub type PageLimit = Whole<1, 200>;
 
+/// Which end of a list comes first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Order {
+    /// The oldest.
+    #[default]
+    Asc,
+    /// The newest.
+    Desc,
+}
+
 /// One page of a list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Page<T> {

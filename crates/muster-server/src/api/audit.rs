@@ -2,18 +2,20 @@
 
 use axum::extract::State;
 use muster_http::{Problem, Reply, StrictQuery};
-use muster_store::rows::SealedAuditRow;
+use muster_store::rows::{AuditFilter, SealedAuditRow};
 use muster_wire::audit::AuditEntry;
-use muster_wire::page::{Page, PageLimit};
+use muster_wire::page::{Order, Page, PageLimit};
 use muster_wire::text::Line;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::page::{limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
 
-const LIST: &str = "audit";
+const OLDEST_FIRST: &str = "audit";
+const NEWEST_FIRST: &str = "audit.desc";
 
 /// The query of the audit list.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -22,6 +24,8 @@ pub struct AuditQuery {
     pub action: Option<Line<64>>,
     /// Only what was done to this.
     pub target: Option<Line<128>>,
+    /// Which end comes first: `asc`, the oldest, when not said.
+    pub order: Option<Order>,
     /// How many items.
     pub limit: Option<PageLimit>,
     /// Where to go on: `next_cursor` of the page before.
@@ -34,15 +38,21 @@ pub async fn list(
     actor: Actor<permits::ReadAudit>,
     StrictQuery(query): StrictQuery<AuditQuery>,
 ) -> Result<Reply<Page<AuditEntry>>, Problem> {
-    let after: i64 = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?.unwrap_or(0);
+    let order = query.order.unwrap_or_default();
+    // The cursor is of one order: in the other it would go back to where it came from.
+    let list = match order {
+        Order::Asc => OLDEST_FIRST,
+        Order::Desc => NEWEST_FIRST,
+    };
+    let after: Option<i64> = open_cursor(&app, actor.team_id, list, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let rows = app
-        .look(move |tx| {
-            let action = query.action.as_ref().map(Line::as_str);
-            tx.audit_page(actor.team_id, after, action, query.target.as_ref().map(Line::as_str), limit + 1)
-        })
-        .await?;
-    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, |row| row.position, view)?))
+    let text = |line: &str| line.to_owned();
+    let filter = AuditFilter {
+        action: query.action.as_ref().map(Line::as_str).map(text),
+        target: query.target.as_ref().map(Line::as_str).map(text),
+    };
+    let rows = app.look(move |tx| tx.audit_page(actor.team_id, &filter, order, after, limit + 1)).await?;
+    Ok(Reply::new(page(&app, actor.team_id, list, rows, limit, |row| row.position, view)?))
 }
 
 fn view(sealed: SealedAuditRow) -> AuditEntry {
@@ -56,6 +66,7 @@ fn view(sealed: SealedAuditRow) -> AuditEntry {
         action: row.action,
         target: row.target,
         outcome: row.outcome,
-        details: row.details,
+        // What is not JSON was changed behind the server's back, and is shown as it is.
+        details: serde_json::from_str(&row.details).unwrap_or(Value::String(row.details)),
     }
 }

@@ -92,7 +92,7 @@ where
         let Some(bearer) = bearer else { return Err(unauthorized()) };
         let wanted_team = wanted_team(&parts.headers)?;
         let token_id = TokenId::new(bearer.id);
-        let found = app.look(move |tx| tx.operator_by_token(&token_id)).await?;
+        let found = app.look_first(move |tx| tx.operator_by_token(&token_id)).await?;
         let proved = app.keyring.verify(&bearer, found.as_ref().map(|operator| operator.verifier.as_slice()));
         let now = app.clock.now();
         let Some(operator) = found.filter(|operator| proved && operator.is_valid_at(now)) else {
@@ -108,7 +108,7 @@ where
             Some(team_id) if team_id == operator.team_id => (team_id, operator.team_is_platform),
             Some(_) if operator.role != Role::Admin => return Err(Failure::NotFound.into()),
             Some(team_id) => {
-                let team = app.look(move |tx| tx.team(team_id)).await?.ok_or(Failure::NotFound)?;
+                let team = app.look_first(move |tx| tx.team(team_id)).await?.ok_or(Failure::NotFound)?;
                 (team.id, team.is_platform)
             }
         };

@@ -5,7 +5,7 @@ use muster_domain::claim::{Evidence, EvidenceOfHost};
 use muster_ids::{ClaimId, HostId, TeamId};
 use muster_keyring::OwnerKind;
 use muster_proof::digest::sha256_base64url;
-use muster_store::rows::{ClaimEnd, ClaimRow, ShownHost, TicketRow};
+use muster_store::rows::{ClaimEnd, ClaimRow, LapsedClaimRow, ShownHost, TicketRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
 use muster_wire::claim::{ClaimReason, ClaimState, DecideClaim};
 use serde_json::json;
@@ -205,6 +205,26 @@ fn reject(
     if ticket.ticket.is_one_time() {
         mint::revoke_unused(unit, claim.team_id, &claim.ticket_id, author)?;
     }
+    Ok(())
+}
+
+/// Ends a claim nobody decided in time, and frees the ticket it holds.
+pub fn lapse(unit: &mut Unit<'_, '_>, claim: &LapsedClaimRow) -> Result<(), StoreError> {
+    if !unit.tx.claim_lapse(claim, unit.now)? {
+        return Ok(());
+    }
+    unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
+    let details = json!({ "ticket_id": claim.ticket_id, "key": claim.key });
+    unit.record(Entry {
+        team_id: claim.team_id,
+        author: Author::system(),
+        action: "claim.expired",
+        target: claim.id.to_string(),
+        outcome: "ok",
+        details: details.clone(),
+    });
+    let (kind, subject) = ("claim.expired", claim.id.to_string());
+    unit.tell(Event { team_id: claim.team_id, kind, subject, payload: details });
     Ok(())
 }
 

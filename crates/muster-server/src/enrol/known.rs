@@ -10,6 +10,7 @@ use muster_store::rows::{KeyState, SiteRow, TicketRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
 use muster_wire::site::SitePolicy;
 
+use super::claim;
 use crate::app::App;
 use crate::unit::Unit;
 
@@ -69,9 +70,7 @@ pub(super) fn let_lapsed_claims_go(
 ) -> Result<(), StoreError> {
     let lapsed = unit.tx.claims_lapsed_at(ticket.site_id, &machine.key, &ticket.id, unit.now)?;
     for claim in lapsed {
-        if unit.tx.claim_lapse(&claim, unit.now)? {
-            unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
-        }
+        claim::lapse(unit, &claim)?;
     }
     Ok(())
 }

@@ -10,9 +10,10 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::enrol::claim;
 use crate::failure::Failure;
 use crate::secrets;
-use crate::unit::{Author, Entry, Event};
+use crate::unit::{Author, Entry};
 
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: i64 = 100;
@@ -56,26 +57,7 @@ async fn lapse_claims(app: &App) -> Result<usize, Failure> {
 async fn lapse_claim(app: &App, claim: LapsedClaimRow) -> Result<(), Failure> {
     app.change(Priority::Normal, app.clock.now(), move |unit| {
         unit.tx.lock(&[Lock::exclusive(LockKey::Ticket(claim.ticket_id))])?;
-        if !unit.tx.claim_lapse(&claim, unit.now)? {
-            return Ok(());
-        }
-        unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
-        let details = json!({ "ticket_id": claim.ticket_id, "key": claim.key });
-        unit.record(Entry {
-            team_id: claim.team_id,
-            author: Author::system(),
-            action: "claim.expired",
-            target: claim.id.to_string(),
-            outcome: "ok",
-            details: details.clone(),
-        });
-        unit.tell(Event {
-            team_id: claim.team_id,
-            kind: "claim.expired",
-            subject: claim.id.to_string(),
-            payload: details,
-        });
-        Ok(())
+        Ok(claim::lapse(unit, &claim)?)
     })
     .await
 }

@@ -109,9 +109,7 @@ both! {
         socket.send(json!({ "type": "job_started", "attempt": attempt(&made, 1) })).await;
         becomes(&world, &made, "running").await;
         drop(socket);
-        while world.app.hub.is_connected(host.host_id) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        world.disconnected(&host).await;
         world.clock.advance(jobs::LEASE / 2);
         assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0);
         world.clock.advance(jobs::LEASE);

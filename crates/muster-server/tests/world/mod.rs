@@ -166,7 +166,7 @@ impl World {
 
     /// Seals what was recorded and returns the audit entries of an action.
     pub(crate) async fn audited(&self, action: &str) -> Vec<Value> {
-        while reconcile::seal(&self.app, uuid::Uuid::nil()).await.unwrap() > 0 {}
+        while reconcile::seal(&self.app).await.unwrap() > 0 {}
         let page = self.must("GET", &format!("/v1/audit?limit=200&action={action}"), None).await;
         page["items"].as_array().unwrap().clone()
     }
@@ -174,7 +174,7 @@ impl World {
     /// Returns the subjects of the events of a kind, oldest first.
     pub(crate) async fn events(&self, kind: &'static str) -> Vec<String> {
         let read = self.app.look(move |tx| {
-            tx.query("SELECT subject FROM outbox WHERE kind = $1 ORDER BY id", params![kind], |row| {
+            tx.query("SELECT subject FROM outbox WHERE kind = $1 ORDER BY seq", params![kind], |row| {
                 row.get(0)
             })
         });
@@ -197,6 +197,17 @@ impl World {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         panic!("{path}: {pointer} does not become {expected}: {shown}");
+    }
+
+    /// Waits until the hub has let go of a host's channel.
+    pub(crate) async fn disconnected(&self, host: &Joined) {
+        for _ in 0..200 {
+            if !self.app.hub.is_connected(host.host_id) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the host is still connected");
     }
 
     /// Retires a host as the admin.

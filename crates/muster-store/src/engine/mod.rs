@@ -9,11 +9,29 @@ mod watch;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use muster_edge::Clock;
+
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
 
+use crate::migrate::Migration;
 use crate::tx::Session;
-use crate::{StoreError, Tx, WriteError};
+use crate::{Limits, StoreError, Tx, WriteError};
+
+/// Whether another server may have the database open, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sharing {
+    Alone,
+    WithOthers,
+}
+
+/// How to open a database.
+pub(crate) struct Opening {
+    pub(crate) clock: Clock,
+    pub(crate) limits: Limits,
+    pub(crate) sharing: Sharing,
+    pub(crate) migrations: &'static [Migration],
+}
 
 /// A unit of work, re-runnable.
 pub(crate) type Closure<T, E> = Arc<dyn Fn(&mut Tx<'_>) -> Result<T, E> + Send + Sync>;

@@ -1,10 +1,10 @@
-//! The audit trail, the outbox and the sealer that gives their rows a place.
+//! The audit trail and the outbox: rows are added without a place and read once they have one.
 
 use muster_ids::{AuditId, EventId, TeamId, Timestamp};
-use serde_json::Value as Details;
-use uuid::Uuid;
+use muster_wire::page::Order;
+use serde_json::Value as Payload;
 
-use crate::{Json, Row, StoreError, Tx, params};
+use crate::{Json, Row, StoreError, Tx, Value, params};
 
 /// An audit row before it is sealed.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,8 +25,8 @@ pub struct AuditRow {
     pub target: String,
     /// How it ended.
     pub outcome: String,
-    /// Details that are not secret.
-    pub details: Details,
+    /// Details that are not secret: JSON, as the text that is stored and chained.
+    pub details: String,
 }
 
 /// An outbox row before it is sealed.
@@ -43,7 +43,7 @@ pub struct OutboxRow {
     /// To what.
     pub subject: String,
     /// Details that are not secret.
-    pub payload: Details,
+    pub payload: Payload,
 }
 
 /// An audit row with its place in the chain.
@@ -55,25 +55,33 @@ pub struct SealedAuditRow {
     pub row: AuditRow,
 }
 
-/// The last link of the audit chain.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ChainHead {
-    /// Its place; 0 before the first.
-    pub position: i64,
-    /// Its MAC; zeros before the first.
-    pub mac: [u8; 32],
+/// Which audit rows to read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AuditFilter {
+    /// Only this action.
+    pub action: Option<String>,
+    /// Only what was done to this.
+    pub target: Option<String>,
 }
 
 impl AuditRow {
     /// Returns the text the chain covers: every stored column, length-prefixed.
     pub fn chained_text(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        let details = self.details.to_string();
         let id = self.id.to_string();
         let team = self.team_id.to_string();
         let at = self.at.as_millis().to_string();
-        let fields: [&str; 9] =
-            [&id, &team, &at, &self.actor, &self.source, &self.action, &self.target, &self.outcome, &details];
+        let fields: [&str; 9] = [
+            &id,
+            &team,
+            &at,
+            &self.actor,
+            &self.source,
+            &self.action,
+            &self.target,
+            &self.outcome,
+            &self.details,
+        ];
         for field in fields {
             text.extend_from_slice(&(field.len() as u64).to_be_bytes());
             text.extend_from_slice(field.as_bytes());
@@ -90,7 +98,7 @@ impl Tx<'_> {
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             params![
                 row.id, row.team_id, row.at, row.actor, row.source, row.action, row.target, row.outcome,
-                Json(&row.details)
+                row.details
             ],
         )?;
         Ok(())
@@ -105,98 +113,90 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Returns audit rows of a team in order of their positions, after `after`.
+    /// Returns audit rows of a team in order of their positions, after `after` or from the end of the order.
     pub fn audit_page(
         &mut self,
         team_id: TeamId,
-        after: i64,
-        action: Option<&str>,
-        target: Option<&str>,
+        filter: &AuditFilter,
+        order: Order,
+        after: Option<i64>,
         limit: i64,
     ) -> Result<Vec<SealedAuditRow>, StoreError> {
-        self.query(
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
-              WHERE team_id = $1 AND position > $2
-                AND (CAST($3 AS TEXT) IS NULL OR action = $3) AND (CAST($4 AS TEXT) IS NULL OR target = $4)
-              ORDER BY position LIMIT $5",
-            params![team_id, after, action, target, limit],
-            |row| Ok(SealedAuditRow { position: row.get(9)?, row: read_audit(row)? }),
-        )
-    }
-
-    /// Returns committed audit rows without a place, in the order they will get one.
-    pub fn audit_unsealed(&mut self, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
-        self.query(
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details FROM audit
-              WHERE position IS NULL ORDER BY id LIMIT $1",
-            params![limit],
-            read_audit,
-        )
-    }
-
-    /// Returns the last link of the audit chain.
-    pub fn audit_head(&mut self) -> Result<ChainHead, StoreError> {
-        let head = self.query_opt(
-            "SELECT position, mac FROM audit WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1",
-            params![],
-            |row| Ok(ChainHead { position: row.get(0)?, mac: row.get(1)? }),
-        )?;
-        Ok(head.unwrap_or(ChainHead { position: 0, mac: [0; 32] }))
-    }
-
-    /// Gives an audit row its place. `false`: it has one.
-    pub fn audit_seal(&mut self, id: AuditId, link: &ChainHead) -> Result<bool, StoreError> {
-        let changed = self.execute(
-            "UPDATE audit SET position = $1, mac = $2 WHERE id = $3 AND position IS NULL",
-            params![link.position, link.mac, id],
-        )?;
-        Ok(changed == 1)
-    }
-
-    /// Whether committed outbox rows wait for their place.
-    pub fn outbox_has_unsealed(&mut self) -> Result<bool, StoreError> {
-        let found = self
-            .query("SELECT 1 FROM outbox WHERE position IS NULL LIMIT 1", params![], |row| row.get::<i64>(0))?;
-        Ok(!found.is_empty())
-    }
-
-    /// Gives committed outbox rows their places, in order. Returns how many got one.
-    pub fn outbox_seal(&mut self, limit: i64) -> Result<u64, StoreError> {
-        let last: Option<i64> =
-            self.query_one("SELECT max(position) FROM outbox", params![], |row| row.get(0))?;
-        let ids: Vec<EventId> = self.query(
-            "SELECT id FROM outbox WHERE position IS NULL ORDER BY id LIMIT $1",
-            params![limit],
-            |row| row.get(0),
-        )?;
-        for (position, id) in (last.unwrap_or(0) + 1..).zip(&ids) {
-            self.execute(
-                "UPDATE outbox SET position = $1 WHERE id = $2 AND position IS NULL",
-                params![position, id],
-            )?;
+        let (action, target) = (&filter.action, &filter.target);
+        let after = after.unwrap_or(match order {
+            Order::Asc => 0,
+            Order::Desc => i64::MAX,
+        });
+        // One text a filter, so that each reads only what it shows, from its own index.
+        match (target, action) {
+            (Some(target), action) => {
+                self.sealed_rows(of_a_target(order), params![team_id, after, limit, target, action])
+            }
+            (None, Some(action)) => {
+                self.sealed_rows(of_an_action(order), params![team_id, after, limit, action])
+            }
+            (None, None) => self.sealed_rows(of_a_team(order), params![team_id, after, limit]),
         }
-        Ok(ids.len() as u64)
     }
 
-    /// Takes or renews a lease until `until`. `false`: somebody else holds it.
-    pub fn lease_take(
+    fn sealed_rows(
         &mut self,
-        name: &str,
-        holder: Uuid,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let changed = self.execute(
-            "INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3)
-             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
-              WHERE lease.holder = excluded.holder OR lease.until < $4",
-            params![name, holder, until, now],
-        )?;
-        Ok(changed == 1)
+        sql: &'static str,
+        params: &[Value],
+    ) -> Result<Vec<SealedAuditRow>, StoreError> {
+        self.query(sql, params, |row| Ok(SealedAuditRow { position: row.get(9)?, row: read_audit(row)? }))
     }
 }
 
-fn read_audit(row: &Row<'_>) -> Result<AuditRow, StoreError> {
+const fn of_a_team(order: Order) -> &'static str {
+    match order {
+        Order::Asc => {
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
+              WHERE team_id = $1 AND position > $2
+              ORDER BY position LIMIT $3"
+        }
+        Order::Desc => {
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
+              WHERE team_id = $1 AND position < $2
+              ORDER BY position DESC LIMIT $3"
+        }
+    }
+}
+
+const fn of_an_action(order: Order) -> &'static str {
+    match order {
+        Order::Asc => {
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
+              WHERE team_id = $1 AND position > $2 AND action = $4
+              ORDER BY position LIMIT $3"
+        }
+        Order::Desc => {
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
+              WHERE team_id = $1 AND position < $2 AND action = $4
+              ORDER BY position DESC LIMIT $3"
+        }
+    }
+}
+
+const fn of_a_target(order: Order) -> &'static str {
+    match order {
+        Order::Asc => {
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
+              WHERE team_id = $1 AND position > $2 AND target = $4
+                AND (CAST($5 AS TEXT) IS NULL OR action = $5)
+              ORDER BY position LIMIT $3"
+        }
+        Order::Desc => {
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
+              WHERE team_id = $1 AND position < $2 AND target = $4
+                AND (CAST($5 AS TEXT) IS NULL OR action = $5)
+              ORDER BY position DESC LIMIT $3"
+        }
+    }
+}
+
+/// Takes an audit row from the columns id, team_id, at, actor, source, action, target, outcome, details.
+pub(super) fn read_audit(row: &Row<'_>) -> Result<AuditRow, StoreError> {
     Ok(AuditRow {
         id: row.get(0)?,
         team_id: row.get(1)?,
@@ -206,6 +206,6 @@ fn read_audit(row: &Row<'_>) -> Result<AuditRow, StoreError> {
         action: row.get(5)?,
         target: row.get(6)?,
         outcome: row.get(7)?,
-        details: row.get::<Json<Details>>(8)?.0,
+        details: row.get(8)?,
     })
 }

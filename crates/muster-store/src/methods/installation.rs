@@ -12,6 +12,16 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Stores a fact, in place of the one that was there.
+    pub fn installation_set(&mut self, name: &str, value: &[u8]) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO installation (name, value) VALUES ($1, $2)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+            params![name, value],
+        )?;
+        Ok(())
+    }
+
     /// Returns a fact.
     pub fn installation(&mut self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         self.query_opt("SELECT value FROM installation WHERE name = $1", params![name], |row| row.get(0))

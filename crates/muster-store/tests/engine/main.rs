@@ -5,6 +5,7 @@
 #[path = "../backends/mod.rs"]
 mod backends;
 
+mod alone;
 mod batches;
 mod closures;
 mod locks;

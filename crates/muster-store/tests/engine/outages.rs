@@ -61,6 +61,23 @@ async fn a_full_pool_is_busy_after_a_bounded_wait_and_urgent_work_has_its_own_se
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_urgent_read_does_not_queue_behind_a_flood() {
+    let mut place = Place::postgres();
+    place.config.limits.connections = 3;
+    place.config.limits.connection_wait = Duration::from_millis(200);
+    let store = place.open_with(ENTRIES).await;
+    write_name(&store, "a").await.unwrap();
+    let (held, runtime) = (store.clone(), tokio::runtime::Handle::current());
+    let flood = store.read(move |_| {
+        runtime.block_on(async {
+            assert!(matches!(held.read(crate::names).await, Err(StoreError::Busy)));
+            held.read_urgent(crate::names).await
+        })
+    });
+    assert_eq!(flood.await.unwrap(), ["a"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_not_there_is_unreachable() {
     let location = Location::parse("postgres://postgres@127.0.0.1:1/muster").unwrap();
     let opened = Store::open(StoreConfig::new(location, Clock::system())).await;
@@ -73,6 +90,49 @@ async fn a_server_without_tls_is_refused_when_tls_is_required() {
     place.config.location = Location::Postgres(format!("{}?sslmode=require", place.database().url()));
     let opened = Store::open(place.config.clone()).await;
     assert!(matches!(opened, Err(StoreError::Database { .. })), "{opened:?}");
+}
+
+/// Answers every client like somebody in between who wants to listen: no TLS here. Returns what came after that.
+fn listen_in() -> (u16, std::thread::JoinHandle<Vec<u8>>) {
+    use std::io::{Read, Write};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let heard = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut first = [0; 8];
+        client.read_exact(&mut first).unwrap();
+        let mut rest = Vec::new();
+        if first[4..] == 80_877_103_u32.to_be_bytes() {
+            client.write_all(b"N").unwrap();
+        } else {
+            rest.extend(first);
+        }
+        let _ = client.set_read_timeout(Some(Duration::from_secs(2)));
+        let _ = client.read_to_end(&mut rest);
+        rest
+    });
+    (port, heard)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn over_the_network_nothing_is_said_to_a_server_without_tls() {
+    for query in ["", "?sslmode=prefer"] {
+        let (port, heard) = listen_in();
+        // Not a loopback address, and still this machine.
+        let url = format!("postgres://muster:hunter2@0.0.0.0:{port}/muster{query}");
+        let opened = Store::open(StoreConfig::new(Location::Postgres(url), Clock::system())).await;
+        assert!(matches!(opened, Err(StoreError::Database { .. })), "{opened:?}");
+        assert_eq!(heard.join().unwrap(), b"", "the user, the database or the password was said in plain");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn plain_text_over_the_network_can_be_asked_for() {
+    let mut place = Place::postgres();
+    let url = place.database().url().replace("127.0.0.1", "0.0.0.0");
+    place.config.location = Location::Postgres(format!("{url}?sslmode=disable"));
+    let store = place.open_with(ENTRIES).await;
+    write_name(&store, "a").await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

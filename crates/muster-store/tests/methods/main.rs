@@ -5,6 +5,7 @@
 #[path = "../backends/mod.rs"]
 mod backends;
 
+mod audit;
 mod channel;
 mod claims;
 mod expiry;

@@ -84,3 +84,30 @@ both! {
         }
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_the_audit_trail_reads_only_what_it_shows() {
+    let place = backends::Place::sqlite();
+    let store = place.open().await;
+    store.close().await;
+    let database = rusqlite::Connection::open(place.file()).unwrap();
+    let mut pages = 0;
+    for (at, literal) in statements() {
+        if !(literal.text.contains("FROM audit") && literal.text.contains("LIMIT")) {
+            continue;
+        }
+        let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {}", literal.text)).unwrap();
+        let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
+        let steps = steps.join("; ");
+        let index = match &literal.text {
+            text if text.contains("AND target = ") => "INDEX audit_target (team_id=? AND target=? AND position",
+            text if text.contains("AND action = ") => "INDEX audit_action (team_id=? AND action=? AND position",
+            text if text.contains("team_id = ") => "INDEX audit_team (team_id=? AND position",
+            text if text.contains("IS NULL") => "INDEX audit_unsealed",
+            _ => "position>?",
+        };
+        assert!(steps.contains(index) && !steps.contains("TEMP B-TREE"), "{at}: {steps}");
+        pages += 1;
+    }
+    assert_eq!(pages, 8);
+}

@@ -1,9 +1,7 @@
-use std::collections::VecDeque;
-
 use clap::{Args, Subcommand};
-use muster_client::api::{Answer, AuditFilter, PageRequest};
+use muster_client::api::{Answer, AuditFilter, collect};
 use muster_wire::audit::AuditEntry;
-use muster_wire::page::Page;
+use muster_wire::page::{Order, Page};
 
 use crate::failure::Failure;
 use crate::follow::follow;
@@ -63,31 +61,26 @@ impl Audit {
 }
 
 impl List {
-    /// Reads the trail from its beginning and keeps the newest entries: the server sorts by position only.
+    /// Reads back from the end of the trail, and turns round what it read.
     async fn newest(
         &self,
         operator: &Operator,
         filter: &AuditFilter,
     ) -> Result<Page<Answer<AuditEntry>>, Failure> {
-        let most = if self.all { usize::MAX } else { usize::try_from(self.limit).unwrap_or(usize::MAX) };
-        let mut newest = VecDeque::new();
-        let mut request = PageRequest::first();
-        loop {
-            let page = operator.client.audit(filter, &request).await?;
-            newest.extend(page.items);
-            newest.drain(..newest.len().saturating_sub(most));
-            match page.next_cursor {
-                Some(cursor) => request.cursor = Some(cursor),
-                None => return Ok(Page { items: newest.into(), next_cursor: None }),
-            }
-        }
+        let most = (!self.all).then_some(self.limit);
+        let client = &operator.client;
+        let mut page = collect(most, async |page| client.audit(filter, Order::Desc, &page).await).await?;
+        page.items.reverse();
+        // The cursor leads to older entries, which are not what comes after these.
+        page.next_cursor = None;
+        Ok(page)
     }
 
     async fn follow(&self, operator: &Operator, filter: &AuditFilter) -> Result<(), Failure> {
         let client = &operator.client;
         let show = |entry: &Answer<AuditEntry>| show_line(operator, entry);
         follow(
-            async |page| client.audit(filter, &page).await,
+            async |page| client.audit(filter, Order::Asc, &page).await,
             |entry| entry.position,
             show,
             async || Ok(false),

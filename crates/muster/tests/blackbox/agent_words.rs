@@ -28,7 +28,12 @@ const JOB_WITHIN: Duration = Duration::from_secs(90);
 fn assert_says(ended: &Ended, code: i32, words: &[&str]) {
     let errors: Vec<&str> = ended.err.lines().filter(|line| line.starts_with("error: ")).collect();
     assert_eq!(errors.len(), 1, "not one error line:\n{}", ended.said());
-    assert_eq!(ended.err.lines().last(), errors.last().copied(), "the error is not the last word:\n{}", ended.said());
+    assert_eq!(
+        ended.err.lines().last(),
+        errors.last().copied(),
+        "the error is not the last word:\n{}",
+        ended.said()
+    );
     for word in words {
         assert!(errors[0].contains(word), "no {word:?} in {:?}", errors[0]);
     }
@@ -57,7 +62,9 @@ async fn join_on_own_file_system(agent: &Agent, join_string: &str, prepare: &str
     let mut command = Command::new(binaries::installed("unshare"));
     // Without root, a user namespace gives the right to mount.
     command.arg(if rustix::process::geteuid().is_root() { "-m" } else { "-rm" });
-    let script = format!("mount -t tmpfs -o size=128k,mode=0700 none \"$MUSTER_AGENT_STATE\" && {prepare} && exec \"$@\"");
+    let script = format!(
+        "mount -t tmpfs -o size=128k,mode=0700 none \"$MUSTER_AGENT_STATE\" && {prepare} && exec \"$@\""
+    );
     command.args(["sh", "-ec", &script, "sh"]).arg(inner.get_program()).args(inner.get_args());
     for (name, value) in inner.get_envs() {
         match value {
@@ -75,7 +82,11 @@ async fn server_down_at_join() {
     let agent = Agent::new(installation.server.folder(), "early", "words-early");
     installation.server.kill9();
     let address = installation.server.machines.to_string();
-    assert_says(&agent.join(&token.join_string).await, 3, &[&address, "Nothing was sent", "run the same command again"]);
+    assert_says(
+        &agent.join(&token.join_string).await,
+        3,
+        &[&address, "Nothing was sent", "run the same command again"],
+    );
     installation.server.launch().await;
     assert_unspent(&installation, &token).await;
     agent.joined(&token.join_string).await;
@@ -132,7 +143,8 @@ async fn b23_another_installation_or_no_muster_at_all() {
     assert_eq!(refused.code, 1, "{}", refused.said());
     assert!(refused.err.contains("another installation"), "{}", refused.said());
     let front = Proxy::start(installation.server.operators).await.unwrap();
-    let page = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\n<p/>";
+    let page =
+        "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 4\r\nconnection: close\r\n\r\n<p/>";
     front.fail(Fault::Answer(page.into()));
     let other = Agent::new(installation.server.folder(), "lost", "words-lost");
     let to_front = format!("http://{}", front.address());
@@ -181,7 +193,11 @@ async fn tickets_that_open_nothing_and_strings_that_are_none() {
     Agent::new(folder, "first", "words-first").joined(&token.join_string).await;
     let late = Agent::new(folder, "late", "words-late");
     let id = token.ticket.id.to_string();
-    assert_says(&late.join(&token.join_string).await, 1, &["did not accept the ticket", "muster ticket why", &id, "request"]);
+    assert_says(
+        &late.join(&token.join_string).await,
+        1,
+        &["did not accept the ticket", "muster ticket why", &id, "request"],
+    );
     let bare = Agent::new(folder, "bare", "words-bare");
     for (text, words) in [
         ("", "must begin with"),
@@ -286,7 +302,10 @@ async fn c19_restic_dies_with_its_agent_and_the_job_is_lost_not_stuck() {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).unwrap();
     let mark = folder.join("restic.pid");
-    let script = format!("#!/bin/sh\ncase \"$*\" in *backup*) echo $$ > '{}'; exec sleep 600;; esac\nexit 0\n", mark.display());
+    let script = format!(
+        "#!/bin/sh\ncase \"$*\" in *backup*) echo $$ > '{}'; exec sleep 600;; esac\nexit 0\n",
+        mark.display()
+    );
     fs::write(bin.join("restic"), script).unwrap();
     fs::set_permissions(bin.join("restic"), fs::Permissions::from_mode(0o755)).unwrap();
     let secret = json!({ "url": "rest:http://127.0.0.1:9/", "password": "x" });

@@ -14,7 +14,12 @@ const POLICY: Option<u16> = Some(1008);
 const RANDOM_JOB: &str = "job_0190000000007000800000000000abcd";
 
 /// Plays a recorded upgrade and hello again; nothing but the challenge may come of it.
-async fn assert_replay_is_dead(machine: &Machine, upgrade: &http::HeaderMap, hello: &AgentMessage, host: muster_ids::HostId) {
+async fn assert_replay_is_dead(
+    machine: &Machine,
+    upgrade: &http::HeaderMap,
+    hello: &AgentMessage,
+    host: muster_ids::HostId,
+) {
     match machine.upgrade(upgrade.clone()).await {
         Err(refused) => {
             refused.assert_is_problem("a recorded upgrade");
@@ -24,7 +29,7 @@ async fn assert_replay_is_dead(machine: &Machine, upgrade: &http::HeaderMap, hel
             let mut channel = Channel::new(socket, host, machine.connect_url());
             channel.challenge().await;
             channel.send(hello).await;
-            let (frames, close) = channel.to_end().await;
+            let (frames, close) = channel.until_end().await;
             assert_eq!((frames, close), (Vec::new(), POLICY), "a recorded hello was believed");
         }
     }
@@ -53,7 +58,7 @@ both! {
         let mut fresh = machine.open(host).await.unwrap();
         fresh.challenge().await;
         fresh.send(&hello).await;
-        assert_eq!(fresh.to_end().await, (Vec::new(), POLICY));
+        assert_eq!(fresh.until_end().await, (Vec::new(), POLICY));
     }
 
     async fn b03_a_machine_that_leaves_its_role_is_cut(backend: Backend) {
@@ -78,13 +83,13 @@ both! {
             let mut early = machine.open(host).await.unwrap();
             early.challenge().await;
             early.send_json(message).await;
-            assert_eq!(early.to_end().await, (Vec::new(), POLICY), "before the hello: {message}");
+            assert_eq!(early.until_end().await, (Vec::new(), POLICY), "before the hello: {message}");
         }
         let mut generation = None;
         for message in &out_of_role {
             let mut late = machine.connect_with(host, generation).await;
             late.send_json(message).await;
-            assert_eq!(late.to_end().await, (Vec::new(), POLICY), "after the handshake: {message}");
+            assert_eq!(late.until_end().await, (Vec::new(), POLICY), "after the handshake: {message}");
             generation = late.generation;
         }
         assert!(installation.server.metric("muster_channel_violations_total").await >= out_of_role.len() as f64);
@@ -115,7 +120,7 @@ both! {
         let challenge = channel.challenge().await;
         let hello = channel.hello(&attacker, &challenge, None);
         channel.send(&hello).await;
-        assert_eq!(channel.to_end().await, (Vec::new(), POLICY), "a hello that names another host");
+        assert_eq!(channel.until_end().await, (Vec::new(), POLICY), "a hello that names another host");
 
         assert_eq!(installation.host_bytes(other).await, before, "the other host changed");
         assert_eq!(installation.host(other).await.presence.last_seen_at, None, "the victim was never there");
@@ -164,17 +169,17 @@ both! {
         let mut early = machine.open(host).await.unwrap();
         early.challenge().await;
         early.send_raw(Message::text("x".repeat(MAX_FRAME_BEFORE_HELLO + 1))).await;
-        let (frames, close) = early.to_end().await;
+        let (frames, close) = early.until_end().await;
         assert!(frames.is_empty(), "{frames:?}");
         assert!(matches!(close, Some(1008 | 1009) | None), "{close:?}");
         let mut late = machine.connect(host).await;
         late.send_raw(Message::text("x".repeat(MAX_FRAME + 1))).await;
-        let (frames, close) = late.to_end().await;
+        let (frames, close) = late.until_end().await;
         assert!(frames.is_empty(), "{frames:?}");
         assert!(matches!(close, Some(1009) | None), "{close:?}");
         let mut binary = machine.connect_with(host, late.generation.clone()).await;
         binary.send_raw(Message::binary(vec![0; 16])).await;
-        let (frames, close) = binary.to_end().await;
+        let (frames, close) = binary.until_end().await;
         assert!(frames.is_empty() && matches!(close, Some(1003 | 1008)), "{frames:?} {close:?}");
         let mut again = machine.connect_with(host, binary.generation.clone()).await;
         assert!(again.is_alive().await);
@@ -197,7 +202,7 @@ both! {
         let challenge = stale.challenge().await;
         let hello = stale.hello(&machine, &challenge, older);
         stale.send(&hello).await;
-        let (frames, close) = stale.to_end().await;
+        let (frames, close) = stale.until_end().await;
         let says_more = frames.iter().any(|frame| !matches!(frame, muster_wire::channel::ServerMessage::Goodbye { .. }));
         assert!(!says_more, "a stale copy was told {frames:?}");
         assert_eq!(close, Some(4409));

@@ -131,13 +131,30 @@ async fn errors_say_what_to_do_next() {
     ];
     for (arguments, code, words) in cases {
         let ended = terminal.run(arguments, None).await;
-        assert!(ended.code == code && ended.err.contains(words), "{arguments:?}: {} {}", ended.code, ended.said());
+        assert!(
+            ended.code == code && ended.err.contains(words),
+            "{arguments:?}: {} {}",
+            ended.code,
+            ended.said()
+        );
         assert!(!ended.said().contains("panicked"), "{}", ended.said());
     }
     server.launch().await;
-    let serve = ["serve", "--data-dir", server.data.to_str().unwrap(), "--operators", "127.0.0.1:0", "--machines", "127.0.0.1:0"];
+    let serve = [
+        "serve",
+        "--data-dir",
+        server.data.to_str().unwrap(),
+        "--operators",
+        "127.0.0.1:0",
+        "--machines",
+        "127.0.0.1:0",
+    ];
     let second = terminal.run(&serve, None).await;
-    assert!(second.code != 0 && second.err.contains("in use"), "two servers on one data folder: {}", second.said());
+    assert!(
+        second.code != 0 && second.err.contains("in use"),
+        "two servers on one data folder: {}",
+        second.said()
+    );
     let open = terminal.run(&["serve", "--operators", "0.0.0.0:0", "--data-dir", "/tmp/never"], None).await;
     assert!(open.code != 0 && open.err.contains("loopback"), "{}", open.said());
 }

@@ -15,7 +15,8 @@ async fn the_demo_holds_every_step() {
     let mut command = binaries::command(Path::new(env!("CARGO_BIN_EXE_muster")));
     command.args(["demo", "--once", "--json"]).env("TMPDIR", temporary.path()).current_dir(temporary.path());
     let ended = binaries::run(command, None, PLAYS_WITHIN).await.unwrap();
-    let document: Value = serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}:\n{}", ended.said()));
+    let document: Value =
+        serde_json::from_str(&ended.out).unwrap_or_else(|error| panic!("{error}:\n{}", ended.said()));
     assert_eq!(ended.code, 0, "{}", ended.said());
 
     let steps = document["steps"].as_array().unwrap();
@@ -31,7 +32,10 @@ async fn the_demo_holds_every_step() {
     assert_eq!(doors, [1, 2, 3], "{hosts:?}");
     for host in hosts {
         assert!(host["id"].as_str().is_some_and(|id| id.starts_with("host_")), "{host}");
-        assert!(host["disposition"].is_string() && host["state"].is_string() && host["presence"].is_string(), "{host}");
+        assert!(
+            host["disposition"].is_string() && host["state"].is_string() && host["presence"].is_string(),
+            "{host}"
+        );
     }
     assert!(hosts.iter().any(|host| host["disposition"] == "registered" && host["door"] == 2), "{hosts:?}");
     assert!(hosts.iter().any(|host| host["state"] == "retired"), "no host was retired: {hosts:?}");
@@ -41,6 +45,7 @@ async fn the_demo_holds_every_step() {
     let snapshot = document["backup"]["snapshot_id"].as_str().unwrap_or_default();
     assert!(snapshot.len() >= 8 && snapshot.bytes().all(|byte| byte.is_ascii_hexdigit()), "{snapshot}");
     assert!(document["backup"]["bytes"].as_u64().is_some_and(|bytes| bytes > 0), "{}", document["backup"]);
-    let left: Vec<_> = std::fs::read_dir(temporary.path()).unwrap().flatten().map(|entry| entry.path()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(temporary.path()).unwrap().flatten().map(|entry| entry.path()).collect();
     assert!(left.is_empty(), "the demo leaves {left:?} behind");
 }

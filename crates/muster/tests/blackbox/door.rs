@@ -134,6 +134,72 @@ both! {
         assert_rejected(&installation.machine("late").enrol(&key).await.unwrap());
     }
 
+    async fn b30_a_ticket_is_spent_with_all_it_carries_or_not_at_all(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let carried = json!({ "host_name": "db-1", "tags": ["role:db", "tier:1"], "secrets": { "note": { "value": "x" } } });
+        let first = installation.token_with(carried).await;
+        let machine = installation.machine("own-name");
+        let host = machine.admitted(&first.token).await;
+        let shown = installation.host(host).await;
+        let tags: Vec<&str> = shown.tags.iter().map(muster_wire::text::Tag::as_str).collect();
+        assert_eq!((shown.name.as_str(), tags, shown.site_id), ("db-1", vec!["role:db", "tier:1"], installation.site));
+        assert_eq!(shown.reported.unwrap().hostname.as_str(), "own-name");
+        let secrets = installation.ask(Method::GET, &format!("/v1/hosts/{host}/secrets"), None).await;
+        assert_eq!(secrets.json["items"][0]["name"], "note", "{}", secrets.text);
+
+        let before = installation.host_bytes(host).await;
+        let second = installation.token_with(json!({ "host_name": "db-2", "tags": ["role:web"] })).await;
+        let invited = installation.invite("web-1").await;
+        for ticket in [&second.token, &invited.registration.token] {
+            let in_use = machine.enrol(ticket).await.unwrap();
+            in_use.assert_is_problem("a key that is a host already");
+            assert_eq!((in_use.status, in_use.code()), (409, "key_in_use"), "{}", in_use.text);
+        }
+        assert_eq!(installation.host_bytes(host).await, before, "the ticket of another host changed this one");
+        let other = installation.machine("db-2").admitted(&second.token).await;
+        assert_eq!(installation.host(other).await.name, "db-2", "the ticket was spent in vain");
+        assert_eq!(installation.machine("web-1").admitted(&invited.registration.token).await, invited.host.id);
+    }
+
+    async fn b30_a_ticket_that_wants_a_key_pair_is_not_spent_without_one(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let token = installation.token_with(json!({ "require_key": true })).await;
+        let machine = installation.machine("keyless");
+        let mut report = machine.report();
+        report["agent_secret"] = json!("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+        for ticket in [&token.token, &installation.site_key.token] {
+            let refused = installation.server.ask(Method::POST, "/v1/enroll", Some(ticket), Some(&report)).await;
+            refused.assert_is_problem("an agent secret where a key pair is needed");
+            assert_eq!((refused.status, refused.fields().len()), (422, 1), "{}", refused.text);
+        }
+        assert_eq!(installation.hosts().await.len(), 0);
+        machine.admitted(&token.token).await;
+    }
+
+    async fn c02_an_agent_secret_counts_as_the_same_key(backend: Backend) {
+        let installation = Installation::start(backend).await;
+        let token = installation.token().await.token;
+        let report = |secret: &str| {
+            let mut report = installation.machine("keyless").report();
+            report["machine_uid"] = json!("smbios:00112233445566778899aabbccddeeff");
+            report["agent_secret"] = json!(secret);
+            report
+        };
+        let own = report("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+        let ask = |body: serde_json::Value| {
+            let (server, token) = (&installation.server, &token);
+            async move { server.ask(Method::POST, "/v1/enroll", Some(token), Some(&body)).await }
+        };
+        let first = ask(own.clone()).await;
+        assert_eq!(first.status, 201, "{}", first.text);
+        assert!(!first.text.contains("AAECAwQF"), "a reply carries no credential");
+        let again = ask(own).await;
+        assert_eq!((again.status, &again.json["replayed"]), (200, &json!(true)), "{}", again.text);
+        assert_eq!((&again.json["host_id"], &again.json["agent_key_id"]), (&first.json["host_id"], &first.json["agent_key_id"]));
+        assert_rejected(&ask(report("HxECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")).await);
+        assert_eq!(installation.hosts().await.len(), 1);
+    }
+
     async fn c02_a_lost_reply_is_repeated_to_the_key_that_spent_the_token(backend: Backend) {
         let installation = Installation::start(backend).await;
         let token = installation.token().await.token;

@@ -125,7 +125,7 @@ both! {
         let machine = installation.machine("steady");
         let host = machine.admitted(&installation.site_key.token).await;
         let mut channel = machine.connect(host).await;
-        let (code, (frames, close)) = tokio::join!(installation.server.stop(), channel.to_end());
+        let (code, (frames, close)) = tokio::join!(installation.server.stop(), channel.until_end());
         assert_eq!(code, 0, "{}", installation.server.said());
         assert_eq!(close, Some(1012), "{frames:?}");
         installation.server.launch().await;
@@ -155,7 +155,8 @@ async fn c15_an_agent_keeps_its_credential_through_transient_refusals() {
     installation.until_presence(host, "online", Duration::from_secs(10)).await;
     let (key, enrolments) = (agent.key_bytes(), installation.server.metric("muster_enrolments_total").await);
     let retry = "retry-after: 1\r\n";
-    let nonce = "retry-after: 1\r\nwww-authenticate: DPoP error=\"use_dpop_nonce\"\r\ndpop-nonce: abcdefgh\r\n";
+    let nonce =
+        "retry-after: 1\r\nwww-authenticate: DPoP error=\"use_dpop_nonce\"\r\ndpop-nonce: abcdefgh\r\n";
     for fault in [
         Fault::Refuse,
         nonsense("401 Unauthorized", retry, "unauthorized"),
@@ -185,7 +186,12 @@ async fn c15_an_agent_keeps_its_credential_through_transient_refusals() {
     assert_eq!(agent.key_bytes(), key);
     assert_eq!(installation.hosts().await.len(), 1);
     assert_eq!(installation.server.metric("muster_enrolments_total").await, enrolments, "it enrolled again");
-    let entries = installation.server.ask(Method::GET, "/v1/audit?action=host.retired", Some(&installation.owner.token), None);
+    let entries = installation.server.ask(
+        Method::GET,
+        "/v1/audit?action=host.retired",
+        Some(&installation.owner.token),
+        None,
+    );
     assert_eq!(entries.await.json["items"], json!([]));
 }
 
@@ -204,5 +210,8 @@ async fn c17_an_agent_without_its_state_needs_a_person() {
     let claims = installation.claims().await;
     assert_eq!(claims.len(), 1);
     assert!(ended.said().contains(&claims[0].id.to_string()), "{}", ended.said());
-    assert_eq!(installation.host_bytes(host).await.replace("offline", "online"), before.replace("offline", "online"));
+    assert_eq!(
+        installation.host_bytes(host).await.replace("offline", "online"),
+        before.replace("offline", "online")
+    );
 }

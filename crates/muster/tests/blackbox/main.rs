@@ -9,11 +9,11 @@ mod harness;
 
 mod agent_words;
 mod bad_input;
+mod channel;
 mod cli;
 mod demo;
 mod door;
 mod faults;
-mod channel;
 mod people;
 mod resources;
 mod revoke;

@@ -19,8 +19,20 @@ const OPEN: [(&str, &str); 2] = [("get", "/v1/setup"), ("post", "/v1/setup")];
 
 /// Other spellings of the setup's path, none of which may lead to it.
 const SPELLINGS: [&str; 14] = [
-    "/v1/setup/", "/v1//setup", "//v1/setup", "/v1/Setup", "/V1/setup", "/v1/setup/x", "/v1/setup%2f", "/v1/setup%2F",
-    "/v1/setup;x", "/v1/./setup", "/v1/x/../setup", "/v1/%73etup", "/setup", "/v1",
+    "/v1/setup/",
+    "/v1//setup",
+    "//v1/setup",
+    "/v1/Setup",
+    "/V1/setup",
+    "/v1/setup/x",
+    "/v1/setup%2f",
+    "/v1/setup%2F",
+    "/v1/setup;x",
+    "/v1/./setup",
+    "/v1/x/../setup",
+    "/v1/%73etup",
+    "/setup",
+    "/v1",
 ];
 
 /// An operation of the API document.
@@ -40,7 +52,11 @@ async fn operations(server: &Server) -> Vec<Operation> {
         for method in METHODS {
             let Some(operation) = item.get(method) else { continue };
             let schemes = operation["security"].as_array().map_or(0, Vec::len);
-            found.push(Operation { method: method.to_owned(), path: path.clone(), needs_credential: schemes > 0 });
+            found.push(Operation {
+                method: method.to_owned(),
+                path: path.clone(),
+                needs_credential: schemes > 0,
+            });
         }
     }
     assert!(found.len() > 30, "the document lists {} operations", found.len());
@@ -79,14 +95,18 @@ fn method(operation: &Operation) -> Method {
 fn good_body(operation: &Operation) -> Option<Value> {
     let body = match (operation.method.as_str(), operation.path.as_str()) {
         ("get", _) => return None,
-        ("post", "/v1/teams" | "/v1/sites" | "/v1/hosts" | "/v1/teams/{team_id}/owners") => json!({ "name": "x" }),
+        ("post", "/v1/teams" | "/v1/sites" | "/v1/hosts" | "/v1/teams/{team_id}/owners") => {
+            json!({ "name": "x" })
+        }
         ("put", "/v1/sites/{site_id}/policy") => json!({ "policy": {} }),
         ("post", "/v1/enrolment-tokens" | "/v1/hosts/{host_id}/registration-token") => json!({}),
         ("post", "/v1/site-keys") => json!({ "site_id": absent_ids()["{site_id}"] }),
         ("post", "/v1/hosts/{host_id}/retire") => json!({ "preview_version": "x" }),
         ("put", "/v1/hosts/{host_id}/tags") => json!({ "tags": ["x"] }),
         ("post", "/v1/claims/{claim_id}/decision") => json!({ "verdict": "reject", "evidence_version": "x" }),
-        ("put", "/v1/hosts/{host_id}/secrets/{name}") => json!({ "url": "rest:http://127.0.0.1:9/", "password": "x" }),
+        ("put", "/v1/hosts/{host_id}/secrets/{name}") => {
+            json!({ "url": "rest:http://127.0.0.1:9/", "password": "x" })
+        }
         ("post", "/v1/hosts/{host_id}/jobs") => json!({ "work": { "kind": "backup", "paths": ["/x"] } }),
         ("post", "/v1/hosts/{host_id}/heartbeat") => json!({}),
         ("post", "/v1/enroll") => json!({
@@ -95,7 +115,11 @@ fn good_body(operation: &Operation) -> Option<Value> {
             "agent_secret": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
         }),
         ("post", "/v1/setup") => json!({ "code": "AAAA-AAAA-AAAA-AAAA", "admin_name": "x" }),
-        ("post", path) if path.ends_with("/revoke") || path.ends_with("/suspend") || path.ends_with("/resume") => return None,
+        ("post", path)
+            if path.ends_with("/revoke") || path.ends_with("/suspend") || path.ends_with("/resume") =>
+        {
+            return None;
+        }
         ("post", path) if path.ends_with("/clear") || path.ends_with("/leave") => return None,
         (method, path) => panic!("no body for {method} {path}: add it to the test"),
     };
@@ -302,8 +326,13 @@ async fn picture(installation: &Installation, ids: &BTreeMap<&'static str, Strin
     let host: HostId = ids["{host_id}"].parse().unwrap();
     let mut text = installation.host_bytes(host).await;
     for path in [
-        "/v1/sites/{site_id}", "/v1/claims/{claim_id}", "/v1/jobs/{job_id}", "/v1/tickets/{ticket_id}",
-        "/v1/hosts/{host_id}/secrets", "/v1/hosts/{host_id}/retirement", "/v1/tickets/{ticket_id}/refusals",
+        "/v1/sites/{site_id}",
+        "/v1/claims/{claim_id}",
+        "/v1/jobs/{job_id}",
+        "/v1/tickets/{ticket_id}",
+        "/v1/hosts/{host_id}/secrets",
+        "/v1/hosts/{host_id}/retirement",
+        "/v1/tickets/{ticket_id}/refusals",
     ] {
         text.push_str(&installation.ask(Method::GET, &filled(path, ids), None).await.text);
     }

@@ -18,8 +18,11 @@ const CLOSED_WITHIN: Duration = Duration::from_secs(13);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Sends `bytes` at once and then `drip` once a second; returns how long the server kept the socket.
-async fn hold<S: AsyncRead + AsyncWrite + Unpin>(mut socket: S, bytes: Vec<u8>, drip: Option<u8>) -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "a deadline is measured")]
+async fn hold<S: AsyncRead + AsyncWrite + Unpin>(
+    mut socket: S,
+    bytes: Vec<u8>,
+    drip: Option<u8>,
+) -> Duration {
     let started = Instant::now();
     let _ = socket.write_all(&bytes).await;
     let _ = socket.flush().await;
@@ -46,7 +49,8 @@ async fn plain(address: SocketAddr) -> TcpStream {
 }
 
 fn slow_body() -> Vec<u8> {
-    b"POST /v1/enroll HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 16000\r\n\r\n{".to_vec()
+    b"POST /v1/enroll HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 16000\r\n\r\n{"
+        .to_vec()
 }
 
 fn slow_head() -> Vec<u8> {
@@ -61,12 +65,12 @@ fn slow_hello() -> Vec<u8> {
 /// Asks every half second; returns the slowest answer.
 async fn slowest_answer(server: &Server, span: Duration) -> Duration {
     let request = format!("GET /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", server.operators);
-    #[expect(clippy::disallowed_methods, reason = "a deadline is measured")]
     let started = Instant::now();
     let mut slowest = Duration::ZERO;
     while started.elapsed() < span {
         let asked = started.elapsed();
-        let answer = bytewise::ask(server.operators, request.as_bytes(), Duration::from_secs(10)).await.unwrap();
+        let answer =
+            bytewise::ask(server.operators, request.as_bytes(), Duration::from_secs(10)).await.unwrap();
         assert_eq!(answer.map(|answer| answer.status), Some(200));
         slowest = slowest.max(started.elapsed() - asked);
         tokio::time::sleep(Duration::from_millis(500)).await;
@@ -84,11 +88,21 @@ async fn b13_idle_and_dripping_sockets_are_closed_while_others_are_answered() {
     let inside = || async { tls.connect(&url).await.unwrap() };
     let mut held: Vec<futures_util::future::BoxFuture<'_, (&str, Duration)>> = Vec::new();
     for _ in 0..SOCKETS {
-        held.push(Box::pin(async { ("plain, idle", hold(plain(server.operators).await, vec![], None).await) }));
-        held.push(Box::pin(async { ("plain, head drips", hold(plain(server.operators).await, slow_head(), Some(b'x')).await) }));
-        held.push(Box::pin(async { ("plain, body drips", hold(plain(server.operators).await, slow_body(), Some(b' ')).await) }));
-        held.push(Box::pin(async { ("machines, idle before TLS", hold(plain(server.machines).await, vec![], None).await) }));
-        held.push(Box::pin(async { ("machines, hello drips", hold(plain(server.machines).await, slow_hello(), Some(0)).await) }));
+        held.push(Box::pin(async {
+            ("plain, idle", hold(plain(server.operators).await, vec![], None).await)
+        }));
+        held.push(Box::pin(async {
+            ("plain, head drips", hold(plain(server.operators).await, slow_head(), Some(b'x')).await)
+        }));
+        held.push(Box::pin(async {
+            ("plain, body drips", hold(plain(server.operators).await, slow_body(), Some(b' ')).await)
+        }));
+        held.push(Box::pin(async {
+            ("machines, idle before TLS", hold(plain(server.machines).await, vec![], None).await)
+        }));
+        held.push(Box::pin(async {
+            ("machines, hello drips", hold(plain(server.machines).await, slow_hello(), Some(0)).await)
+        }));
         held.push(Box::pin(async {
             let stream: Stream = inside().await;
             ("machines, head drips inside TLS", hold(stream, slow_head(), Some(b'x')).await)

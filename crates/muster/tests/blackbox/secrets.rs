@@ -82,8 +82,22 @@ async fn put(installation: &Installation, host: HostId, name: &str, patch: &Valu
 /// Every list an operator can read, as owner and as admin.
 async fn lists(installation: &Installation, host: HostId) -> String {
     let mut text = String::new();
-    let own = [format!("/v1/hosts/{host}"), format!("/v1/hosts/{host}/secrets"), format!("/v1/hosts/{host}/retirement")];
-    let all = ["/v1/teams", "/v1/sites", "/v1/tickets", "/v1/hosts", "/v1/claims", "/v1/jobs", "/v1/audit", "/v1/me", "/metrics"];
+    let own = [
+        format!("/v1/hosts/{host}"),
+        format!("/v1/hosts/{host}/secrets"),
+        format!("/v1/hosts/{host}/retirement"),
+    ];
+    let all = [
+        "/v1/teams",
+        "/v1/sites",
+        "/v1/tickets",
+        "/v1/hosts",
+        "/v1/claims",
+        "/v1/jobs",
+        "/v1/audit",
+        "/v1/me",
+        "/metrics",
+    ];
     for token in [&installation.owner.token, &installation.admin.token] {
         for path in all.iter().map(|path| (*path).to_owned()).chain(own.iter().cloned()) {
             text.push_str(&installation.server.ask(Method::GET, &path, Some(token), None).await.text);
@@ -107,15 +121,22 @@ async fn failures(installation: &Installation, host: HostId, secret: &str) -> St
         json!({ "password": [secret] }),
         json!({ "password": secret.repeat(200) }),
     ] {
-        let refused = installation.ask(Method::PUT, &format!("/v1/hosts/{host}/secrets/repo"), Some(&patch)).await;
-        refused.assert_is_problem(&format!("a bad repository secret of fields {:?}", patch.as_object().unwrap().len()));
+        let refused =
+            installation.ask(Method::PUT, &format!("/v1/hosts/{host}/secrets/repo"), Some(&patch)).await;
+        refused.assert_is_problem(&format!(
+            "a bad repository secret of fields {:?}",
+            patch.as_object().unwrap().len()
+        ));
         text.push_str(&refused.text);
         let body = json!({ "site_id": installation.site, "secrets": { "repo": patch } });
         let refused = installation.ask(Method::POST, "/v1/enrolment-tokens", Some(&body)).await;
         refused.assert_is_problem("a token with a bad repository secret");
         text.push_str(&refused.text);
     }
-    let refused = installation.server.ask(Method::GET, &format!("/v1/hosts?q={secret}&x={secret}"), Some(&installation.owner.token), None).await;
+    let refused = installation
+        .server
+        .ask(Method::GET, &format!("/v1/hosts?q={secret}&x={secret}"), Some(&installation.owner.token), None)
+        .await;
     text.push_str(&refused.text);
     let setup = json!({ "code": secret, "admin_name": "x" });
     text.push_str(&installation.server.ask(Method::POST, "/v1/setup", None, Some(&setup)).await.text);

@@ -117,6 +117,7 @@ both! {
         let owner = installation.machine("owner");
         let host = owner.admitted(key).await;
         let mut channel = owner.connect(host).await;
+        assert!(channel.is_alive().await, "everything before the decision was handled");
         let twin = owner.twin("reimaged");
         assert_eq!(twin.enrol(key).await.unwrap().status, 202);
         let claim = installation.claims().await.remove(0);
@@ -127,7 +128,7 @@ both! {
         assert_eq!((refused.status, refused.code()), (409, "claim_stale"), "{}", refused.text);
         let decided = installation.ask(Method::POST, &path, Some(&decision)).await;
         assert_eq!(decided.status, 200, "{}", decided.text);
-        let (frames, close) = channel.to_end().await;
+        let (frames, close) = channel.until_end().await;
         let revoked = |frame: &_| matches!(frame, muster_wire::channel::ServerMessage::Revoked { .. });
         assert!(frames.iter().any(revoked), "the former key is told: {frames:?}");
         assert_eq!(close, Some(4403));
@@ -159,7 +160,10 @@ async fn b16_two_agents_started_together_do_not_flap() {
     installation.until_presence(host, "online", Duration::from_secs(10)).await;
     let before = installation.host_bytes(host).await;
     let connected = || async { installation.server.metric("muster_channels").await };
-    until("the owner does not connect", Duration::from_secs(10), async || (connected().await == 1.0).then_some(())).await;
+    until("the owner does not connect", Duration::from_secs(10), async || {
+        (connected().await == 1.0).then_some(())
+    })
+    .await;
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(200)).await;
         assert_eq!(connected().await, 1.0, "the channels flap:\n{}\n{}", owner.said(), twin.said());

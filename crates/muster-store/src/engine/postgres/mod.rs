@@ -1,24 +1,25 @@
 //! PostgreSQL: a bounded pool; each transaction runs on a blocking thread and waits there for every statement.
 
+mod alone;
+mod line;
 mod session;
 mod tls;
 
-use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Object, Pool, PoolError, Runtime};
 use muster_edge::Clock;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
-use tokio_postgres::config::SslMode;
-use tokio_postgres::{Config, NoTls};
 
+use self::alone::Alone;
+use self::line::Line;
 use self::session::{Mode, PooledSession, classify};
-use super::Work;
 use super::watch::{Watch, warn_if_slow};
+use super::{Opening, Sharing, Work};
 use crate::migrate::{Migration, advance};
 use crate::sql::{Dialect, Texts};
 use crate::{Limits, Priority, StoreError, WriteError};
@@ -38,6 +39,7 @@ pub(crate) struct Postgres {
     texts: Arc<Texts>,
     watch: Watch,
     limits: Limits,
+    alone: Mutex<Option<Alone>>,
 }
 
 /// The right to use one connection.
@@ -47,21 +49,24 @@ struct Seat {
 }
 
 impl Postgres {
-    pub(crate) async fn open(
-        url: &str,
-        clock: Clock,
-        limits: Limits,
-        migrations: &'static [Migration],
-    ) -> Result<Self, StoreError> {
+    pub(crate) async fn open(url: &str, opening: Opening) -> Result<Self, StoreError> {
+        let Opening { clock, limits, sharing, migrations } = opening;
+        let line = Arc::new(Line::parse(url)?);
         let connections = limits.connections.max(RESERVED + 1);
+        let pool = pool(&line, connections)?;
+        let alone = match sharing {
+            Sharing::Alone => Some(Alone::take(line, limits.occupied_for).await?),
+            Sharing::WithOthers => None,
+        };
         let engine = Self {
-            pool: pool(url, connections)?,
+            pool,
             all: Arc::new(Semaphore::new(connections)),
             normal: Arc::new(Semaphore::new(connections - RESERVED)),
             connections: u32::try_from(connections).unwrap_or(u32::MAX),
             texts: Arc::new(Texts::new(Dialect::Postgres)),
             watch: Watch::new(clock.clone()),
             limits,
+            alone: Mutex::new(alone),
         };
         engine.migrate(migrations, clock).await?;
         Ok(engine)
@@ -82,12 +87,12 @@ impl Postgres {
         self.transact(priority, Mode::Write, work).await
     }
 
-    pub(crate) async fn read<T, E>(&self, work: Work<T, E>) -> Result<T, E>
+    pub(crate) async fn read<T, E>(&self, priority: Priority, work: Work<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
         E: WriteError + Send + 'static,
     {
-        self.transact(Priority::Normal, Mode::Read, work).await
+        self.transact(priority, Mode::Read, work).await
     }
 
     async fn transact<T, E>(&self, priority: Priority, mode: Mode, work: Work<T, E>) -> Result<T, E>
@@ -135,6 +140,7 @@ impl Postgres {
         }
         self.all.close();
         self.pool.close();
+        drop(self.alone.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 
@@ -142,21 +148,7 @@ async fn permit(semaphore: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, Stor
     Arc::clone(semaphore).acquire_owned().await.map_err(|_| StoreError::Busy)
 }
 
-fn pool(url: &str, connections: usize) -> Result<Pool, StoreError> {
-    let mut config =
-        Config::from_str(url).map_err(|error| StoreError::database("read its address", error))?;
-    config.keepalives_idle(Duration::from_secs(30));
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(Duration::from_secs(5));
-    }
-    if config.get_application_name().is_none() {
-        config.application_name("muster");
-    }
-    let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = match config.get_ssl_mode() {
-        SslMode::Require => Manager::from_config(config, tls::connector()?, recycling),
-        _ => Manager::from_config(config, NoTls, recycling),
-    };
-    let built = Pool::builder(manager).max_size(connections).runtime(Runtime::Tokio1).build();
+fn pool(line: &Line, connections: usize) -> Result<Pool, StoreError> {
+    let built = Pool::builder(line.manager()).max_size(connections).runtime(Runtime::Tokio1).build();
     built.map_err(|error| StoreError::database("make a pool of connections", error))
 }

@@ -32,15 +32,14 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Opens the connection that writes; makes the file, for its owner alone, when it is absent.
+    /// Opens the connection that writes; makes the file when it is absent.
     pub(super) fn writer(
         file: &Path,
         texts: &Arc<Texts>,
         clock: Clock,
         limits: &Limits,
     ) -> Result<Self, StoreError> {
-        let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file);
-        made.map_err(|error| StoreError::database("open the database file", error))?;
+        make_file(file)?;
         let connection = Self::open(file, texts, clock, limits)?;
         connection.pragma("journal_mode", "wal")?;
         connection.pragma("synchronous", "full")?;
@@ -168,6 +167,12 @@ impl Connection {
     fn in_time(&self) -> Result<(), StoreError> {
         if self.watch.passed() { Err(StoreError::Interrupted) } else { Ok(()) }
     }
+}
+
+/// Makes the file, for its owner alone, when it is absent.
+pub(super) fn make_file(file: &Path) -> Result<(), StoreError> {
+    let made = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(file);
+    made.map(drop).map_err(|error| StoreError::database("open the database file", error))
 }
 
 impl Session for Connection {

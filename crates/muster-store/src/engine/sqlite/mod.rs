@@ -1,5 +1,6 @@
 //! SQLite: one thread writes, a few read.
 
+mod alone;
 mod connection;
 mod writer;
 
@@ -12,9 +13,10 @@ use muster_edge::Clock;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+use self::alone::Alone;
 use self::connection::Connection;
 use self::writer::Writer;
-use super::Work;
+use super::{Opening, Sharing, Work};
 use super::job::{Job, pending};
 use super::queue::Queue;
 use super::watch::warn_if_slow;
@@ -29,37 +31,34 @@ pub(crate) struct Sqlite {
     writes: Jobs,
     reads: Jobs,
     threads: Mutex<Vec<JoinHandle<()>>>,
+    alone: Mutex<Option<Alone>>,
 }
 
 impl Sqlite {
-    pub(crate) async fn open(
-        file: PathBuf,
-        clock: Clock,
-        limits: Limits,
-        migrations: &'static [Migration],
-    ) -> Result<Self, StoreError> {
-        let opened = spawn_blocking(move || Self::open_now(&file, &clock, &limits, migrations));
+    pub(crate) async fn open(file: PathBuf, opening: Opening) -> Result<Self, StoreError> {
+        let opened = spawn_blocking(move || Self::open_now(&file, opening));
         opened.await.map_err(|error| StoreError::database("open the database", error))?
     }
 
-    fn open_now(
-        file: &Path,
-        clock: &Clock,
-        limits: &Limits,
-        migrations: &'static [Migration],
-    ) -> Result<Self, StoreError> {
+    fn open_now(file: &Path, opening: Opening) -> Result<Self, StoreError> {
+        let Opening { clock, limits, sharing, migrations } = opening;
+        let alone = match sharing {
+            Sharing::Alone => Some(Alone::take(file)?),
+            Sharing::WithOthers => None,
+        };
         let texts = Arc::new(Texts::new(Dialect::Sqlite));
-        let mut connection = Connection::writer(file, &texts, clock.clone(), limits)?;
-        migrate(&mut connection, migrations, clock)?;
+        let mut connection = Connection::writer(file, &texts, clock.clone(), &limits)?;
+        migrate(&mut connection, migrations, &clock)?;
         let engine = Self {
             writes: Arc::new(Queue::new(limits.queued)),
             reads: Arc::new(Queue::new(limits.queued)),
             threads: Mutex::default(),
+            alone: Mutex::new(alone),
         };
         let writer = Writer::new(connection, Arc::clone(&engine.writes), limits.clone());
         engine.spawn("store-writer", &engine.writes, move || writer.serve())?;
         for _ in 0..limits.readers.max(1) {
-            let connection = Connection::reader(file, &texts, clock.clone(), limits)?;
+            let connection = Connection::reader(file, &texts, clock.clone(), &limits)?;
             let (jobs, limits) = (Arc::clone(&engine.reads), limits.clone());
             engine.spawn("store-reader", &engine.reads, move || serve_reads(connection, &jobs, &limits))?;
         }
@@ -93,13 +92,13 @@ impl Sqlite {
         receive(answer).await
     }
 
-    pub(crate) async fn read<T, E>(&self, work: Work<T, E>) -> Result<T, E>
+    pub(crate) async fn read<T, E>(&self, priority: Priority, work: Work<T, E>) -> Result<T, E>
     where
         T: Send + 'static,
         E: WriteError + Send + 'static,
     {
         let (job, answer) = pending(work);
-        self.reads.push(Priority::Normal, job)?;
+        self.reads.push(priority, job)?;
         receive(answer).await
     }
 
@@ -111,6 +110,7 @@ impl Sqlite {
         if !joined.await.unwrap_or(false) {
             tracing::error!("a thread of the store ended by a panic");
         }
+        drop(self.alone.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }
 

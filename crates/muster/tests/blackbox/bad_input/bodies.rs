@@ -14,7 +14,8 @@ const FIELD: Expect = Expect::Refused(&[422]);
 pub(super) fn routes() -> Vec<Route> {
     let owner = Some("{owner_token}");
     let admin = Some("{admin_token}");
-    let operator = |method, path, credential, body| Route { method, path, credential, body, limit: OPERATOR_LIMIT };
+    let operator =
+        |method, path, credential, body| Route { method, path, credential, body, limit: OPERATOR_LIMIT };
     vec![
         operator("POST", "/v1/setup", None, json!({ "code": "AAAA", "admin_name": "x" })),
         Route {
@@ -39,16 +40,46 @@ pub(super) fn routes() -> Vec<Route> {
         operator("POST", "/v1/teams/{team}/owners", admin, json!({ "name": "x" })),
         operator("POST", "/v1/sites", owner, json!({ "name": "x", "policy": { "surge": 5 } })),
         operator("PUT", "/v1/sites/{site}/policy", owner, json!({ "policy": { "new": "auto" } })),
-        operator("POST", "/v1/enrolment-tokens", owner, json!({ "host_name": "x", "tags": ["x"], "expires_in_secs": 600 })),
-        operator("POST", "/v1/site-keys", owner, json!({ "site_id": "site_0190000000007000800000000000abcd", "max_uses": 1 })),
-        operator("POST", "/v1/hosts", owner, json!({ "name": "x", "provider": "x", "zone": "x", "tags": ["x"] })),
-        operator("POST", "/v1/hosts/{host}/registration-token", owner, json!({ "expires_in_secs": 600, "rejoin": true })),
+        operator(
+            "POST",
+            "/v1/enrolment-tokens",
+            owner,
+            json!({ "host_name": "x", "tags": ["x"], "expires_in_secs": 600 }),
+        ),
+        operator(
+            "POST",
+            "/v1/site-keys",
+            owner,
+            json!({ "site_id": "site_0190000000007000800000000000abcd", "max_uses": 1 }),
+        ),
+        operator(
+            "POST",
+            "/v1/hosts",
+            owner,
+            json!({ "name": "x", "provider": "x", "zone": "x", "tags": ["x"] }),
+        ),
+        operator(
+            "POST",
+            "/v1/hosts/{host}/registration-token",
+            owner,
+            json!({ "expires_in_secs": 600, "rejoin": true }),
+        ),
         operator("PUT", "/v1/hosts/{host}/tags", owner, json!({ "tags": ["x"] })),
         operator("POST", "/v1/hosts/{host}/retire", owner, json!({ "preview_version": "x" })),
-        operator("POST", "/v1/claims/{claim}/decision", owner, json!({ "verdict": "reject", "evidence_version": "x" })),
+        operator(
+            "POST",
+            "/v1/claims/{claim}/decision",
+            owner,
+            json!({ "verdict": "reject", "evidence_version": "x" }),
+        ),
         operator("PUT", "/v1/hosts/{host}/secrets/note", owner, json!({ "a": "x" })),
         operator("PUT", "/v1/hosts/{host}/secrets/repo", owner, json!({ "password": "x" })),
-        operator("POST", "/v1/hosts/{host}/jobs", owner, json!({ "work": { "kind": "backup", "paths": ["/x"] } })),
+        operator(
+            "POST",
+            "/v1/hosts/{host}/jobs",
+            owner,
+            json!({ "work": { "kind": "backup", "paths": ["/x"] } }),
+        ),
     ]
 }
 
@@ -104,9 +135,14 @@ async fn bodies_of_another_media_type_or_size() {
         let what = |name: &str| format!("{} {}: {name}", route.method, route.path);
         let good_length = length(&good);
         for media in [
-            "", "content-type: text/plain\r\n", "content-type: application/x-www-form-urlencoded\r\n",
-            "content-type: multipart/form-data; boundary=x\r\n", "content-type: application/json; charset=utf-16\r\n",
-            "content-type: application/json-patch+json\r\n", "content-type: application/xml\r\n", "content-type: \r\n",
+            "",
+            "content-type: text/plain\r\n",
+            "content-type: application/x-www-form-urlencoded\r\n",
+            "content-type: multipart/form-data; boundary=x\r\n",
+            "content-type: application/json; charset=utf-16\r\n",
+            "content-type: application/json-patch+json\r\n",
+            "content-type: application/xml\r\n",
+            "content-type: \r\n",
             "content-type: application/json\r\ncontent-encoding: gzip\r\n",
             "content-type: application/json\r\ncontent-type: text/plain\r\n",
         ] {
@@ -115,8 +151,15 @@ async fn bodies_of_another_media_type_or_size() {
             assert_eq!(verdict.code, "unsupported_media_type");
         }
         let json = "content-type: application/json\r\n";
-        let over = [&good[..good.len() - 1], " ".repeat(route.limit + 1 - good.len()).as_bytes(), b"}"].concat();
-        pair.check(&what("a byte too many"), &route.head(&format!("{json}{}", length(&over))), &over, Expect::Refused(&[413])).await;
+        let over =
+            [&good[..good.len() - 1], " ".repeat(route.limit + 1 - good.len()).as_bytes(), b"}"].concat();
+        pair.check(
+            &what("a byte too many"),
+            &route.head(&format!("{json}{}", length(&over))),
+            &over,
+            Expect::Refused(&[413]),
+        )
+        .await;
         let huge = route.head(&format!("{json}content-length: 2147483648\r\n"));
         pair.check(&what("2 GiB announced"), &huge, b"{", Expect::Refused(&[413])).await;
         let chunk = format!("4000\r\n{}\r\n", " ".repeat(0x4000));
@@ -150,26 +193,45 @@ async fn fields_that_are_unknown_missing_or_of_another_type() {
         if !is_free {
             let unknown = with(&route, CANARY, json!({ "deep": [1] }));
             let verdict = pair.check_body(&what("an unknown field"), &route, &unknown, FIELD).await;
-            assert!(verdict.fields.iter().any(|field| field.contains("unknown_field")), "{:?}", verdict.fields);
+            assert!(
+                verdict.fields.iter().any(|field| field.contains("unknown_field")),
+                "{:?}",
+                verdict.fields
+            );
         }
         for (field, value) in route.body.as_object().unwrap() {
             let wrong: Vec<Value> = match value {
                 Value::String(_) => vec![json!(7), json!(true), json!([]), json!({}), json!(-1)],
                 Value::Number(_) => vec![
-                    json!("7"), json!(-1), json!(1.5), json!(true), json!([7]), json!(9_223_372_036_854_775_808_u64), json!({}),
+                    json!("7"),
+                    json!(-1),
+                    json!(1.5),
+                    json!(true),
+                    json!([7]),
+                    json!(9_223_372_036_854_775_808_u64),
+                    json!({}),
                 ],
                 Value::Bool(_) => vec![json!("true"), json!(1), json!([])],
-                Value::Array(_) => vec![json!("x"), json!(7), json!({}), json!([7]), json!([null]), json!([["x"]])],
+                Value::Array(_) => {
+                    vec![json!("x"), json!(7), json!({}), json!([7]), json!([null]), json!([["x"]])]
+                }
                 _ => vec![json!("x"), json!(7), json!([]), json!(["x"]), json!(true)],
             };
             for wrong in wrong {
                 let expect = if is_free { Expect::Alike } else { FIELD };
                 let name = what(&format!("{field} = {wrong}"));
-                let verdict = pair.check_body(&name, &route, &with(&route, field, wrong.clone()), expect).await;
+                let verdict =
+                    pair.check_body(&name, &route, &with(&route, field, wrong.clone()), expect).await;
                 let names_it = |known: &String| known.starts_with(&format!("/{field}"));
                 assert!(is_free || verdict.fields.iter().any(names_it), "{name}: {:?}", verdict.fields);
             }
-            pair.check_body(&what(&format!("{field} = null")), &route, &with(&route, field, Value::Null), Expect::Alike).await;
+            pair.check_body(
+                &what(&format!("{field} = null")),
+                &route,
+                &with(&route, field, Value::Null),
+                Expect::Alike,
+            )
+            .await;
         }
     }
     pair.assert_alive().await;
@@ -195,7 +257,9 @@ fn bad_texts() -> Vec<(&'static str, String)> {
 }
 
 /// Where a text of a person or a machine goes: route, field, how it is put there.
-fn text_fields() -> Vec<(Route, &'static str, fn(String) -> Value)> {
+type TextField = (Route, &'static str, fn(String) -> Value);
+
+fn text_fields() -> Vec<TextField> {
     let of = |method: &str, path: &str| {
         routes().into_iter().find(|route| (route.method, route.path) == (method, path)).unwrap()
     };
@@ -220,19 +284,31 @@ fn text_fields() -> Vec<(Route, &'static str, fn(String) -> Value)> {
         (of("POST", "/v1/claims/{claim}/decision"), "evidence_version", plain),
         (of("PUT", "/v1/hosts/{host}/secrets/repo"), "user", plain),
         (of("POST", "/v1/hosts/{host}/jobs"), "work", |path| json!({ "kind": "backup", "paths": [path] })),
-        (of("POST", "/v1/hosts/{host}/jobs"), "work", |tag| json!({ "kind": "backup", "paths": ["/x"], "tags": [tag] })),
+        (
+            of("POST", "/v1/hosts/{host}/jobs"),
+            "work",
+            |tag| json!({ "kind": "backup", "paths": ["/x"], "tags": [tag] }),
+        ),
         (enroll(), "hostname", plain),
         (enroll(), "machine_uid", plain),
         (enroll(), "agent_secret", plain),
         (enroll(), "labels", |text| json!({ "company": text })),
         (enroll(), "labels", |text| json!({ "tags": [text] })),
-        (enroll(), "facts", |os| json!({ "os": os, "arch": "x", "cpu_cores": 1, "memory_mb": 1, "disk_gb": 1 })),
-        (enroll(), "facts", |address| {
-            json!({ "os": "x", "arch": "x", "cpu_cores": 1, "memory_mb": 1, "disk_gb": 1, "address": address })
-        }),
-        (enroll(), "facts", |name| {
-            json!({ "os": "x", "arch": "x", "cpu_cores": 1, "memory_mb": 1, "disk_gb": 1, "versions": { "agent": name } })
-        }),
+        (
+            enroll(),
+            "facts",
+            |os| json!({ "os": os, "arch": "x", "cpu_cores": 1, "memory_mb": 1, "disk_gb": 1 }),
+        ),
+        (
+            enroll(),
+            "facts",
+            |address| json!({ "os": "x", "arch": "x", "cpu_cores": 1, "memory_mb": 1, "disk_gb": 1, "address": address }),
+        ),
+        (
+            enroll(),
+            "facts",
+            |name| json!({ "os": "x", "arch": "x", "cpu_cores": 1, "memory_mb": 1, "disk_gb": 1, "versions": { "agent": name } }),
+        ),
     ]
 }
 
@@ -241,7 +317,6 @@ async fn texts_that_no_field_may_hold() {
     let pair = Pair::start().await;
     for (route, field, put) in text_fields() {
         for (name, text) in bad_texts() {
-            // A path may hold a space, also at its ends, and anything but control characters up to 4 KiB.
             let what = format!("{} {} {field}: {name}", route.method, route.path);
             let body = with(&route, field, put(text));
             let verdict = pair.check_body(&what, &route, &body, FIELD).await;
@@ -256,9 +331,17 @@ async fn texts_that_no_field_may_hold() {
 async fn texts_that_are_unusual_are_the_same_on_both_databases() {
     let pair = Pair::start().await;
     for (name, text) in [
-        ("composed", "caf\u{e9}"), ("decomposed", "cafe\u{301}"), ("full width", "ＡＢＣ"), ("emoji", "host \u{1f4a9}"),
-        ("quotes", "o'hara \"x\" `y`"), ("SQL", "x'); DROP TABLE host; --"), ("markup", "<img src=x onerror=alert(1)>"),
-        ("formula", "=cmd|' /C calc'!A0"), ("percent", "100%_x"), ("backslash", "a\\b\\0"), ("Turkish", "İstanbul ı"),
+        ("composed", "caf\u{e9}"),
+        ("decomposed", "cafe\u{301}"),
+        ("full width", "ＡＢＣ"),
+        ("emoji", "host \u{1f4a9}"),
+        ("quotes", "o'hara \"x\" `y`"),
+        ("SQL", "x'); DROP TABLE host; --"),
+        ("markup", "<img src=x onerror=alert(1)>"),
+        ("formula", "=cmd|' /C calc'!A0"),
+        ("percent", "100%_x"),
+        ("backslash", "a\\b\\0"),
+        ("Turkish", "İstanbul ı"),
         ("64 characters", "ééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé"),
     ] {
         for route in routes().iter().filter(|route| route.body.get("name").is_some()) {
@@ -270,7 +353,9 @@ async fn texts_that_are_unusual_are_the_same_on_both_databases() {
         let tagged = routes().into_iter().find(|route| route.path == "/v1/hosts/{host}/tags").unwrap();
         pair.check_body(name, &tagged, &with(&tagged, "tags", json!([text])), Expect::Alike).await;
         let query: String = text.bytes().map(|byte| format!("%{byte:02X}")).collect();
-        let head = format!("GET /v1/hosts?q={query} HTTP/1.1\r\nhost: {{authority}}\r\nconnection: close\r\nauthorization: Bearer {{owner_token}}\r\n\r\n");
+        let head = format!(
+            "GET /v1/hosts?q={query} HTTP/1.1\r\nhost: {{authority}}\r\nconnection: close\r\nauthorization: Bearer {{owner_token}}\r\n\r\n"
+        );
         pair.check(&format!("q = {name}"), &head, b"", Expect::Alike).await;
     }
     pair.assert_alive().await;
@@ -327,12 +412,30 @@ async fn b27_repositories_that_are_none() {
     let pair = Pair::start().await;
     let route = routes().into_iter().find(|route| route.path.ends_with("/secrets/repo")).unwrap();
     for url in [
-        "rclone:remote:path", "sftp:-oProxyCommand=sh:/x", "--password-command=sh", "rest:http://user:zq7canary@h/",
-        "rest:ftp://h/", "rest:http://h/\nx", "relative/path", "", " ", "rest:", "file:///etc", "rest:http:///", "s3:",
-        "/a/../b", "rest:http://h/ -o x", "\u{202e}rest:http://h/",
+        "rclone:remote:path",
+        "sftp:-oProxyCommand=sh:/x",
+        "--password-command=sh",
+        "rest:http://user:zq7canary@h/",
+        "rest:ftp://h/",
+        "rest:http://h/\nx",
+        "relative/path",
+        "",
+        " ",
+        "rest:",
+        "file:///etc",
+        "rest:http:///",
+        "s3:",
+        "/a/../b",
+        "rest:http://h/ -o x",
+        "\u{202e}rest:http://h/",
     ] {
-        let verdict = pair.check_body(&format!("url {url:?}"), &route, &with(&route, "url", json!(url)), FIELD).await;
-        assert!(verdict.fields.iter().any(|field| field.starts_with("/url")), "{url:?}: {:?}", verdict.fields);
+        let verdict =
+            pair.check_body(&format!("url {url:?}"), &route, &with(&route, "url", json!(url)), FIELD).await;
+        assert!(
+            verdict.fields.iter().any(|field| field.starts_with("/url")),
+            "{url:?}: {:?}",
+            verdict.fields
+        );
     }
     pair.assert_alive().await;
 }

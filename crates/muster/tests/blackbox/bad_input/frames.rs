@@ -117,7 +117,10 @@ async fn to_end(what: &str, stream: &mut TcpStream) -> (Vec<String>, Option<u16>
 }
 
 fn assert_ended(what: &str, code: Option<u16>, codes: &[u16]) {
-    assert!(code.is_none_or(|code| codes.contains(&code)), "{what}: closed with {code:?}, not with {codes:?}");
+    assert!(
+        code.is_none_or(|code| codes.contains(&code)),
+        "{what}: closed with {code:?}, not with {codes:?}"
+    );
 }
 
 /// Says hello with the agent key and takes the configuration.
@@ -205,7 +208,8 @@ async fn b14_floods_before_the_hello_end() {
             let mut bytes = vec![0; 64 * 1024];
             while reader.read(&mut bytes).await.is_ok_and(|length| length > 0) {}
         };
-        let ended = tokio::time::timeout(Duration::from_secs(15), async { tokio::join!(flooding, draining) }).await;
+        let ended =
+            tokio::time::timeout(Duration::from_secs(15), async { tokio::join!(flooding, draining) }).await;
         assert!(ended.is_ok(), "a flood of {what} keeps its socket");
     }
     pair.assert_alive().await;

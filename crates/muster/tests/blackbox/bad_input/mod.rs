@@ -5,8 +5,9 @@
 //! belongs to; to add a route with a body, add it to `bodies::routes`.
 
 mod bodies;
-mod framing;
+mod conditional;
 mod frames;
+mod framing;
 mod ids;
 mod tokens;
 mod upgrade;
@@ -79,10 +80,13 @@ impl Target {
         assert_eq!(owner.twin("twin").enrol(&installation.site_key.token).await.unwrap().status, 202);
         let claim = installation.claims().await[0].id.to_string();
         let secret = json!({ "url": "rest:http://127.0.0.1:9/", "password": "x" });
-        let put = installation.ask(::http::Method::PUT, &format!("/v1/hosts/{host}/secrets/repo"), Some(&secret)).await;
+        let put = installation
+            .ask(::http::Method::PUT, &format!("/v1/hosts/{host}/secrets/repo"), Some(&secret))
+            .await;
         assert_eq!(put.status, 200, "{}", put.text);
         let work = json!({ "work": { "kind": "backup", "paths": ["/x"] } });
-        let job = installation.ask(::http::Method::POST, &format!("/v1/hosts/{host}/jobs"), Some(&work)).await;
+        let job =
+            installation.ask(::http::Method::POST, &format!("/v1/hosts/{host}/jobs"), Some(&work)).await;
         assert_eq!(job.status, 201, "{}", job.text);
         let job = job.json["id"].as_str().unwrap().to_owned();
         let ticket = token.ticket.id.to_string();
@@ -114,7 +118,8 @@ impl Target {
 
 impl Pair {
     async fn start() -> Self {
-        let (sqlite, postgres) = tokio::join!(Target::start(Backend::Sqlite), Target::start(Backend::Postgres));
+        let (sqlite, postgres) =
+            tokio::join!(Target::start(Backend::Sqlite), Target::start(Backend::Postgres));
         Self { sqlite, postgres }
     }
 
@@ -129,13 +134,21 @@ impl Pair {
 
     /// Sends a body with its length and media type to a route as somebody.
     async fn check_body(&self, what: &str, route: &Route, body: &[u8], expect: Expect) -> Verdict {
-        self.check(what, &route.head(&format!("content-type: application/json\r\n{}", length(body))), body, expect).await
+        self.check(
+            what,
+            &route.head(&format!("content-type: application/json\r\n{}", length(body))),
+            body,
+            expect,
+        )
+        .await
     }
 
     /// Both servers live, answer, and admit a machine.
     async fn assert_alive(&self) {
         for target in [&self.sqlite, &self.postgres] {
-            let answer = target.send("GET /readyz HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n", b"").await;
+            let answer = target
+                .send("GET /readyz HTTP/1.1\r\nhost: {authority}\r\nconnection: close\r\n\r\n", b"")
+                .await;
             assert_eq!(answer.map(|answer| answer.status), Some(200));
             let machine = target.installation.machine("real");
             let reply = machine.enrol(&target.installation.site_key.token).await.unwrap();
@@ -162,9 +175,12 @@ struct Route {
 impl Route {
     /// The head of a request with these header lines.
     fn head(&self, lines: &str) -> String {
-        let credential = self.credential.map(|name| format!("authorization: Bearer {name}\r\n")).unwrap_or_default();
+        let credential =
+            self.credential.map(|name| format!("authorization: Bearer {name}\r\n")).unwrap_or_default();
         let Self { method, path, .. } = self;
-        format!("{method} {path} HTTP/1.1\r\nhost: {{authority}}\r\nconnection: close\r\n{credential}{lines}\r\n")
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: {{authority}}\r\nconnection: close\r\n{credential}{lines}\r\n"
+        )
     }
 }
 
@@ -184,7 +200,10 @@ fn judge(what: &str, answer: Option<Answer>, expect: Expect) -> Verdict {
         let media = answer.header("content-type").unwrap_or_default();
         assert!(media.starts_with("application/problem+json"), "{what}: {media:?} {text}");
         assert_eq!(json["status"], answer.status, "{what}: {text}");
-        assert!(json["code"].is_string() && json["type"].is_string() && json["instance"].is_string(), "{what}: {text}");
+        assert!(
+            json["code"].is_string() && json["type"].is_string() && json["instance"].is_string(),
+            "{what}: {text}"
+        );
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{what}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
         assert!(!text.contains(CANARY), "{what}: the answer repeats the input: {text}");

@@ -43,7 +43,9 @@ async fn upgrades_that_are_none() {
     ] {
         pair.check(what, &get(credential, &good), b"", Expect::Refused(&[401])).await;
     }
-    let post = format!("POST /v1/agent/connect HTTP/1.1\r\nhost: {{authority}}\r\n{agent}{good}content-length: 0\r\n\r\n");
+    let post = format!(
+        "POST /v1/agent/connect HTTP/1.1\r\nhost: {{authority}}\r\n{agent}{good}content-length: 0\r\n\r\n"
+    );
     pair.check("POST", &post, b"", Expect::Refused(&[405])).await;
     let sent = pair.sqlite.send(&get(agent, &good), b"").await;
     assert_eq!(sent.map(|answer| answer.status), Some(101), "a good upgrade");

@@ -113,7 +113,8 @@ impl Agent {
 
     /// Its identity file.
     pub(crate) fn identity(&self) -> Value {
-        serde_json::from_slice(&fs::read(self.state.join("identity.json")).unwrap_or_default()).unwrap_or_default()
+        serde_json::from_slice(&fs::read(self.state.join("identity.json")).unwrap_or_default())
+            .unwrap_or_default()
     }
 
     /// Its key, as it is on disk.

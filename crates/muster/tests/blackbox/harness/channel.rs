@@ -51,7 +51,9 @@ impl Channel {
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(frame))) => {
-                        return Next::Closed(frame.map(|frame| (frame.code.into(), frame.reason.to_string())));
+                        return Next::Closed(
+                            frame.map(|frame| (frame.code.into(), frame.reason.to_string())),
+                        );
                     }
                     Some(Ok(other)) => panic!("the server sent {other:?}"),
                     Some(Err(_)) | None => return Next::Closed(None),
@@ -70,7 +72,7 @@ impl Channel {
     }
 
     /// Reads to the end and returns every frame before it and the close code.
-    pub(crate) async fn to_end(&mut self) -> (Vec<ServerMessage>, Option<u16>) {
+    pub(crate) async fn until_end(&mut self) -> (Vec<ServerMessage>, Option<u16>) {
         let mut frames = Vec::new();
         loop {
             match self.next().await {
@@ -99,7 +101,12 @@ impl Channel {
     }
 
     /// Signs the hello for this challenge.
-    pub(crate) fn hello(&self, machine: &Machine, challenge: &str, generation: Option<String>) -> AgentMessage {
+    pub(crate) fn hello(
+        &self,
+        machine: &Machine,
+        challenge: &str,
+        generation: Option<String>,
+    ) -> AgentMessage {
         let claims = HelloClaims {
             host_id: self.host,
             challenge: challenge.to_owned(),

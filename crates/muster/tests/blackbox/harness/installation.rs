@@ -93,7 +93,8 @@ impl Installation {
 
     /// Everything of a host but its last sign of life, which changes by itself.
     pub(crate) async fn host_bytes(&self, id: HostId) -> String {
-        let reply = self.server.ask(Method::GET, &format!("/v1/hosts/{id}"), Some(&self.owner.token), None).await;
+        let reply =
+            self.server.ask(Method::GET, &format!("/v1/hosts/{id}"), Some(&self.owner.token), None).await;
         assert_eq!(reply.status, 200, "{}", reply.text);
         let mut host = reply.json;
         host["presence"]["last_seen_at"] = Value::Null;

@@ -135,7 +135,10 @@ impl Server {
     /// The code that makes the first admin.
     pub(crate) fn setup_code(&self) -> String {
         let file = self.data.join("setup-code");
-        fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).trim().to_owned()
+        fs::read_to_string(&file)
+            .unwrap_or_else(|error| panic!("{}: {error}", file.display()))
+            .trim()
+            .to_owned()
     }
 
     /// Where operators reach it.
@@ -154,7 +157,13 @@ impl Server {
     }
 
     /// Sends one request to the operators' listener and returns whatever comes back.
-    pub(crate) async fn ask(&self, method: Method, path: &str, token: Option<&str>, body: Option<&Value>) -> Reply {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        token: Option<&str>,
+        body: Option<&Value>,
+    ) -> Reply {
         self.try_ask(method, path, token, body).await.unwrap()
     }
 

@@ -7,7 +7,11 @@ use muster_ids::Timestamp;
 ///
 /// # Panics
 /// When there is none in time: `otherwise` says what is missing.
-pub(crate) async fn until<T>(otherwise: &str, within: Duration, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn until<T>(
+    otherwise: &str,
+    within: Duration,
+    mut ask: impl AsyncFnMut() -> Option<T>,
+) -> T {
     let asking = async {
         loop {
             if let Some(answer) = ask().await {
