@@ -9,13 +9,15 @@ mod types;
 
 use std::time::Duration;
 
-use muster_ids::Timestamp;
+use muster_ids::{HostId, KeyName, Timestamp};
 use muster_wire::claim::{ClaimReason, ClaimState, Verdict};
 use muster_wire::host::HostState;
 use muster_wire::site::{NewPolicy, SitePolicy};
 use muster_wire::ticket::TicketKind;
 
-pub use types::{Admission, Cause, Contest, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal};
+pub use types::{
+    Admission, Cause, Contest, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal, WaitingClaim,
+};
 
 use crate::ticket::Ticket;
 
@@ -47,10 +49,7 @@ pub fn admit(
     if let Some(same_host) = by_key(ticket, machine, known)? {
         return Ok(same_host);
     }
-    let key_is_required = ticket.require_key || (ticket.kind == TicketKind::SiteKey && policy.require_key);
-    if key_is_required && !machine.key.is_pair() {
-        return Err(Refusal::KeyRequired);
-    }
+    key_is_good_enough(ticket, &machine.key, policy)?;
     match &known.claim {
         Some(claim) if claim.state == ClaimState::Rejected || ticket.kind == TicketKind::SiteKey => {
             return answer_from_claim(claim);
@@ -62,11 +61,11 @@ pub fn admit(
     if let Some(contest) = owner::contest(ticket, machine, known, policy, now) {
         return match contest {
             Contest::TakeOver(host_id) => Ok(Admission::Rekey { host_id }),
-            Contest::Wait { reason, contested } => open_claim(reason, contested, known),
+            Contest::Wait { reason, contested } => open_claim(ticket, reason, contested, known),
         };
     }
     if let Some(reason) = needs_approval(ticket, known, policy) {
-        return open_claim(reason, None, known);
+        return open_claim(ticket, reason, None, known);
     }
     Ok(as_ticket_says(ticket, true))
 }
@@ -75,12 +74,13 @@ pub fn admit(
 ///
 /// `Ok(None)` is a rejection. The caller compares the evidence the person saw before it asks.
 pub fn admit_with_verdict(
-    reason: ClaimReason,
+    claim: &WaitingClaim,
     ticket: &Ticket,
     known: &Known,
+    policy: &SitePolicy,
     verdict: Verdict,
 ) -> Result<Option<Admission>, Refusal> {
-    if !crate::claim::verdicts(reason).contains(&verdict) {
+    if !crate::claim::verdicts(claim.reason).contains(&verdict) {
         return Err(Refusal::VerdictNotPossible);
     }
     if verdict == Verdict::Reject {
@@ -98,10 +98,12 @@ pub fn admit_with_verdict(
     if ticket.is_used_up() {
         return Err(Refusal::Rejected(Cause::UsedUp));
     }
+    key_is_good_enough(ticket, &claim.key, policy)?;
     named_host_is_open(ticket, known)?;
     match verdict {
+        // The uid may have gone to another host since: nobody said that this one may be taken over.
         Verdict::Replace => match &known.owner {
-            Some(owner) if owner.site_id == ticket.site_id => {
+            Some(owner) if Some(owner.id) == claim.contested && owner.site_id == ticket.site_id => {
                 Ok(Some(Admission::Replace { host_id: owner.id }))
             }
             _ => Err(Refusal::VerdictNotPossible),
@@ -171,6 +173,12 @@ fn by_key(ticket: &Ticket, machine: &Machine, known: &Known) -> Result<Option<Ad
     Ok(Some(Admission::Reuse { host_id: host.id }))
 }
 
+/// A ticket, or the site at its own door, may ask for a key pair.
+fn key_is_good_enough(ticket: &Ticket, key: &KeyName, policy: &SitePolicy) -> Result<(), Refusal> {
+    let is_required = ticket.require_key || (ticket.kind == TicketKind::SiteKey && policy.require_key);
+    if is_required && !key.is_pair() { Err(Refusal::KeyRequired) } else { Ok(()) }
+}
+
 /// Door 2 admits the host it names, as long as that host waits for it.
 fn named_host_is_open(ticket: &Ticket, known: &Known) -> Result<(), Refusal> {
     if ticket.kind != TicketKind::RegistrationToken {
@@ -197,17 +205,26 @@ fn needs_approval(ticket: &Ticket, known: &Known, policy: &SitePolicy) -> Option
 }
 
 fn open_claim(
+    ticket: &Ticket,
     reason: ClaimReason,
-    contested: Option<muster_ids::HostId>,
+    contested: Option<HostId>,
     known: &Known,
 ) -> Result<Admission, Refusal> {
-    if let Some(claim) = &known.claim {
+    let waits = known.claim.as_ref();
+    // A one-time ticket that comes later is reserved by a claim of its own, or somebody else could still spend it.
+    let superseded = waits.filter(|claim| {
+        ticket.is_one_time() && claim.state == ClaimState::Waiting && claim.ticket_id != ticket.id
+    });
+    if let (Some(claim), None) = (waits, superseded) {
         return answer_from_claim(claim);
     }
-    if known.claims_on_owner >= CLAIMS_PER_HOST || known.claims_at_site >= CLAIMS_PER_SITE {
+    // A foreign site must not use up the places of the site the host stands at.
+    let host_is_full = reason != ClaimReason::SiteConflict && known.claims_on_owner >= CLAIMS_PER_HOST;
+    let is_one_more = superseded.is_none();
+    if is_one_more && (host_is_full || known.claims_at_site >= CLAIMS_PER_SITE) {
         return Err(Refusal::TooManyClaims);
     }
-    Ok(Admission::Claim { reason, contested })
+    Ok(Admission::Claim { reason, contested, supersedes: superseded.map(|claim| claim.id) })
 }
 
 fn as_ticket_says(ticket: &Ticket, owns_uid: bool) -> Admission {

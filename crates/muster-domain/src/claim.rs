@@ -34,6 +34,8 @@ pub struct Evidence<'a> {
     pub facts: &'a Facts,
     /// The host it contests.
     pub contested: Option<EvidenceOfHost<'a>>,
+    /// The host that owns the machine's uid now: another one than when the claim was opened, perhaps.
+    pub owner_of_uid: Option<HostId>,
 }
 
 /// The part of the evidence that is the contested host's.

@@ -187,6 +187,12 @@ fn more_claims_than_a_host_or_a_site_may_have_are_turned_away() {
     };
     check(SiteKey, per_host(CLAIMS_PER_HOST - 1), claimed(ClaimReason::Reimage, Some(2)));
     check(SiteKey, per_host(CLAIMS_PER_HOST), Err(Refusal::TooManyClaims));
+    // A key of another site must not keep the machines of the host's own site out.
+    let from_another_site = |scene: &mut Scene| {
+        scene.uid_is_owned_by(HostView { site_id: site(2), ..quiet_host(2) });
+        scene.known.claims_on_owner = CLAIMS_PER_HOST;
+    };
+    check(SiteKey, from_another_site, claimed(ClaimReason::SiteConflict, Some(2)));
     check(SiteKey, per_site(CLAIMS_PER_SITE - 1), claimed(ClaimReason::Approval, None));
     check(SiteKey, per_site(CLAIMS_PER_SITE), Err(Refusal::TooManyClaims));
     let full_but_admitted = |scene: &mut Scene| scene.known.claims_at_site = CLAIMS_PER_SITE;

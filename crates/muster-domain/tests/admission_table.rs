@@ -7,14 +7,14 @@ mod scene;
 use std::time::Duration;
 
 use muster_domain::admission::{Admission, CLAIMS_PER_SITE, Cause, HostView, Refusal};
-use muster_wire::claim::ClaimState;
+use muster_wire::claim::{ClaimReason, ClaimState};
 use muster_wire::enroll::Disposition;
 use muster_wire::host::HostState;
 use muster_wire::site::NewPolicy;
 use muster_wire::ticket::TicketKind::{EnrolmentToken, RegistrationToken, SiteKey};
 use scene::{
-    DOORS, ONE_TIME, Scene, agent_key, ago, check, host, hours, minutes, pair, plain, quiet_host, rejected,
-    reuse, site, team, waits,
+    DOORS, ONE_TIME, Scene, agent_key, ago, check, claim_id, host, hours, minutes, pair, plain, quiet_host,
+    rejected, reuse, site, team, waits,
 };
 
 fn expire(scene: &mut Scene) {
@@ -107,8 +107,13 @@ fn one_claim_per_site_and_key_whichever_site_key_it_shows() {
         scene.uid_is_owned_by(quiet_host(2));
         scene.claim(2, ClaimState::Waiting);
     };
+    check(SiteKey, owned, waits());
+    // A one-time ticket is reserved by a claim of its own: another machine must not spend it meanwhile.
+    for kind in ONE_TIME {
+        let (reason, contested, supersedes) = (ClaimReason::UidTaken, Some(host(2)), Some(claim_id()));
+        check(kind, owned, Ok(Admission::Claim { reason, contested, supersedes }));
+    }
     for kind in DOORS {
-        check(kind, owned, waits());
         check(kind, |scene| scene.claim(2, ClaimState::Rejected), Err(Refusal::ClaimRejected));
     }
     // A person who makes a one-time ticket for a machine that waits has spoken.

@@ -160,6 +160,7 @@ fn a_decision_rests_on_everything_the_person_saw() {
         hostname: "web-1",
         facts: &facts.clone(),
         contested: Some(contested(HostState::Active, &secrets)),
+        owner_of_uid: Some(scene::host(2)),
     };
     let mut texts = BTreeSet::from([base.canonical_text()]);
     facts.disk_gb = muster_wire::bounds::Whole::clamped(99);
@@ -169,6 +170,8 @@ fn a_decision_rests_on_everything_the_person_saw() {
         Evidence { hostname: "web-2", ..base.clone() },
         Evidence { facts: &facts, ..base.clone() },
         Evidence { contested: None, ..base.clone() },
+        Evidence { owner_of_uid: Some(scene::host(3)), ..base.clone() },
+        Evidence { owner_of_uid: None, ..base.clone() },
         Evidence { contested: Some(contested(HostState::Suspended, &secrets)), ..base.clone() },
         Evidence { contested: Some(contested(HostState::Active, &[])), ..base.clone() },
         Evidence {

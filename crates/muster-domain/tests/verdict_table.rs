@@ -4,7 +4,9 @@
 
 mod scene;
 
-use muster_domain::admission::{Admission, Cause, HostView, KeyHistory, Refusal};
+use muster_domain::admission::{
+    Admission, Cause, HostView, KeyHistory, Refusal, WaitingClaim, admit_with_verdict,
+};
 use muster_ids::HostId;
 use muster_wire::claim::{ClaimReason, Verdict};
 use muster_wire::host::HostState;
@@ -164,6 +166,26 @@ fn a_replacement_needs_an_owner_at_this_site() {
         check(SiteKey, reason, Verdict::New, owner_gone, new(true));
         check(SiteKey, reason, Verdict::New, owner_moved, new(false));
     }
+}
+
+/// The uid went to another host after the claim was opened: the person saw, and named, the first one.
+#[test]
+fn a_replacement_takes_over_the_host_the_person_saw_and_no_other() {
+    let mut scene = waiting(SiteKey, ClaimReason::Collision);
+    scene.uid_is_owned_by(quiet_host(4));
+    let claim = WaitingClaim { reason: ClaimReason::Collision, contested: Some(host(2)), key: pair(1) };
+    let decide = |verdict| admit_with_verdict(&claim, &scene.ticket, &scene.known, &scene.policy, verdict);
+    assert_eq!(decide(Verdict::Replace), Err(Refusal::VerdictNotPossible));
+    assert_eq!(decide(Verdict::New), new(false));
+}
+
+#[test]
+fn a_verdict_does_not_lift_the_need_of_a_key_pair() {
+    let agent_key = |scene: &mut Scene| scene.machine.key = scene::agent_key(1);
+    for verdict in [Verdict::Replace, Verdict::New] {
+        check(SiteKey, ClaimReason::Reimage, verdict, agent_key, Err(Refusal::KeyRequired));
+    }
+    check(SiteKey, ClaimReason::Reimage, Verdict::Reject, agent_key, Ok(None));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::failure::{Exit, Failure, Stopped, judge};
-use super::output::{Heard, Listener, tell};
+use super::output::{Heard, Listener, Said, tell};
 use super::process::{Bounds, run};
 use super::repository::Repository;
 use super::scrub::Scrub;
@@ -52,7 +52,7 @@ impl Restic {
         };
         let exit = run(self, None, &["version".to_owned()], &bounds, &mut listener).await?;
         let said = listener.heard().said;
-        let version = said.iter().find_map(|line| line.strip_prefix("restic ")?.split(' ').next());
+        let version = said.iter().find_map(|line| line.raw.strip_prefix("restic ")?.split(' ').next());
         match (exit, version) {
             (Exit::Code(0), Some(version)) => Ok(version.to_owned()),
             _ => Err(judge(exit, &said, "")),
@@ -98,7 +98,7 @@ impl Course<'_> {
         }
         let init = self.quick(&["init"]).await?;
         let made_already =
-            || init.heard.said.iter().any(|line| MADE_ALREADY.iter().any(|words| line.contains(words)));
+            || init.heard.said.iter().any(|line| MADE_ALREADY.iter().any(|words| line.raw.contains(words)));
         match init.exit {
             Exit::Code(0) => self.log(&format!("made a new repository at {}", self.repository.shown())).await,
             _ if made_already() => {}
@@ -116,7 +116,7 @@ impl Course<'_> {
     }
 
     /// A repository that does not answer is out of reach, however restic puts it.
-    fn judged_first_answer(&self, exit: Exit, said: &[String]) -> Failure {
+    fn judged_first_answer(&self, exit: Exit, said: &[Said]) -> Failure {
         let repository = self.repository.shown();
         let waited = match exit {
             Exit::Stopped(Stopped::Quiet(waited) | Stopped::TimeLimit(waited)) => waited,

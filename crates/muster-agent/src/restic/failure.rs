@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use muster_wire::job::JobResult;
 
+use super::output::Said;
 use super::repository::RepositoryRefused;
 
 /// Why a backup failed. [`Failure::in_words`] is meant for the operator.
@@ -176,14 +177,15 @@ pub(super) enum Exit {
 }
 
 /// Judges an end that is neither success nor a partial backup by its code, and by what was said where it has no code.
-pub(super) fn judge(exit: Exit, said: &[String], repository: &str) -> Failure {
+pub(super) fn judge(exit: Exit, said: &[Said], repository: &str) -> Failure {
     let repository = repository.to_owned();
     let code = match exit {
         Exit::Stopped(stopped) => return Failure::Killed(stopped),
         Exit::Code(code) => code,
     };
     let heard = |words: &[&str]| {
-        said.iter().find(|line| words.iter().any(|word| line.contains(word))).map(|line| gist(line))
+        let said_one = |line: &&Said| words.iter().any(|word| line.raw.contains(word));
+        said.iter().find(said_one).map(|line| gist(&line.shown))
     };
     let unless_silent = |found: Option<String>| found.unwrap_or_else(|| last_words(said));
     match code {
@@ -263,7 +265,7 @@ fn gist(line: &str) -> String {
 }
 
 /// Returns the last line that restic calls fatal, or the last one.
-fn last_words(said: &[String]) -> String {
-    let fatal = said.iter().rfind(|line| line.starts_with("Fatal: "));
-    fatal.or(said.last()).map_or_else(|| "it said nothing".to_owned(), |line| gist(line))
+fn last_words(said: &[Said]) -> String {
+    let fatal = said.iter().rfind(|line| line.raw.starts_with("Fatal: "));
+    fatal.or(said.last()).map_or_else(|| "it said nothing".to_owned(), |line| gist(&line.shown))
 }

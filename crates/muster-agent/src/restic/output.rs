@@ -12,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
 use super::scrub::Scrub;
+use zeroize::Zeroizing;
 use super::{MAX_LOG_LINE_BYTES, ResticEvent};
 
 /// A status names up to two files, each up to 4096 bytes that JSON may write six times as long.
@@ -129,17 +130,26 @@ pub(super) enum Moved {
 pub(super) struct Listener<'a> {
     scrub: &'a Scrub,
     events: Option<&'a mpsc::Sender<ResticEvent>>,
-    said: VecDeque<String>,
+    said: VecDeque<Said>,
     logged: usize,
     counters: [u64; 4],
     summary: Option<JobResult>,
     first_error: Option<String>,
 }
 
+/// A line of restic: as it was, to be judged, and as it may be shown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Said {
+    /// As restic wrote it; may hold a credential, and a credential may look like restic's own words.
+    pub(super) raw: Zeroizing<String>,
+    /// Scrubbed.
+    pub(super) shown: String,
+}
+
 /// What was heard of a run.
 pub(super) struct Heard {
-    /// The last lines that were no JSON, scrubbed.
-    pub(super) said: Vec<String>,
+    /// The last lines that were no JSON.
+    pub(super) said: Vec<Said>,
     /// The summary of a backup.
     pub(super) summary: Option<JobResult>,
     /// The first file that could not be saved, with the reason.
@@ -225,7 +235,7 @@ impl<'a> Listener<'a> {
         if self.said.len() == REMEMBERED_LINES {
             self.said.pop_front();
         }
-        self.said.push_back(text.clone());
+        self.said.push_back(Said { raw: Zeroizing::new(line.to_owned()), shown: text.clone() });
         self.log(text).await;
     }
 

@@ -34,7 +34,7 @@ pub struct Known {
     pub invited: Option<HostView>,
     /// The waiting or rejected claim of this key at this site.
     pub claim: Option<KnownClaim>,
-    /// Claims that wait on the owner.
+    /// Claims of its own site that wait on the owner.
     pub claims_on_owner: u32,
     /// Claims that wait at the site.
     pub claims_at_site: u32,
@@ -167,7 +167,20 @@ pub enum Admission {
         reason: ClaimReason,
         /// The host it contests.
         contested: Option<HostId>,
+        /// The waiting claim it takes the place of: the same machine, at the site's own door before.
+        supersedes: Option<ClaimId>,
     },
+}
+
+/// A waiting claim, as a verdict on it needs it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WaitingClaim {
+    /// Why it waits.
+    pub reason: ClaimReason,
+    /// The host it contests: the one the person saw.
+    pub contested: Option<HostId>,
+    /// The key its machine proved.
+    pub key: KeyName,
 }
 
 /// Why a machine is turned away.

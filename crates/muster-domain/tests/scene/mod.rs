@@ -4,7 +4,8 @@
 use std::time::Duration;
 
 use muster_domain::admission::{
-    Admission, Cause, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal, admit, admit_with_verdict,
+    Admission, Cause, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal, WaitingClaim, admit,
+    admit_with_verdict,
 };
 use muster_domain::ticket::{Spent, Ticket};
 use muster_ids::{
@@ -149,7 +150,9 @@ impl Scene {
     }
 
     pub(crate) fn decide(&self, reason: ClaimReason, verdict: Verdict) -> Result<Option<Admission>, Refusal> {
-        admit_with_verdict(reason, &self.ticket, &self.known, verdict)
+        let contested = self.known.owner.as_ref().map(|owner| owner.id);
+        let claim = WaitingClaim { reason, contested, key: self.machine.key };
+        admit_with_verdict(&claim, &self.ticket, &self.known, &self.policy, verdict)
     }
 
     pub(crate) fn spent(&mut self, by_key: KeyName, by_host: HostId) {
@@ -209,7 +212,7 @@ pub(crate) fn rejected(cause: Cause) -> Result<Admission, Refusal> {
 }
 
 pub(crate) fn claimed(reason: ClaimReason, contested: Option<u8>) -> Result<Admission, Refusal> {
-    Ok(Admission::Claim { reason, contested: contested.map(host) })
+    Ok(Admission::Claim { reason, contested: contested.map(host), supersedes: None })
 }
 
 pub(crate) fn waits() -> Result<Admission, Refusal> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use muster_domain::admission::{
-    Admission, CLAIM_LIFE, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal, admit,
+    Admission, CLAIM_LIFE, HostView, KeyHistory, Known, KnownClaim, Machine, Refusal, WaitingClaim, admit,
     admit_with_verdict,
 };
 use muster_domain::presence::RECONNECT_WINDOW;
@@ -190,7 +190,10 @@ impl World {
         }
         let ticket = self.ticket(claim.known.ticket_id).clone();
         let known = self.known(&ticket, &claim.machine);
-        let decision = admit_with_verdict(claim.known.reason, &ticket, &known, verdict);
+        let waiting =
+            WaitingClaim { reason: claim.known.reason, contested: claim.contested, key: claim.machine.key };
+        let policy = &self.policies[&ticket.site_id];
+        let decision = admit_with_verdict(&waiting, &ticket, &known, policy, verdict);
         match decision {
             Err(_) => {}
             Ok(None) => {
@@ -253,8 +256,20 @@ impl World {
             Admission::Replace { host_id } => {
                 self.becomes(host_id, machine, None, ticket, Disposition::Replaced);
             }
-            Admission::Claim { reason, contested } => self.open_claim(ticket, machine, reason, contested),
+            Admission::Claim { reason, contested, supersedes } => {
+                if let Some(earlier) = supersedes {
+                    self.close_claim(earlier);
+                }
+                self.open_claim(ticket, machine, reason, contested);
+            }
         }
+    }
+
+    fn close_claim(&mut self, id: ClaimId) {
+        let claim = self.claims.iter_mut().find(|claim| claim.known.id == id).expect("claims stay");
+        claim.known.state = ClaimState::Closed;
+        let ticket = claim.known.ticket_id;
+        self.ticket_mut(ticket).reserved_for = None;
     }
 
     fn open_claim(

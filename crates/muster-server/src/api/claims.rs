@@ -119,7 +119,7 @@ fn shown<P>(unit: &mut Unit<'_, '_>, app: &App, actor: &Actor<P>, id: ClaimId) -
 
 fn view(app: &App, shown: ShownClaim, now: Timestamp) -> Claim {
     let evidence_version = shown.evidence_version();
-    let ShownClaim { row, contested, secrets } = shown;
+    let ShownClaim { row, contested, secrets, .. } = shown;
     let arrival = contested.as_ref().and_then(|host| host.row.arrival.as_ref());
     let differences = differences(
         arrival.map(|arrival| arrival.hostname.as_str()),

@@ -1,6 +1,6 @@
 //! Claims: opened by the door, decided by a person, shown with what the decision rests on.
 
-use muster_domain::admission::{Admission, CLAIM_LIFE, Refusal, admit_with_verdict};
+use muster_domain::admission::{Admission, CLAIM_LIFE, Refusal, WaitingClaim, admit_with_verdict};
 use muster_domain::claim::{Evidence, EvidenceOfHost};
 use muster_ids::{ClaimId, HostId, TeamId};
 use muster_keyring::OwnerKind;
@@ -23,15 +23,34 @@ const NOT_WAITING: Failure =
 const TICKET_UNUSABLE: Failure =
     Failure::conflict("ticket_unusable", "the ticket of this claim opens no door any more; reject the claim");
 
+const KEY_REQUIRED: Failure = Failure::conflict(
+    "key_pair_required",
+    "only machines with a key pair are admitted here now; reject the claim",
+);
+
+/// What the door said of a claim to open.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Opening {
+    /// Why a person must decide.
+    pub(super) reason: ClaimReason,
+    /// The host it contests.
+    pub(super) contested: Option<HostId>,
+    /// The waiting claim of the same machine that it takes the place of.
+    pub(super) supersedes: Option<ClaimId>,
+}
+
 /// Opens a claim and reserves its one-time ticket; the host it contests is not touched.
 pub(super) fn open(
     unit: &mut Unit<'_, '_>,
     arriving: &Arriving<'_>,
     source: &str,
-    reason: ClaimReason,
-    contested: Option<HostId>,
+    opening: Opening,
 ) -> Result<Outcome, Failure> {
+    let Opening { reason, contested, supersedes } = opening;
     let ticket = &arriving.ticket.ticket;
+    if let Some(earlier) = supersedes {
+        supersede(unit, arriving, earlier)?;
+    }
     let claim = ClaimRow {
         id: ClaimId::from_uuid(unit.draw.uuid(unit.now)),
         team_id: ticket.team_id,
@@ -76,6 +95,15 @@ pub(super) fn open(
     Ok(Outcome::Waiting { claim_id: claim.id, reason })
 }
 
+/// Closes the claim that another one of the same machine takes the place of, and frees the ticket it held.
+fn supersede(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, earlier: ClaimId) -> Result<(), Failure> {
+    let team_id = arriving.ticket.ticket.team_id;
+    let claim = unit.tx.claim(team_id, earlier)?.ok_or(StoreError::Conflict)?;
+    end(unit, &claim, ClaimState::Closed, None, arriving.author)?;
+    unit.tx.ticket_free(&claim.ticket_id, &claim.machine.key)?;
+    Ok(())
+}
+
 /// One event an hour, however many machines come.
 fn tell_surge(unit: &mut Unit<'_, '_>, claim: &ClaimRow) -> Result<(), Failure> {
     let since = unit.now.minus(known::SURGE_WINDOW);
@@ -95,8 +123,10 @@ fn tell_surge(unit: &mut Unit<'_, '_>, claim: &ClaimRow) -> Result<(), Failure> 
 pub struct ShownClaim {
     /// The claim.
     pub row: ClaimRow,
-    /// The host it contests.
+    /// The host it contests, or else the one that came to own its uid since.
     pub contested: Option<ShownHost>,
+    /// The host that owns its uid now.
+    pub owner_of_uid: Option<HostId>,
     /// Names of the secrets a replacement would receive, in order.
     pub secrets: Vec<String>,
 }
@@ -104,7 +134,8 @@ pub struct ShownClaim {
 impl ShownClaim {
     /// Reads what is shown of a claim.
     pub fn load(tx: &mut Tx<'_>, row: ClaimRow) -> Result<Self, StoreError> {
-        let contested = match row.host_id {
+        let owner_of_uid = tx.owner_of_uid(row.team_id, &row.machine.uid)?;
+        let contested = match row.host_id.or(owner_of_uid) {
             Some(host_id) => tx.host_shown(row.team_id, host_id)?,
             None => None,
         };
@@ -114,7 +145,7 @@ impl ShownClaim {
             let owned = tx.secrets_owned(row.team_id, OwnerKind::Host.as_str(), &owner_id)?;
             secrets.extend(owned.into_iter().map(|secret| secret.name));
         }
-        Ok(Self { row, contested, secrets })
+        Ok(Self { row, contested, owner_of_uid, secrets })
     }
 
     /// Names what a decision on this claim rests on.
@@ -130,6 +161,7 @@ impl ShownClaim {
                 key: host.key,
                 secrets: &self.secrets,
             }),
+            owner_of_uid: self.owner_of_uid,
         };
         sha256_base64url(evidence.canonical_text().as_bytes())
     }
@@ -159,11 +191,13 @@ pub fn decide(
     let ticket = known::ticket(unit.tx, &claim.ticket_id)?;
     let site = known::site(unit.tx, &ticket.ticket)?;
     let known = known::load(unit, app, &ticket.ticket, &claim.machine, &candidates, &site.policy)?;
-    match admit_with_verdict(claim.reason, &ticket.ticket, &known, decision.verdict) {
+    let waiting = WaitingClaim { reason: claim.reason, contested: claim.host_id, key: claim.machine.key };
+    match admit_with_verdict(&waiting, &ticket.ticket, &known, &site.policy, decision.verdict) {
         Ok(None) => reject(unit, &claim, &ticket, author),
         Ok(Some(admission)) => admit(unit, app, &claim, &ticket, admission, decision, author),
         Err(Refusal::Rejected(_)) => Err(TICKET_UNUSABLE),
         Err(Refusal::HostSuspended) => Err(retire::NOT_POSSIBLE),
+        Err(Refusal::KeyRequired) => Err(KEY_REQUIRED),
         Err(refusal) => Err(refusal.into()),
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::super::backup::backup_arguments;
 use super::super::failure::{Exit, judge};
-use super::super::output::{Lines, Listener, Moved};
+use super::super::output::{Lines, Listener, Moved, Said};
 use super::super::repository::percent_encoded;
 use super::super::scrub::Scrub;
 use super::super::{MAX_LOG_LINE_BYTES, Repository, RepositoryRefused, ResticEvent, Stopped, job_end};
@@ -143,8 +143,23 @@ fn b27_arguments_cannot_turn_into_options() {
     assert_eq!(backup_arguments(host(), &work, &paths), expected);
 }
 
+fn unscrubbed(line: &str) -> Said {
+    Said { raw: line.to_owned().into(), shown: line.to_owned() }
+}
+
+/// A password may be a word that restic uses itself: the line is judged as it was, and shown without it.
+#[test]
+fn a_credential_that_looks_like_restics_words_does_not_hide_them() {
+    let said = [Said {
+        raw: "Fatal: wrong password or no key found".to_owned().into(),
+        shown: "Fatal: *** password or no key found".to_owned(),
+    }];
+    let failure = judge(Exit::Code(1), &said, "rest:http://h/");
+    assert!(matches!(failure, Failure::WrongPassword { .. }), "{failure:?}");
+}
+
 fn check_judged(code: i32, said: &[&str], matches: impl Fn(&Failure) -> bool, in_words: &str) {
-    let said: Vec<String> = said.iter().map(ToString::to_string).collect();
+    let said: Vec<Said> = said.iter().copied().map(unscrubbed).collect();
     let failure = judge(Exit::Code(code), &said, "rest:http://h/");
     assert!(matches(&failure), "{code} {said:?}: {failure:?}");
     let words = failure.in_words();
@@ -292,7 +307,7 @@ async fn json_of_old_and_new_restic_is_understood() {
     let summary = r#"{"message_type":"summary","data_added":5,"total_files_processed":2,"total_bytes_processed":9,"snapshot_id":"ab12","new":1}"#;
     listener.hear(summary).await;
     let heard = listener.heard();
-    assert_eq!(heard.said, ["Fatal: locked"]);
+    assert_eq!(heard.said, [unscrubbed("Fatal: locked")]);
     assert!(heard.first_error.unwrap().starts_with("/a: Permission denied"));
     let expected =
         JobResult { snapshot_id: Line::parse("ab12").unwrap(), bytes_processed: 9, bytes_added: 5, files: 2 };
