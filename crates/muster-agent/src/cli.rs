@@ -196,7 +196,7 @@ async fn carry_out(cli: Cli) -> Result<(), AgentError> {
         Command::Reset { yes } => {
             confirm(yes, "remove this machine's key and secrets without telling the server")?;
             leave::reset(&folder)?;
-            say("key, secrets and identity were removed; the server still knows the host")
+            say("key, secrets and identity were removed; what the server knew of this machine, it still knows")
         }
     }
 }

@@ -14,8 +14,6 @@ pub struct NotPossible {
 
 /// The steps of a host's life.
 pub trait Life: Sized {
-    /// An invited host registers.
-    fn register(self) -> Result<Self, NotPossible>;
     /// An active host is suspended.
     fn suspend(self) -> Result<Self, NotPossible>;
     /// A suspended host resumes.
@@ -25,13 +23,6 @@ pub trait Life: Sized {
 }
 
 impl Life for HostState {
-    fn register(self) -> Result<Self, NotPossible> {
-        match self {
-            Self::Invited => Ok(Self::Active),
-            from => Err(NotPossible { from, step: "registered" }),
-        }
-    }
-
     fn suspend(self) -> Result<Self, NotPossible> {
         match self {
             Self::Active => Ok(Self::Suspended),
@@ -63,13 +54,12 @@ mod tests {
     #[test]
     fn every_step_from_every_state() {
         let table = [
-            (Invited, [Some(Active), None, None, Some(Retired)]),
-            (Active, [None, Some(Suspended), None, Some(Retired)]),
-            (Suspended, [None, None, Some(Active), Some(Retired)]),
-            (Retired, [None, None, None, None]),
+            (Invited, [None, None, Some(Retired)]),
+            (Active, [Some(Suspended), None, Some(Retired)]),
+            (Suspended, [None, Some(Active), Some(Retired)]),
+            (Retired, [None, None, None]),
         ];
-        for (from, [registered, suspended, resumed, retired]) in table {
-            assert_eq!(from.register().ok(), registered, "{from:?}");
+        for (from, [suspended, resumed, retired]) in table {
             assert_eq!(from.suspend().ok(), suspended, "{from:?}");
             assert_eq!(from.resume().ok(), resumed, "{from:?}");
             assert_eq!(from.retire().ok(), retired, "{from:?}");

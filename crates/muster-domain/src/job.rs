@@ -8,8 +8,6 @@ use muster_wire::job::{JobOutcome, JobState};
 /// What happened to an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JobEvent {
-    /// It was sent, or sent again: the agent runs an attempt at most once.
-    Dispatched,
     /// The agent said it runs.
     Started,
     /// The agent said how it ended.
@@ -41,10 +39,9 @@ pub fn step(state: JobState, event: JobEvent) -> JobStep {
     use JobState::{Cancelled, Dispatched, Failed, Lost, Queued, Running, Succeeded};
     let goes = |to| JobStep::Goes { to, late: state == Lost };
     match (state, event) {
-        (Queued | Dispatched, JobEvent::Dispatched) => goes(Dispatched),
         (Dispatched, JobEvent::Started) => goes(Running),
         (Lost, JobEvent::Started) => JobStep::Goes { to: Running, late: false },
-        (Running, JobEvent::Started | JobEvent::Dispatched) => JobStep::Stays,
+        (Running, JobEvent::Started) => JobStep::Stays,
         (Dispatched | Running | Lost, JobEvent::Ended(outcome)) => match outcome {
             JobOutcome::Succeeded => goes(Succeeded),
             JobOutcome::Failed => goes(Failed),

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_ids::Timestamp;
-use muster_wire::host::Presence;
+use muster_wire::host::{HostState, Presence};
 
 /// Time between heartbeats.
 pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(30);
@@ -27,8 +27,19 @@ pub struct SignsOfLife {
     pub server_up_for: Duration,
 }
 
-/// Names the presence of a host at `now`.
-pub fn presence(signs: &SignsOfLife, now: Timestamp) -> Presence {
+/// Names the presence of a host in `state` at `now`.
+///
+/// Who is refused everything cannot be reached, whatever was last heard: a suspended or retired host is offline at
+/// once, unless it was never seen.
+pub fn presence(state: HostState, signs: &SignsOfLife, now: Timestamp) -> Presence {
+    match state {
+        HostState::Invited | HostState::Active => of_signs(signs, now),
+        HostState::Suspended | HostState::Retired if signs.connected || signs.seen_at.is_some() => Presence::Offline,
+        HostState::Suspended | HostState::Retired => Presence::NeverSeen,
+    }
+}
+
+fn of_signs(signs: &SignsOfLife, now: Timestamp) -> Presence {
     if signs.connected {
         return Presence::Online;
     }
@@ -73,7 +84,7 @@ mod tests {
             said_goodbye,
             server_up_for: Duration::from_secs(up_secs),
         };
-        assert_eq!(presence(&signs, NOW), expected, "{signs:?}");
+        assert_eq!(presence(HostState::Active, &signs, NOW), expected, "{signs:?}");
     }
 
     #[test]
@@ -96,5 +107,27 @@ mod tests {
         check(false, Some(3000), false, 599, Presence::Online);
         check(false, Some(3000), false, 601, Presence::Unreachable);
         check(false, Some(100), false, 300, Presence::Unreachable);
+    }
+
+    #[test]
+    fn who_is_refused_everything_is_offline_at_once() {
+        use HostState::{Active, Invited, Retired, Suspended};
+        use Presence::{NeverSeen, Offline, Online, Unreachable};
+        let seen = |secs| Some(NOW.minus(Duration::from_secs(secs)));
+        let table = [
+            (true, seen(5), [Online, Online, Offline, Offline]),
+            (true, None, [Online, Online, Offline, Offline]),
+            (false, seen(5), [Online, Online, Offline, Offline]),
+            (false, seen(500), [Unreachable, Unreachable, Offline, Offline]),
+            (false, seen(100_000), [Offline; 4]),
+            (false, None, [NeverSeen; 4]),
+        ];
+        for (connected, seen_at, row) in table {
+            let server_up_for = OFFLINE_AFTER;
+            let signs = SignsOfLife { connected, seen_at, said_goodbye: false, server_up_for };
+            for (state, expected) in [Invited, Active, Suspended, Retired].into_iter().zip(row) {
+                assert_eq!(presence(state, &signs, NOW), expected, "{state:?} {signs:?}");
+            }
+        }
     }
 }

@@ -34,7 +34,7 @@ impl TrustedProxies {
         Self::default()
     }
 
-    fn contains(&self, address: IpAddr) -> bool {
+    pub(crate) fn contains(&self, address: IpAddr) -> bool {
         let (bits, is_v4) = bits_of(address);
         self.0.iter().any(|network| network.is_v4 == is_v4 && bits & network.mask == network.base)
     }

@@ -4,8 +4,8 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -20,20 +20,39 @@ use tokio::time::Sleep;
 
 use crate::edge::{self, Edge};
 use crate::framing::FramingScan;
+use crate::sources::AtSource;
 use crate::{Problem, request};
 
 const LINGER_FOR: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// What the stream and the service of one connection tell each other.
-#[derive(Debug, Default)]
+/// A connection's place under the caps, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) _connection: OwnedSemaphorePermit,
+    pub(crate) at_source: Option<AtSource>,
+}
+
+/// What the stream and the service of one connection tell each other. The last of the two to go frees the place.
+#[derive(Debug)]
 pub(crate) struct Signals {
+    place: Mutex<Place>,
     answering: AtomicBool,
     ambiguous: AtomicBool,
     refused: AtomicBool,
 }
 
 impl Signals {
+    pub(crate) fn new(place: Place) -> Self {
+        let flag = || AtomicBool::new(false);
+        Self { place: Mutex::new(place), answering: flag(), ambiguous: flag(), refused: flag() }
+    }
+
+    /// Notes that a handler took the connection over: it counts no longer against its source.
+    pub(crate) fn vouch(&self) {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner).at_source = None;
+    }
+
     /// Notes that hyper delivered a request; ends when the returned guard goes with the reply's body.
     pub(crate) fn begin(self: &Arc<Self>) -> Answering {
         self.answering.store(true, Ordering::Relaxed);
@@ -93,7 +112,6 @@ impl http_body::Body for ReplyBody {
 #[derive(Debug)]
 pub(crate) struct GuardedStream<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static> {
     io: Option<IO>,
-    place: Option<OwnedSemaphorePermit>,
     edge: Arc<Edge>,
     signals: Arc<Signals>,
     scan: FramingScan,
@@ -105,14 +123,12 @@ pub(crate) struct GuardedStream<IO: AsyncRead + AsyncWrite + Unpin + Send + 'sta
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static> GuardedStream<IO> {
     pub(crate) fn new(
         io: IO,
-        place: OwnedSemaphorePermit,
         edge: Arc<Edge>,
         signals: Arc<Signals>,
         stall_after: Duration,
     ) -> Self {
         Self {
             io: Some(io),
-            place: Some(place),
             edge,
             signals,
             scan: FramingScan::default(),
@@ -205,10 +221,10 @@ impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static> Drop for GuardedStream
             return;
         }
         if let (Some(mut io), Ok(runtime)) = (self.io.take(), tokio::runtime::Handle::try_current()) {
-            let place = self.place.take();
+            let signals = Arc::clone(&self.signals);
             runtime.spawn(async move {
                 let _ = tokio::time::timeout(LINGER_FOR, discard(&mut io)).await;
-                drop(place);
+                drop(signals);
             });
         }
     }

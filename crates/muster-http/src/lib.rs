@@ -17,6 +17,7 @@ mod problem;
 mod query;
 mod reply;
 mod request;
+mod sources;
 pub mod tls;
 
 pub use body::{

@@ -10,21 +10,22 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Request, Response, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::connection::{GuardedStream, ReplyBody, Signals};
+use crate::connection::{GuardedStream, Place, ReplyBody, Signals};
 use crate::edge::{self, Edge};
+use crate::sources::Sources;
 use crate::{BODY_WITHIN, ConnectInfo, ListenerKind};
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -34,6 +35,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Limits {
     /// Open connections, upgraded ones included; one more is closed as it is accepted.
     pub max_connections: usize,
+    /// Open connections of one IPv4 address or IPv6 /64; one more is closed as it is accepted.
+    ///
+    /// Upgraded ones do not count: a handler vouched for them, and thousands of machines may stand behind one
+    /// address. What is left is requests, so that one source alone cannot hold all connections.
+    pub max_per_source: usize,
+    /// The same for an address of this machine or a trusted proxy. No limit by default: a proxy speaks for everybody,
+    /// and a process on this machine has other ways to use it up.
+    pub max_per_loopback: usize,
     /// Time for the TLS handshake.
     pub handshake_within: Duration,
     /// Time for a request head, and how long a kept-alive connection may idle between requests.
@@ -54,6 +63,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_connections: 20_000,
+            max_per_source: 2048,
+            max_per_loopback: usize::MAX,
             handshake_within: Duration::from_secs(10),
             head_within: Duration::from_secs(10),
             body_within: BODY_WITHIN,
@@ -93,6 +104,11 @@ struct Shared {
 /// Upgraded connections are their owners' to end; they count against the cap as long as they live.
 pub async fn serve(listener: TcpListener, server: Server, shutdown: CancellationToken) {
     let places = Arc::new(Semaphore::new(server.limits.max_connections));
+    let sources = Sources::new(
+        server.limits.max_per_source,
+        server.limits.max_per_loopback,
+        Arc::clone(&server.edge.proxies),
+    );
     let drain_within = server.limits.drain_within;
     let shared = Arc::new(Shared::new(server, shutdown.clone()));
     let connections = TaskTracker::new();
@@ -103,11 +119,12 @@ pub async fn serve(listener: TcpListener, server: Server, shutdown: Cancellation
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => {
+            Ok((stream, peer)) => match (Arc::clone(&places).try_acquire_owned(), sources.take(peer)) {
+                (Ok(place), Some(at_source)) => {
+                    let place = Place { _connection: place, at_source: Some(at_source) };
                     connections.spawn(converse(Arc::clone(&shared), stream, peer, place));
                 }
-                Err(_) => tracing::debug!("closed a connection over the cap"),
+                _ => tracing::debug!("closed a connection over a cap"),
             },
             Err(error) if is_of_one_peer(&error) => {}
             Err(error) => {
@@ -130,7 +147,7 @@ fn is_of_one_peer(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, place: OwnedSemaphorePermit) {
+async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, place: Place) {
     let _ = stream.set_nodelay(true);
     let Some(tls) = shared.server.tls.clone() else {
         return shared.speak(stream, peer, place).await;
@@ -161,15 +178,15 @@ impl Shared {
         Self { server, edge, http, shutdown, abort: CancellationToken::new() }
     }
 
-    async fn speak<IO>(&self, io: IO, peer: SocketAddr, place: OwnedSemaphorePermit)
+    async fn speak<IO>(&self, io: IO, peer: SocketAddr, place: Place)
     where
         IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let limits = &self.server.limits;
         let info = ConnectInfo { peer, listener: self.server.kind, body_within: limits.body_within };
-        let signals = Arc::new(Signals::default());
+        let signals = Arc::new(Signals::new(place));
         let stall_within = limits.stall_within;
-        let io = GuardedStream::new(io, place, Arc::clone(&self.edge), Arc::clone(&signals), stall_within);
+        let io = GuardedStream::new(io, Arc::clone(&self.edge), Arc::clone(&signals), stall_within);
         let service = service_fn(|request| answer(self, &signals, info, request));
         let mut connection = pin!(self.http.serve_connection(TokioIo::new(io), service).with_upgrades());
         let outcome = tokio::select! {
@@ -208,6 +225,9 @@ async fn answer(
     };
     if has_body && !response.status().is_success() {
         signals.note_refusal();
+    }
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        signals.vouch();
     }
     Ok(response.map(|body| ReplyBody { body, answering }))
 }

@@ -20,8 +20,8 @@ const OTHERS: u32 = 0o007;
 pub enum MasterKeyError {
     /// The database was written with a key that is not here.
     #[error(
-        "the master key file {} is missing, but the database already holds data; put the file back from its backup \
-         (`muster key export` made it), or start with an empty database",
+        "the master key file {} is missing, but the database already holds data; put the file back from your \
+         copy of it, or start with an empty database",
         .0.display()
     )]
     MissingOverData(PathBuf),
@@ -74,7 +74,7 @@ impl MasterKey {
         Self(Zeroizing::new(bytes))
     }
 
-    /// Returns the bytes, which open everything the server holds: for `muster key export` only.
+    /// Returns the bytes, which open everything the server holds.
     pub fn expose(&self) -> &[u8; MASTER_KEY_LEN] {
         &self.0
     }

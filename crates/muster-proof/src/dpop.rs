@@ -192,6 +192,11 @@ impl Proof {
 pub struct JudgedProof(Proof);
 
 impl JudgedProof {
+    /// Names the key in the header: whose proof this claims to be, to look it up before anything is spent on it.
+    pub fn thumbprint(&self) -> KeyThumbprint {
+        self.0.key.thumbprint()
+    }
+
     /// Verifies the signature with the key in the header: the last step.
     pub fn verify_signature(self) -> Result<VerifiedProof, ProofError> {
         let Proof { document, key, claims } = self.0;

@@ -43,6 +43,12 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Proofs that were used already (RFC 9449, `jti`).
     pub used_proofs: crate::auth::UsedProofs,
+    /// Failed attempts at every door.
+    pub limits: crate::limits::FailureLimits,
+    /// What may be done at once for whom nobody knows yet.
+    pub budgets: crate::budgets::Budgets,
+    /// Refusals of the door that are still to be written down.
+    pub tally: crate::enrol::Tally,
     /// Wakes the sealer after a commit.
     pub sealer: Notify,
 }
@@ -149,6 +155,7 @@ impl App {
 
     async fn follow(&self, effects: Effects) {
         join_all(effects.cuts.into_iter().map(|cut| self.hub.cut(self, cut))).await;
+        effects.retired.into_iter().for_each(|host_id| self.presences.forget(host_id));
         for host_id in effects.config_changed {
             self.hub.config_changed(host_id);
         }

@@ -33,6 +33,8 @@ pub struct Cut {
 pub struct Effects {
     /// Sockets to cut.
     pub cuts: Vec<Cut>,
+    /// Hosts that are no more.
+    pub retired: Vec<HostId>,
     /// Hosts whose configuration changed.
     pub config_changed: Vec<HostId>,
     /// Hosts that have work waiting.

@@ -8,20 +8,24 @@ mod apply;
 pub mod claim;
 mod known;
 pub mod mint;
+mod recognise;
 mod refuse;
 pub mod retire;
+mod tally;
 
 use std::sync::Arc;
 
-use muster_domain::admission::{Admission, Cause, Machine, Refusal, admit};
-use muster_ids::{Bearer, BearerKind, ClaimId, HostId, KeyName, PublicId, TicketId, Timestamp};
-use muster_proof::PublicKey;
+use muster_domain::admission::{Admission, Machine, Refusal, admit};
+use muster_ids::{ClaimId, HostId, KeyName, Timestamp};
+use muster_proof::ProofError;
 use muster_store::rows::TicketRow;
 use muster_store::{Priority, StoreError};
 use muster_wire::claim::ClaimReason;
-use muster_wire::enroll::{Disposition, EnrollRequest};
+use muster_wire::enroll::Disposition;
 use muster_wire::host::HostState;
 
+pub use self::tally::Tally;
+use self::recognise::{Recognised, recognise};
 use crate::app::App;
 use crate::auth::Door;
 use crate::failure::Failure;
@@ -57,6 +61,10 @@ pub enum Outcome {
         /// What the signed statement says, when its key was revoked.
         revoked: Option<Revoked>,
     },
+    /// Its ticket is a ticket; its proof of possession does not hold, or was used before.
+    Unproved(ProofError),
+    /// Its key, or its ticket, has as many proofs remembered as it may.
+    TooManyProofs,
 }
 
 /// What is said to a key that ended.
@@ -88,71 +96,39 @@ impl Knock {
 
 /// Answers a machine at the door.
 pub async fn answer(app: &App, door: Door, request_id: String, now: Timestamp) -> Result<Outcome, Failure> {
-    let (machine, material) = machine(app, door.request, door.key.as_ref())?;
-    let ticket = match recognise(app, door.bearer).await? {
-        Ok(ticket) => ticket,
-        Err(known) => {
-            if let Some(ticket_id) = known {
-                refuse::note_wrong_secret(app, ticket_id, door.source, request_id, now);
-            }
-            return Ok(Outcome::Refused { refusal: Refusal::Rejected(Cause::WrongSecret), revoked: None });
+    match recognise(app, door, request_id, now).await? {
+        Recognised::Knock(knock) => enter(app, Arc::new(*knock), now).await,
+        Recognised::Rejected(cause) => {
+            Ok(Outcome::Refused { refusal: Refusal::Rejected(cause), revoked: None })
         }
-    };
-    let knock = Arc::new(Knock { machine, material, ticket, source: door.source, request_id });
-    enter(app, knock, now).await
-}
-
-/// Runs the one transaction of a recognised machine.
-async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, Failure> {
-    let closure = || {
-        let (app, knock) = (app.clone(), Arc::clone(&knock));
-        move |unit: &mut Unit<'_, '_>| decide(unit, &app, &knock)
-    };
-    match app.change(Priority::Normal, now, closure()).await {
-        // The commit may have happened: the same key asks again and gets the same host.
-        Err(Failure::Store(StoreError::CommitUnknown)) => app.change(Priority::Normal, now, closure()).await,
-        answered => answered,
+        Recognised::Unproved(error) => Ok(Outcome::Unproved(error)),
+        Recognised::TooManyProofs => Ok(Outcome::TooManyProofs),
     }
 }
 
-/// Takes the key the machine proved or the secret it sent: exactly one of them.
-fn machine(
-    app: &App,
-    request: EnrollRequest,
-    key: Option<&PublicKey>,
-) -> Result<(Machine, Vec<u8>), Failure> {
-    let (key, material) = match (key, &request.agent_secret) {
-        (Some(key), None) => (KeyName::Pair(key.thumbprint()), key.as_bytes().to_vec()),
-        (None, Some(secret)) => {
-            let bearer = app.keyring.agent_key(secret.expose());
-            (
-                KeyName::Agent(app.keyring.agent_key_id(secret.expose())),
-                app.keyring.verifier(&bearer).to_vec(),
-            )
+/// Runs the one transaction of a recognised machine, when it is its turn.
+async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, Failure> {
+    let ticket = &knock.ticket.ticket;
+    let is_limited = ticket.is_one_time() || ticket.max_uses.is_some();
+    let turn = if is_limited { Some(app.budgets.tickets.take(ticket.id).await?) } else { None };
+    let place = app.budgets.entering.take().await?;
+    let app = app.clone();
+    let entering = async move {
+        // Turn and place end with the transaction, also when the machine hangs up.
+        let _held = (turn, place);
+        let closure = || {
+            let (app, knock) = (app.clone(), Arc::clone(&knock));
+            move |unit: &mut Unit<'_, '_>| decide(unit, &app, &knock)
+        };
+        match app.change(Priority::Normal, now, closure()).await {
+            // The commit may have happened: the same key asks again and gets the same host.
+            Err(Failure::Store(StoreError::CommitUnknown)) => {
+                app.change(Priority::Normal, now, closure()).await
+            }
+            answered => answered,
         }
-        (None, None) => return Err(Failure::invalid("/agent_secret", "missing")),
-        (Some(_), Some(_)) => return Err(Failure::invalid("/agent_secret", "not_with_key_pair")),
     };
-    let EnrollRequest { hostname, machine_uid, facts, labels, .. } = request;
-    Ok((Machine { key, uid: machine_uid, hostname, facts, labels }, material))
-}
-
-/// Looks up a ticket and compares its secret: the same reads and the same hash whatever is presented.
-///
-/// `Err(Some)`: the ticket exists, its secret is another one.
-async fn recognise(
-    app: &App,
-    bearer: Option<Bearer>,
-) -> Result<Result<TicketRow, Option<TicketId>>, Failure> {
-    let bearer = bearer
-        .unwrap_or_else(|| Bearer::new(BearerKind::EnrolmentToken, PublicId::from_entropy([0; 16]), [0; 32]));
-    let ticket_id = TicketId::new(bearer.id);
-    let found = app.look(move |tx| tx.ticket_by_id(&ticket_id)).await?;
-    let proved = app.keyring.verify(&bearer, found.as_ref().map(|row| row.verifier.as_slice()));
-    Ok(match found {
-        Some(row) if proved => Ok(row),
-        found => Err(found.map(|_| ticket_id)),
-    })
+    tokio::spawn(entering).await.map_err(Failure::internal)?
 }
 
 fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, Failure> {
@@ -188,8 +164,9 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
             });
         }
         Admission::Wait { claim_id, reason } => return Ok(Outcome::Waiting { claim_id, reason }),
-        Admission::Claim { reason, contested } => {
-            return claim::open(unit, &arriving, &knock.source, reason, contested);
+        Admission::Claim { reason, contested, supersedes } => {
+            let opening = claim::Opening { reason, contested, supersedes };
+            return claim::open(unit, &arriving, &knock.source, opening);
         }
         Admission::Reuse { host_id } => {
             apply::refresh(unit, &arriving, host_id)?;

@@ -54,9 +54,21 @@ pub enum Failure {
         /// What the client is told.
         detail: &'static str,
     },
+    /// The key ended, or its host is not active any more.
+    #[error("the key or its host is no longer active")]
+    KeyNotActive,
+    /// The agent told of an attempt it was never given: its channel ends.
+    #[error("the job was never given to this host")]
+    ForeignJob,
+    /// The path names another host than the key does.
+    #[error("a host speaks for itself only")]
+    ForeignHost,
     /// The door refused a machine.
     #[error(transparent)]
     Admission(#[from] Refusal),
+    /// More is being done than may be done at once.
+    #[error("over the work budget")]
+    OverBudget,
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -5,9 +5,9 @@
 
 use data_encoding::HEXLOWER;
 use muster_ids::{HostId, KeyName, SecretId, TeamId};
+use muster_store::StoreError;
 use muster_store::rows::{HostConfigRow, SecretRow};
 use muster_wire::channel::{Config, ConfigVersion, DeliveredSecret};
-use muster_wire::host::HostState;
 use muster_wire::text::SecretName;
 use serde::Serialize;
 
@@ -58,11 +58,12 @@ pub async fn load(app: &App, key: KeyName) -> Result<Option<Loaded>, Failure> {
     let stored = app
         .look(move |tx| {
             let Some(agent) = tx.agent_by_key(&key)? else { return Ok(None) };
-            if !agent.key_is_active || agent.host_state != HostState::Active {
+            if !agent.may_act() {
                 return Ok(None);
             }
-            let (team, config) = (tx.team(agent.team_id)?, tx.host_config(agent.host_id)?);
-            let Some((team, config)) = team.zip(config) else { return Ok(None) };
+            let gone = |what| move || StoreError::corrupt(what);
+            let team = tx.team(agent.team_id)?.ok_or_else(gone("the team of a host is gone"))?;
+            let config = tx.host_config(agent.host_id)?.ok_or_else(gone("the configuration of a host is gone"))?;
             let secrets = tx.secrets_owned(agent.team_id, "host", &agent.host_id.to_string())?;
             Ok(Some((agent.team_id, Stored { config, wrapped_key: team.wrapped_key, secrets })))
         })

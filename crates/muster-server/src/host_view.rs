@@ -40,7 +40,7 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
         kind: row.kind,
         name: row.name,
         state: row.state,
-        presence: HostPresence { status: presence(&signs, now), last_seen_at: signs.seen_at },
+        presence: HostPresence { status: presence(row.state, &signs, now), last_seen_at: signs.seen_at },
         door,
         disposition,
         provider: row.provider,

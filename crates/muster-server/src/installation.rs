@@ -8,7 +8,7 @@ use muster_edge::{Clock, Entropy};
 use muster_ids::KeyThumbprint;
 use muster_keyring::Keyring;
 use muster_proof::HostKey;
-use muster_store::{Priority, Store, Tx};
+use muster_store::{Priority, Store, StoreError, Tx};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use url::Url;
@@ -57,9 +57,20 @@ pub struct Opening<'a> {
     pub setup_code_file: PathBuf,
 }
 
+/// Why the installation cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database was made with another key.
+    #[error("the master key does not belong to this database: put back the key it was made with")]
+    WrongMasterKey,
+    /// Loading the facts failed.
+    #[error("cannot open the installation")]
+    Failure(#[from] Failure),
+}
+
 impl Installation {
     /// Loads the facts, or makes them when the database is new. A wrong master key is refused here.
-    pub async fn open(opening: Opening<'_>) -> Result<Self, Failure> {
+    pub async fn open(opening: Opening<'_>) -> Result<Self, OpenError> {
         let seed = opening.entropy.seed();
         let keyring = opening.keyring;
         let fresh_key = HostKey::generate();
@@ -71,7 +82,9 @@ impl Installation {
                 tx.installation_insert(CHECK_VALUE, &check)?;
                 tx.installation_insert(INSTRUCTION_KEY, &sealed)?;
                 tx.installation_insert(EPOCH, &0u32.to_be_bytes())?;
-                let must = |value: Option<Vec<u8>>| value.ok_or(Failure::NotFound);
+                let must = |fact: Option<Vec<u8>>| {
+                    fact.ok_or_else(|| StoreError::corrupt("a fact of the installation is gone"))
+                };
                 let check = must(tx.installation(CHECK_VALUE)?)?;
                 let key = must(tx.installation(INSTRUCTION_KEY)?)?;
                 let epoch = must(tx.installation(EPOCH)?)?;
@@ -80,9 +93,7 @@ impl Installation {
             .await?;
         let (check, key, epoch, stored_urls, configured) = facts;
         if !opening.keyring.matches_check_value(&check) {
-            return Err(Failure::internal(
-                "the master key does not belong to this database: put back the key it was made with",
-            ));
+            return Err(OpenError::WrongMasterKey);
         }
         let key = opening.keyring.open_installation(INSTRUCTION_KEY, &key).map_err(Failure::internal)?;
         let instruction_key = HostKey::from_pkcs8(&key).map_err(Failure::internal)?;
@@ -143,6 +154,20 @@ impl Installation {
             _ => {}
         }
     }
+}
+
+/// Whether machines can use a URL: they speak TLS but to their own machine, and a proof names the URL without user,
+/// query and fragment.
+pub fn is_public_url(url: &Url) -> bool {
+    let is_loopback = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => return false,
+    };
+    let is_bare =
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    is_bare && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
 }
 
 /// Stores the public URLs, in the transaction of the setup.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use muster_domain::job::{JobEvent, JobStep, step};
 use muster_ids::{HostId, JobId, TeamId};
-use muster_store::rows::JobRow;
+use muster_store::rows::{JobRow, LapsedJobRow};
 use muster_store::{Lock, LockKey, StoreError};
 use muster_wire::channel::{Attempt, Dispatch};
 use muster_wire::host::HostState;
@@ -31,10 +31,6 @@ const MAX_OPEN: i64 = 100;
 /// Most attempts a host has in hand at once; further jobs wait.
 const IN_HAND: usize = 4;
 const DEFAULT_TIME_LIMIT: u64 = 24 * 3600;
-
-/// The agent told of an attempt it was never given: its channel ends.
-pub(crate) const FOREIGN_JOB: Failure =
-    Failure::Forbidden { code: "foreign_job", detail: "the job was never given to this host" };
 
 /// What an agent told of an attempt since the last time it was written down.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -62,7 +58,8 @@ pub fn create(
     host_id: HostId,
     request: &CreateJob,
 ) -> Result<JobRow, Failure> {
-    unit.tx.lock(&[Lock::shared(LockKey::Host(host_id))])?;
+    // Exclusive: open jobs are counted, and two who count at once would each find room for one more.
+    unit.tx.lock(&[Lock::exclusive(LockKey::Host(host_id))])?;
     match unit.tx.host_state(team_id, host_id)?.ok_or(Failure::NotFound)? {
         HostState::Active => {}
         _ => return Err(Failure::conflict("host_not_active", "only an active host takes jobs")),
@@ -111,19 +108,30 @@ pub fn create(
 
 /// Ends the open jobs of a host that is no more, in the transaction that retires it.
 pub fn host_retired(unit: &mut Unit<'_, '_>, host_id: HostId) -> Result<(), Failure> {
-    for job in unit.tx.jobs_open(host_id, MAX_OPEN)? {
-        apply(unit, &Author::system(), &job, JobEvent::HostRetired, None)?;
+    loop {
+        let open = unit.tx.jobs_open(host_id, MAX_OPEN)?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        for job in open {
+            let step = apply(unit, &Author::system(), &job, JobEvent::HostRetired, None)?;
+            if !matches!(step, JobStep::Goes { .. }) {
+                return Err(Failure::internal("an open job does not end with its host"));
+            }
+        }
     }
-    Ok(())
 }
 
-/// Loses jobs nobody heard of for as long as their lease lasts. Returns how many.
-pub fn lapse(unit: &mut Unit<'_, '_>, limit: i64) -> Result<usize, Failure> {
-    let lapsed = unit.tx.jobs_unrenewed(unit.now.minus(LEASE), limit)?;
-    for job in &lapsed {
-        apply(unit, &Author::system(), job, JobEvent::LeaseLapsed, None)?;
+/// Loses a job nobody heard of for as long as its lease lasts, unless somebody did meanwhile.
+pub fn lapse(unit: &mut Unit<'_, '_>, lapsed: &LapsedJobRow) -> Result<(), Failure> {
+    unit.tx.lock(&[Lock::shared(LockKey::Host(lapsed.host_id))])?;
+    let before = unit.now.minus(LEASE);
+    let job = unit.tx.job(lapsed.team_id, lapsed.id)?;
+    let silent = job.filter(|job| !job.state.has_ended() && job.renewed_at.is_some_and(|at| at < before));
+    if let Some(job) = silent {
+        apply(unit, &Author::system(), &job, JobEvent::LeaseLapsed, None)?;
     }
-    Ok(lapsed.len())
+    Ok(())
 }
 
 /// Sends queued jobs whose secret the agent has applied, up to what a host may have in hand.
@@ -176,6 +184,15 @@ pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent, listed: &[Attempt]) -> Res
     Ok(Settled { running, again })
 }
 
+/// What was made of the end of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// It is recorded, or was before, or is no longer asked for.
+    Known,
+    /// The server knows no such job: it was restored to a time before it. The agent must not tell of it for ever.
+    Unknown,
+}
+
 /// Records that an attempt began. `false`: it is not its job's latest one any more.
 pub fn started(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<bool, Failure> {
     agent.still_may(unit)?;
@@ -184,8 +201,8 @@ pub fn started(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Resu
             applied(apply(unit, &agent.author(), &job, JobEvent::Started, None)?)?;
             Ok(true)
         }
-        Standing::Former => Ok(false),
-        Standing::Foreign => Err(FOREIGN_JOB),
+        Standing::Former | Standing::Unknown => Ok(false),
+        Standing::Foreign => Err(Failure::ForeignJob),
     }
 }
 
@@ -195,15 +212,17 @@ pub fn finished(
     agent: &Agent,
     attempt: Attempt,
     end: &JobEnd,
-) -> Result<(), Failure> {
+) -> Result<Finish, Failure> {
     agent.still_may(unit)?;
     match standing(unit, agent, attempt)? {
         Standing::Latest(job) => {
             let event = JobEvent::Ended(end.outcome);
-            applied(apply(unit, &agent.author(), &job, event, Some(end))?)
+            applied(apply(unit, &agent.author(), &job, event, Some(end))?)?;
+            Ok(Finish::Known)
         }
-        Standing::Former => Ok(()),
-        Standing::Foreign => Err(FOREIGN_JOB),
+        Standing::Former => Ok(Finish::Known),
+        Standing::Unknown => Ok(Finish::Unknown),
+        Standing::Foreign => Err(Failure::ForeignJob),
     }
 }
 
@@ -219,8 +238,8 @@ pub fn note(
     for (attempt, note) in notes {
         let job = match standing(unit, agent, *attempt)? {
             Standing::Latest(job) => job,
-            Standing::Former => continue,
-            Standing::Foreign => return Err(FOREIGN_JOB),
+            Standing::Former | Standing::Unknown => continue,
+            Standing::Foreign => return Err(Failure::ForeignJob),
         };
         if job.state.has_ended() && job.state != JobState::Lost {
             continue;
@@ -239,6 +258,8 @@ enum Standing {
     Latest(Box<JobRow>),
     /// It was given to this host once; its end is known or no longer asked for.
     Former,
+    /// There is no such job, of whichever host.
+    Unknown,
     /// It was never given to this host.
     Foreign,
 }
@@ -251,12 +272,13 @@ fn standing(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<
             Standing::Latest(Box::new(job))
         }
         Some(_) => Standing::Former,
-        None => Standing::Foreign,
+        None if unit.tx.job_exists(attempt.job_id)? => Standing::Foreign,
+        None => Standing::Unknown,
     })
 }
 
 fn applied(step: JobStep) -> Result<(), Failure> {
-    if step == JobStep::Refused { Err(FOREIGN_JOB) } else { Ok(()) }
+    if step == JobStep::Refused { Err(Failure::ForeignJob) } else { Ok(()) }
 }
 
 fn apply(

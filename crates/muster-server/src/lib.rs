@@ -7,6 +7,7 @@
 pub mod api;
 pub mod app;
 pub mod auth;
+pub mod budgets;
 pub mod channel;
 pub mod effects;
 pub mod enrol;
@@ -16,6 +17,7 @@ pub mod host_view;
 pub mod idempotency;
 pub mod installation;
 pub mod jobs;
+pub mod limits;
 pub mod metrics;
 pub mod presence;
 pub mod problems;

@@ -1,5 +1,6 @@
 //! What `/metrics` shows, in the OpenMetrics text format. Labels are closed sets: never a host, a name or an address.
 
+use muster_ids::Timestamp;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -27,6 +28,30 @@ pub struct DoorLabel {
     pub answer: DoorAnswer,
 }
 
+/// What works in the background.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+pub enum Reconciler {
+    /// Gives audit and outbox rows their positions.
+    Sealer,
+    /// Writes signs of life down.
+    Flusher,
+    /// Tells who cannot be reached.
+    Watcher,
+    /// Loses jobs nobody heard of.
+    Leases,
+    /// Clears what expired.
+    Expiry,
+    /// Writes refusals of the door down.
+    Refusals,
+}
+
+/// The label of a reconciler.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ReconcilerLabel {
+    /// Which one.
+    pub reconciler: Reconciler,
+}
+
 /// The metrics of this node.
 pub struct Metrics {
     registry: Registry,
@@ -42,6 +67,7 @@ pub struct Metrics {
     pub revoke_to_refused: Histogram,
     /// Audit rows sealed.
     pub sealed: Counter,
+    reconciled_at: Family<ReconcilerLabel, Gauge>,
 }
 
 impl Default for Metrics {
@@ -67,7 +93,13 @@ impl Default for Metrics {
             revoke_to_refused.clone(),
         );
         registry.register("audit_sealed", "Audit rows sealed", sealed.clone());
-        Self { registry, enrolments, channels, heartbeats, violations, revoke_to_refused, sealed }
+        let reconciled_at = Family::default();
+        registry.register(
+            "reconciled_at_seconds",
+            "When background work last went well, in seconds since the Unix epoch",
+            reconciled_at.clone(),
+        );
+        Self { registry, enrolments, channels, heartbeats, violations, revoke_to_refused, sealed, reconciled_at }
     }
 }
 
@@ -77,6 +109,11 @@ impl Metrics {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    /// Says that background work went well at `now`.
+    pub fn reconciled(&self, reconciler: Reconciler, now: Timestamp) {
+        self.reconciled_at.get_or_create(&ReconcilerLabel { reconciler }).set(now.as_millis() / 1000);
     }
 
     /// Counts an enrolment.

@@ -12,8 +12,6 @@ pub struct Sign {
     pub seq: i64,
     /// When it was heard.
     pub seen_at: Timestamp,
-    /// Whether its channel is open here.
-    pub connected: bool,
     /// Whether its last word was goodbye.
     pub said_goodbye: bool,
 }
@@ -38,14 +36,13 @@ impl Presences {
 
     /// Returns what was last heard of a host on this node.
     pub fn of(&self, host_id: HostId) -> Option<Sign> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).signs.get(&host_id).copied()
+        let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.signs.get(&host_id).or_else(|| memory.unflushed.get(&host_id)).copied()
     }
 
-    /// Forgets a host that is no more.
+    /// Forgets a host that is no more; when it was last heard is still written down.
     pub fn forget(&self, host_id: HostId) {
-        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.signs.remove(&host_id);
-        memory.unflushed.remove(&host_id);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).signs.remove(&host_id);
     }
 
     /// Takes what was heard since the last call.

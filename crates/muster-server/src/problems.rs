@@ -9,6 +9,8 @@ use muster_store::StoreError;
 
 use crate::failure::Failure;
 
+const OVER_BUDGET_RETRY: Duration = Duration::from_secs(2);
+
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         match failure {
@@ -19,8 +21,12 @@ impl From<Failure> for Problem {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
             }
             Failure::Gone { code, detail } => Self::new(StatusCode::GONE, code, detail),
-            Failure::Forbidden { code, detail } => Self::new(StatusCode::FORBIDDEN, code, detail),
+            Failure::Forbidden { code, detail } => forbidden(code, detail),
+            Failure::KeyNotActive => forbidden("key_not_active", "the key or its host is no longer active"),
+            Failure::ForeignJob => forbidden("foreign_job", "the job was never given to this host"),
+            Failure::ForeignHost => forbidden("foreign_host", "a host speaks for itself only"),
             Failure::Admission(refusal) => at_the_door(&refusal),
+            Failure::OverBudget => Self::unavailable(OVER_BUDGET_RETRY),
             Failure::Store(error) => of_the_store(error),
             failure @ Failure::SecretUnreadable { .. } => Self::internal(failure),
             Failure::Internal(cause) => {
@@ -28,6 +34,10 @@ impl From<Failure> for Problem {
             }
         }
     }
+}
+
+fn forbidden(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::FORBIDDEN, code, detail)
 }
 
 fn of_the_store(error: StoreError) -> Problem {
@@ -65,6 +75,17 @@ fn at_the_door(refusal: &Refusal) -> Problem {
             Problem::new(StatusCode::CONFLICT, "verdict_not_possible", "the claim cannot be decided this way")
         }
     }
+}
+
+/// The 429 of a failure after too many others; the credential was judged and does not hold.
+pub fn too_many_failures(wait: Duration) -> Problem {
+    Problem::of_status(StatusCode::TOO_MANY_REQUESTS).retry_after(wait)
+}
+
+/// The 429 of a key, or a ticket, with more proofs than are remembered of one.
+pub fn too_many_proofs() -> Problem {
+    Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_proofs", "this key asks too often; come back later")
+        .retry_after(Duration::from_secs(30))
 }
 
 /// The one 401 of the door: the same bytes whatever was wrong with the ticket.

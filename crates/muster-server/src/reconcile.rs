@@ -3,6 +3,8 @@
 mod expiry;
 mod leases;
 mod presence;
+mod refusals;
+mod run;
 mod sealer;
 
 use tokio::task::JoinHandle;
@@ -13,6 +15,7 @@ use crate::app::App;
 pub use expiry::{expire, expiry};
 pub use leases::{lapse, leases};
 pub use presence::{flush, flusher, watch, watcher};
+pub use refusals::refusals;
 pub use sealer::{seal, sealer};
 
 /// Starts every reconciler; each ends at `shutdown`.
@@ -23,5 +26,6 @@ pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(watcher(app.clone(), shutdown.clone())),
         tokio::spawn(leases(app.clone(), shutdown.clone())),
         tokio::spawn(expiry(app.clone(), shutdown.clone())),
+        tokio::spawn(refusals(app.clone(), shutdown.clone())),
     ]
 }

@@ -14,6 +14,7 @@ use muster_http::{Edge, Limits, ListenerKind, Server, tls};
 use muster_keyring::{Keyring, MasterKey};
 use muster_store::{Location, Store, StoreConfig};
 use rustix::fs::{FlockOperation, flock};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use secrecy::ExposeSecret;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
@@ -31,6 +32,10 @@ use crate::{reconcile, router};
 pub const SETUP_CODE_FILE: &str = "setup-code";
 const MASTER_KEY_FILE: &str = "master.key";
 const DATABASE_FILE: &str = "muster.db";
+/// Descriptors for everything but connections of clients: database, logs, tasks.
+const KEPT_DESCRIPTORS: usize = 256;
+/// Connections of operators, who are on this machine.
+const OPERATORS_CONNECTIONS: usize = 4096;
 const LOCK_FILE: &str = "lock";
 /// Seconds agents are asked to wait when the server restarts.
 const COME_BACK_AFTER: u32 = 2;
@@ -110,22 +115,23 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let (shutdown, hang_up) = (CancellationToken::new(), CancellationToken::new());
     let edge = Edge::new(app.clock.clone(), app.entropy);
     let router = router::router(app.clone());
-    let server = |kind, tls| Server {
+    let [of_operators, of_machines] = connections(options.limits.max_connections, raise_descriptors());
+    let server = |kind, tls, max_connections| Server {
         kind,
         app: router.clone(),
         tls,
-        limits: options.limits.clone(),
+        limits: Limits { max_connections, ..options.limits.clone() },
         edge: edge.clone(),
     };
     let mut tasks = reconcile::spawn_all(&app, &shutdown);
     tasks.push(tokio::spawn(muster_http::serve(
         operators,
-        server(ListenerKind::Operators, None),
+        server(ListenerKind::Operators, None, of_operators),
         hang_up.clone(),
     )));
     tasks.push(tokio::spawn(muster_http::serve(
         machines,
-        server(ListenerKind::Machines, Some(identity.acceptor())),
+        server(ListenerKind::Machines, Some(identity.acceptor()), of_machines),
         hang_up.clone(),
     )));
     let data_dir = options.data_dir;
@@ -190,8 +196,7 @@ async fn open_app(
         default_urls: default_urls(machines)?,
         setup_code_file: options.data_dir.join(SETUP_CODE_FILE),
     })
-    .await
-    .context("cannot open the installation")?;
+    .await?;
     Ok(App::new(Parts {
         store,
         keyring,
@@ -202,8 +207,28 @@ async fn open_app(
         presences: Presences::default(),
         metrics: Metrics::default(),
         used_proofs: crate::auth::UsedProofs::default(),
+        limits: crate::limits::FailureLimits::default(),
+        budgets: crate::budgets::Budgets::default(),
+        tally: crate::enrol::Tally::default(),
         sealer: Notify::new(),
     }))
+}
+
+/// Lets this process open as many files as its user may, and returns how many that are.
+fn raise_descriptors() -> usize {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files cannot be raised");
+    }
+    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+}
+
+/// Divides what may be open among operators and machines, so that out of descriptors the server never is: a flood of
+/// machines takes neither the operators' connections nor the files of the database.
+fn connections(most: usize, descriptors: usize) -> [usize; 2] {
+    let for_sockets = descriptors.saturating_sub(KEPT_DESCRIPTORS).max(2);
+    let of_operators = (for_sockets / 4).min(OPERATORS_CONNECTIONS).min(most);
+    [of_operators, (for_sockets - of_operators).min(most)]
 }
 
 async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
@@ -293,3 +318,6 @@ fn reachable_ip(machines: SocketAddr) -> Option<IpAddr> {
     socket.connect("192.0.2.1:9").ok()?;
     socket.local_addr().ok().map(|address| address.ip())
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,9 +20,10 @@ CREATE UNIQUE INDEX team_platform ON team (is_platform) WHERE is_platform = 1;
 CREATE TABLE person (
     id UUID_T PRIMARY KEY,
     team_id UUID_T NOT NULL REFERENCES team (id),
-    name TEXT NOT NULL,
+    name TEXT_KEY NOT NULL,
     role TEXT_KEY NOT NULL,
-    created_at BIGINT NOT NULL
+    created_at BIGINT NOT NULL,
+    UNIQUE (team_id, name)
 );
 CREATE INDEX person_team ON person (team_id, id);
 
@@ -184,7 +185,9 @@ CREATE TABLE secret_delivery (
     secret_id UUID_T NOT NULL REFERENCES secret (id),
     version BIGINT NOT NULL,
     key_name TEXT_KEY NOT NULL,
-    delivered_at BIGINT NOT NULL,
+    -- From here on the key may have it, whether or not its agent ever says so.
+    sent_at BIGINT NOT NULL,
+    confirmed_at BIGINT,
     PRIMARY KEY (secret_id, version, key_name)
 );
 
@@ -216,7 +219,6 @@ CREATE TABLE presence (
     seq SERIAL_T,
     host_id UUID_T NOT NULL UNIQUE,
     seen_at BIGINT,
-    connected BIGINT NOT NULL,
     said_goodbye BIGINT NOT NULL,
     -- Whether the last event about it said that it cannot be reached.
     told_unreachable BIGINT NOT NULL
@@ -259,7 +261,7 @@ CREATE TABLE job_log (
     PRIMARY KEY (job_id, n)
 );
 
--- Append-only: what every node must stop trusting.
+-- Append-only: what every node must stop trusting. One node cuts its own sockets itself; others will read these rows.
 CREATE TABLE revocation (
     seq SERIAL_T,
     team_id UUID_T NOT NULL,

@@ -143,6 +143,13 @@ macro_rules! narrow_integer {
 
 narrow_integer!(i32, u32, u16, u8);
 
+impl FromValue for u64 {
+    fn from_value(value: Value) -> Result<Self, Value> {
+        let number = i64::from_value(value)?;
+        number.try_into().map_err(|_| Value::Integer(number))
+    }
+}
+
 impl ToValue for bool {
     fn to_value(&self) -> Value {
         Value::Integer(i64::from(*self))

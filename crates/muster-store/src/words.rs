@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error, StrDeserializer};
 use serde::de::IntoDeserializer;
+use serde::de::value::{Error, StrDeserializer};
 
 use crate::{FromValue, ToValue, Value};
 

@@ -1,7 +1,8 @@
 //! The operator API's requests and refusals.
 
-use muster_client::api::PageRequest;
+use muster_client::api::{AuditFilter, PageRequest, collect};
 use muster_client::{ApiError, DialError, OperatorClient};
+use muster_wire::page::Order;
 use muster_wire::ticket::CreateSiteKey;
 use secrecy::SecretString;
 
@@ -38,6 +39,18 @@ async fn a_chosen_team_is_named_with_every_call() {
     let text = server.text();
     assert!(text.starts_with("GET /v1/sites?limit=200 HTTP/1.1\r\n"), "{text}");
     assert!(text.contains("muster-team: team_0192f0c1a2b37c4d8e5f60718293a4b5\r\n"), "{text}");
+}
+
+#[tokio::test]
+async fn the_newest_of_the_audit_trail_are_asked_for_and_not_looked_for() {
+    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"items\":[]}", None).await;
+    let (client, filter) = (client(&server), AuditFilter::default());
+    let newest = collect(Some(50), async |page| client.audit(&filter, Order::Desc, &page).await);
+    assert!(newest.await.expect("a page").items.is_empty());
+    client.audit(&filter, Order::Asc, &PageRequest::first()).await.expect("a page");
+    let text = server.text();
+    assert!(text.starts_with("GET /v1/audit?order=desc&limit=50 HTTP/1.1\r\n"), "{text}");
+    assert!(text.contains("GET /v1/audit?limit=200 HTTP/1.1\r\n"), "{text}");
 }
 
 #[tokio::test]

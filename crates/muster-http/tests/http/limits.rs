@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use muster_http::Limits;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::server::{Answer, drain, get_path, short, start};
 
@@ -23,6 +23,16 @@ async fn check_served_again(address: std::net::SocketAddr) {
         }
     };
     tokio::time::timeout(Duration::from_secs(3), served).await.expect("a place is free");
+}
+
+/// Turns a connection into a channel.
+async fn upgrade(channel: &mut TcpStream) {
+    let upgrade = "GET /ws HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
+    channel.write_all(upgrade.as_bytes()).await.expect("write");
+    let mut head = [0; 12];
+    channel.read_exact(&mut head).await.expect("answer");
+    assert_eq!(&head, b"HTTP/1.1 101");
 }
 
 /// Opens a connection, writes `first`, then `drip` every 50 ms, and expects it closed in time.
@@ -108,16 +118,47 @@ async fn over_the_cap_new_connections_are_closed_and_old_ones_served() {
     check_served_again(server.address).await;
 }
 
+/// Connects from another address of this machine.
+async fn from_other_source(address: std::net::SocketAddr) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("socket");
+    socket.bind("127.0.0.2:0".parse().expect("an address")).expect("bind");
+    socket.connect(address).await.expect("connect")
+}
+
+#[tokio::test]
+async fn b13_one_source_takes_its_share_and_another_one_is_served() {
+    let head_within = Duration::from_secs(5);
+    let server = start(Limits { max_per_loopback: 3, head_within, ..short() }).await;
+    let mut idle = Vec::new();
+    for _ in 0..3 {
+        idle.push(TcpStream::connect(server.address).await.expect("connect"));
+    }
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert_eq!(get_path(server.address, "/ok").await.status, 0, "its share is taken");
+    let mut other = from_other_source(server.address).await;
+    other.write_all(b"GET /ok HTTP/1.1\r\nHost: m\r\nConnection: close\r\n\r\n").await.expect("write");
+    assert_eq!(Answer::parse(&drain(&mut other).await).status, 200);
+    drop(idle);
+    check_served_again(server.address).await;
+}
+
+#[tokio::test]
+async fn upgraded_connections_do_not_count_against_their_source() {
+    let server = start(Limits { max_per_loopback: 1, ..short() }).await;
+    let mut channels = Vec::new();
+    for _ in 0..4 {
+        let mut channel = TcpStream::connect(server.address).await.expect("connect");
+        upgrade(&mut channel).await;
+        channels.push(channel);
+    }
+    assert_eq!(get_path(server.address, "/ok").await.status, 200);
+}
+
 #[tokio::test]
 async fn an_upgraded_connection_keeps_its_place_until_it_ends() {
     let server = start(Limits { max_connections: 1, ..short() }).await;
     let mut channel = TcpStream::connect(server.address).await.expect("connect");
-    let upgrade = "GET /ws HTTP/1.1\r\nHost: m\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
-    channel.write_all(upgrade.as_bytes()).await.expect("write");
-    let mut head = [0; 12];
-    channel.read_exact(&mut head).await.expect("answer");
-    assert_eq!(&head, b"HTTP/1.1 101");
+    upgrade(&mut channel).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(get_path(server.address, "/ok").await.status, 0, "a channel is open longer than any deadline");
     drop(channel);

@@ -59,7 +59,7 @@ fn view(sealed: SealedAuditRow) -> AuditEntry {
     let row = sealed.row;
     AuditEntry {
         id: row.id,
-        position: u64::try_from(sealed.position).unwrap_or(0),
+        position: sealed.position,
         at: row.at,
         actor: row.actor,
         source: row.source,

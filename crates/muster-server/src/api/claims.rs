@@ -159,7 +159,7 @@ fn contested_host(app: &App, host: ShownHost, secrets: Vec<String>, now: Timesta
         id: host.row.id,
         name: host.row.name,
         state: host.row.state,
-        presence: presence(&signs, now),
+        presence: presence(host.row.state, &signs, now),
         last_seen_at: signs.seen_at,
         hostname: host.row.arrival.map(|arrival| arrival.hostname),
         key: host.key,

@@ -16,11 +16,12 @@ use muster_wire::claim::ClaimReason;
 use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting};
 
 use crate::app::App;
-use crate::auth::Door;
+use crate::auth::{Door, failed, refused_proof};
 use crate::channel::revoked_statement;
 use crate::enrol::{self, Outcome};
 use crate::failure::Failure;
 use crate::metrics::DoorAnswer;
+use crate::problems::too_many_proofs;
 
 /// Seconds a machine that waits for a person should stay away.
 const ASK_AGAIN_AFTER: u32 = 30;
@@ -44,6 +45,8 @@ pub async fn create(
 ) -> Result<Enrolled, Problem> {
     let now = app.clock.now();
     let request_id = request_id.map(|id| id.to_string()).unwrap_or_default();
+    let (source, presented) = (door.bucket, door.bearer.as_ref().map(|bearer| bearer.id));
+    let refuse = |problem| failed(&app, source, presented, problem);
     let outcome = enrol::answer(&app, door, request_id, now).await?;
     app.metrics.count_enrolment(counted(&outcome));
     match outcome {
@@ -66,7 +69,13 @@ pub async fn create(
         }
         Outcome::Waiting { reason: ClaimReason::SiteConflict, .. } => Err(site_conflict()),
         Outcome::Waiting { claim_id, reason } => Ok(Enrolled::Waiting(waiting(&app, claim_id, reason, now))),
+        // Whatever was wrong with the ticket counts alike, so that a 429 says no more than the 401.
+        Outcome::Refused { refusal: refusal @ Refusal::Rejected(_), .. } => {
+            Err(refuse(Failure::Admission(refusal).into()))
+        }
         Outcome::Refused { refusal, revoked } => Err(refused(&app, refusal, revoked)),
+        Outcome::Unproved(error) => Err(refuse(refused_proof(&app, error, now))),
+        Outcome::TooManyProofs => Err(too_many_proofs()),
     }
 }
 
@@ -104,7 +113,7 @@ fn counted(outcome: &Outcome) -> DoorAnswer {
         | Outcome::Admitted { disposition: Disposition::Reuse, .. } => DoorAnswer::Repeated,
         Outcome::Admitted { .. } => DoorAnswer::Admitted,
         Outcome::Waiting { .. } => DoorAnswer::Waiting,
-        Outcome::Refused { .. } => DoorAnswer::Refused,
+        Outcome::Refused { .. } | Outcome::Unproved(_) | Outcome::TooManyProofs => DoorAnswer::Refused,
     }
 }
 

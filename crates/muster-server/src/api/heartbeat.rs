@@ -8,14 +8,9 @@ use super::hosts::HostPath;
 use crate::app::App;
 use crate::auth::AgentJson;
 use crate::channel::HEARTBEAT_SECS;
-use crate::failure::Failure;
 use crate::presence::Sign;
 
 const LIMIT: usize = 4 * 1024;
-
-/// The path names another host than the key does.
-pub(super) const FOREIGN_HOST: Failure =
-    Failure::Forbidden { code: "foreign_host", detail: "a host speaks for itself only" };
 
 /// `POST /v1/hosts/{host_id}/heartbeat`
 pub async fn create(
@@ -23,12 +18,9 @@ pub async fn create(
     StrictPath(path): StrictPath<HostPath>,
     AgentJson { agent, .. }: AgentJson<Heartbeat, LIMIT>,
 ) -> Result<Reply<HeartbeatReply>, Problem> {
-    if agent.host_id != path.host_id {
-        return Err(FOREIGN_HOST.into());
-    }
+    agent.speaks_for(path.host_id)?;
     let now = app.clock.now();
-    let connected = app.hub.is_connected(agent.host_id);
-    let sign = Sign { seq: agent.seq, seen_at: now, connected, said_goodbye: false };
+    let sign = Sign { seq: agent.seq, seen_at: now, said_goodbye: false };
     app.presences.heard(agent.host_id, sign);
     app.metrics.heartbeats.inc();
     Ok(Reply::new(HeartbeatReply { heartbeat_secs: HEARTBEAT_SECS, server_time: now }))

@@ -8,11 +8,11 @@ use muster_wire::host::HostState;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::heartbeat::FOREIGN_HOST;
 use super::hosts::HostPath;
 use crate::app::App;
-use crate::auth::{Agent, KEY_NOT_ACTIVE};
+use crate::auth::Agent;
 use crate::enrol::retire;
+use crate::failure::Failure;
 
 /// What became of the host.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -29,20 +29,16 @@ pub async fn create(
     StrictPath(path): StrictPath<HostPath>,
     agent: Agent,
 ) -> Result<Reply<LeaveReply>, Problem> {
-    if agent.host_id != path.host_id {
-        return Err(FOREIGN_HOST.into());
-    }
+    agent.speaks_for(path.host_id)?;
     let host_id = agent.host_id;
     app.change(Priority::Urgent, app.clock.now(), move |unit| {
         let host = retire::host(unit, agent.team_id, agent.host_id)?;
         retire::lock(unit, &host)?;
-        let row = unit.tx.agent_by_key(&agent.key)?;
-        if !row.is_some_and(|row| row.key_is_active && row.host_state == HostState::Active) {
-            return Err(KEY_NOT_ACTIVE);
+        if !unit.tx.agent_by_key(&agent.key)?.is_some_and(|row| row.may_act()) {
+            return Err(Failure::KeyNotActive);
         }
         retire::retire(unit, &host, &agent.author())
     })
     .await?;
-    app.presences.forget(host_id);
     Ok(Reply::new(LeaveReply { host_id, state: HostState::Retired }))
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use muster_http::{Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::HostId;
-use muster_store::rows::{DeliveryRow, SecretRow};
+use muster_store::rows::{DeliveryRow, ShownSecret};
 use muster_store::{Lock, LockKey, Priority};
 use muster_wire::host::HostState;
 use muster_wire::page::Page;
@@ -23,8 +23,8 @@ use crate::secrets::{self, Owner};
 use crate::unit::{Entry, Unit};
 
 const LIST: &str = "secrets";
-/// Most deliveries that are shown of one host's secrets.
-const MAX_DELIVERIES: i64 = 500;
+/// Most deliveries that are listed of one secret.
+const MAX_DELIVERIES: i64 = 100;
 
 /// The secret of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -50,7 +50,7 @@ pub async fn list(
             if tx.host_state(actor.team_id, path.host_id)?.is_none() {
                 return Ok(None);
             }
-            let rows = tx.secrets_owned(actor.team_id, "host", &path.host_id.to_string())?;
+            let rows = tx.secrets_shown(actor.team_id, path.host_id)?;
             Ok(Some((rows, tx.secret_deliveries(actor.team_id, path.host_id, MAX_DELIVERIES)?)))
         })
         .await?;
@@ -83,8 +83,9 @@ pub async fn set(
                 outcome: "ok",
                 details: json!({ "secret": row.name, "version": row.version, "fields": patch.field_names() }),
             });
-            let deliveries = unit.tx.secret_deliveries(actor.team_id, path.host_id, MAX_DELIVERIES)?;
-            Ok(view(row, &deliveries))
+            let shown = unit.tx.secrets_shown(actor.team_id, path.host_id)?;
+            let shown = shown.into_iter().find(|shown| shown.id == row.id).ok_or(Failure::NotFound)?;
+            Ok(view(shown, &unit.tx.secret_deliveries(actor.team_id, path.host_id, MAX_DELIVERIES)?))
         })
         .await?;
     Ok(Reply::new(metadata))
@@ -98,23 +99,19 @@ fn writable<P>(unit: &mut Unit<'_, '_>, actor: &Actor<P>, host_id: HostId) -> Re
     }
 }
 
-/// A secret is exposed when a key that is no longer trusted received the value it still has.
-fn view(row: SecretRow, deliveries: &[DeliveryRow]) -> SecretMetadata {
-    let number = |version: i64| u64::try_from(version).unwrap_or(0);
-    let own: Vec<&DeliveryRow> = deliveries.iter().filter(|delivery| delivery.secret_id == row.id).collect();
-    let exposed = own.iter().any(|delivery| delivery.version == row.version && !delivery.key_is_active);
-    let deliveries = own.iter().map(|delivery| Delivery {
-        version: number(delivery.version),
+fn view(shown: ShownSecret, deliveries: &[DeliveryRow]) -> SecretMetadata {
+    let own = deliveries.iter().filter(|delivery| delivery.secret_id == shown.id).map(|delivery| Delivery {
+        version: delivery.version,
         key: delivery.key,
-        delivered_at: delivery.delivered_at,
+        delivered_at: delivery.confirmed_at,
     });
     SecretMetadata {
-        id: row.id,
-        name: row.name,
-        version: number(row.version),
-        fields: row.fields,
-        updated_at: row.updated_at,
-        deliveries: deliveries.collect(),
-        exposed,
+        deliveries: own.collect(),
+        id: shown.id,
+        name: shown.name,
+        version: shown.version,
+        fields: shown.fields,
+        updated_at: shown.updated_at,
+        exposed: shown.exposed,
     }
 }

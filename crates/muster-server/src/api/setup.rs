@@ -1,7 +1,7 @@
 //! `/v1/setup`: the first admin, once, with the code the server printed.
 
 use axum::extract::State;
-use muster_http::{ClientAddress, Created, Problem, Reply};
+use muster_http::{ClientAddress, ConnectInfo, Created, Problem, Reply};
 use muster_ids::{Bearer, BearerKind, SiteId, TeamId, TokenId, UserId};
 use muster_store::rows::{DEFAULT_SITE, OperatorTokenRow, PersonRow, SiteRow, TeamRow};
 use muster_wire::people::{MintedToken, Role, Setup, SetupStatus};
@@ -11,9 +11,11 @@ use serde_json::json;
 use url::Url;
 
 use crate::app::App;
+use crate::auth::failed;
 use crate::failure::Failure;
 use crate::idempotency::Once;
-use crate::installation::store_public_urls;
+use crate::installation::{is_public_url, store_public_urls};
+use crate::problems::too_many_failures;
 use crate::unit::{Author, Entry, Unit};
 
 /// Who acts before anybody exists.
@@ -32,16 +34,16 @@ pub async fn status(State(app): State<App>) -> Result<Reply<SetupStatus>, Proble
 /// A lost reply is had again with the same `Idempotency-Key` and the same code; nothing else reopens the setup.
 pub async fn create(
     State(app): State<App>,
-    axum::Extension(source): axum::Extension<ClientAddress>,
+    source: ClientAddress,
+    connection: ConnectInfo,
     once: Once<Setup>,
 ) -> Result<Created<MintedToken>, Problem> {
     let now = app.clock.now();
     let (setup, asked) = once.into_parts();
     let urls = public_urls(&setup)?;
     let configured = app.look(|tx| tx.people_exist()).await?;
-    let code_is_right = app.installation.is_setup_code(setup.code.as_str());
-    if !configured && !code_is_right {
-        return Err(Failure::Forbidden { code: "wrong_setup_code", detail: "the setup code is wrong" }.into());
+    if !configured {
+        judge_code(&app, &setup, source, &connection)?;
     }
     let (keyring, source) = (app.keyring.clone(), source.0.to_string());
     let minted = asked
@@ -61,24 +63,29 @@ pub async fn create(
     Ok(Created::new(minted))
 }
 
+fn judge_code(
+    app: &App,
+    setup: &Setup,
+    source: ClientAddress,
+    connection: &ConnectInfo,
+) -> Result<(), Problem> {
+    let judge = || app.installation.is_setup_code(setup.code.as_str());
+    match app.limits.judge_setup_code(connection.listener, app.clock.monotonic(), judge) {
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            let wrong = Failure::Forbidden { code: "wrong_setup_code", detail: "the setup code is wrong" };
+            Err(failed(app, source.bucket(), None, wrong.into()))
+        }
+        Err(wait) => Err(too_many_failures(wait)),
+    }
+}
+
 fn public_urls(setup: &Setup) -> Result<Vec<Url>, Failure> {
     let parse = |(index, text): (usize, &muster_wire::text::Line<256>)| {
-        let url = Url::parse(text.as_str()).ok().filter(is_usable);
+        let url = Url::parse(text.as_str()).ok().filter(is_public_url);
         url.ok_or_else(|| Failure::invalid(format!("/public_urls/{index}"), "malformed"))
     };
     setup.public_urls.iter().enumerate().map(parse).collect()
-}
-
-/// Agents speak TLS, but to their own machine; a proof names the URL without user, query and fragment.
-fn is_usable(url: &Url) -> bool {
-    let is_loopback = match url.host() {
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        Some(url::Host::Domain(name)) => name == "localhost",
-        None => return false,
-    };
-    let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    is_bare && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
 }
 
 /// Makes a team with its data key and its `default` site. `None`: the name is taken.
@@ -117,13 +124,16 @@ pub(super) fn make_person(
 ) -> Result<MintedToken, Failure> {
     let now = unit.now;
     let user_id = UserId::from_uuid(unit.draw.uuid(now));
-    unit.tx.person_insert(&PersonRow {
+    let person = PersonRow {
         id: user_id,
         team_id,
         name: name.to_owned(),
         role,
         created_at: now,
-    })?;
+    };
+    if !unit.tx.person_insert(&person)? {
+        return Err(Failure::conflict("name_taken", "the team has a person of this name"));
+    }
     let bearer = Bearer::new(BearerKind::OperatorToken, unit.draw.public_id(), unit.draw.bytes());
     let token_id = TokenId::new(bearer.id);
     let verifier = keyring.verifier(&bearer);

@@ -87,6 +87,10 @@ pub async fn refusals(
     actor: Actor<permits::SeeFleet>,
     StrictPath(path): StrictPath<TicketPath>,
 ) -> Result<Reply<Page<TicketRefusal>>, Problem> {
+    // What is shown is what the machines were told until now, as far as the database takes it.
+    if let Err(error) = app.tally.write(&app).await {
+        tracing::warn!(%error, "refusals were not written down");
+    }
     let refusals = app
         .look(move |tx| match tx.ticket_shown(actor.team_id, &path.ticket_id)? {
             Some(_) => tx.refusals(&path.ticket_id).map(Some),
@@ -100,7 +104,7 @@ pub async fn refusals(
 fn refusal(row: RefusalRow) -> TicketRefusal {
     TicketRefusal {
         cause: row.cause,
-        count: u64::try_from(row.count).unwrap_or(0),
+        count: row.count,
         first_at: row.first_at,
         last_at: row.last_at,
         last_source: row.last_source,

@@ -13,12 +13,13 @@ use muster_http::{ClientAddress, Problem};
 use muster_ids::{Bearer, BearerKind, TeamId, TokenId, UserId};
 use muster_wire::people::Role;
 
+use super::failed::{bucket, failed};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::unit::Author;
 
 /// The header in which an admin names the team to act in.
-pub const TEAM_HEADER: HeaderName = HeaderName::from_static("muster-team");
+const TEAM_HEADER: HeaderName = HeaderName::from_static("muster-team");
 
 /// A permission as a type: the route's declaration.
 pub trait Permit: Send + Sync + 'static {
@@ -88,15 +89,24 @@ where
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let app = App::from_ref(state);
-        let bearer = bearer(&parts.headers).filter(|bearer| bearer.kind == BearerKind::OperatorToken);
-        let Some(bearer) = bearer else { return Err(unauthorized()) };
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            return Err(unauthorized());
+        }
+        let bearer = bearer(&parts.headers);
+        let presented = bearer.as_ref().map(|bearer| bearer.id);
+        let refuse = || failed(&app, bucket(parts), presented, unauthorized());
+        let Some(bearer) = bearer.filter(|bearer| bearer.kind == BearerKind::OperatorToken) else {
+            return Err(refuse());
+        };
         let wanted_team = wanted_team(&parts.headers)?;
         let token_id = TokenId::new(bearer.id);
+        let place = app.budgets.operators.take().await?;
         let found = app.look_first(move |tx| tx.operator_by_token(&token_id)).await?;
+        drop(place);
         let proved = app.keyring.verify(&bearer, found.as_ref().map(|operator| operator.verifier.as_slice()));
         let now = app.clock.now();
         let Some(operator) = found.filter(|operator| proved && operator.is_valid_at(now)) else {
-            return Err(unauthorized());
+            return Err(refuse());
         };
         if !may(operator.role, P::PERMISSION) {
             return Err(

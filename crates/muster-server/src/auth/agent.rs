@@ -1,30 +1,36 @@
 //! Hosts: a proof over exactly this request by the host's key, or its agent key.
 
+use std::time::Duration;
+
 use aide::generate::GenContext;
 use aide::openapi::Operation;
 use axum::extract::{FromRef, FromRequest, FromRequestParts, Request};
 use http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 use muster_http::{Problem, RawJson};
 use muster_ids::{AgentKeyId, BearerKind, HostId, KeyName, TeamId, Timestamp};
 use muster_proof::ProofError;
-use muster_proof::dpop::{Expected, Proof, VerifiedProof};
+use muster_proof::dpop::{Expected, JudgedProof, Proof};
 use muster_store::rows::AgentRow;
 use muster_store::{Lock, LockKey};
 use muster_wire::host::HostState;
 use serde::de::DeserializeOwned;
 
 use super::actor::{bearer, source};
-use super::proof::{DPOP, NotTaken, accepted_urls, refused_proof};
+use super::failed::{bucket, failed};
+use super::proof::{DPOP, accepted_urls, refused_proof, the_one_proof, use_nonce};
+use super::used_proofs::NotTaken;
 use crate::app::App;
 use crate::channel::revoked_statement;
 use crate::failure::Failure;
+use crate::problems::too_many_proofs;
 use crate::unit::{Author, Unit};
 
 /// What the signed statement says of a key that ended before its agent asked.
 const KEY_ENDED: &str = "this key was revoked or replaced";
-const SUSPENDED_RETRY: std::time::Duration = std::time::Duration::from_secs(30);
+const SUSPENDED_RETRY: Duration = Duration::from_secs(30);
+const FULL_RETRY: Duration = Duration::from_secs(5);
 
 /// An active host with its proved, active key.
 #[derive(Debug, Clone)]
@@ -54,14 +60,14 @@ impl Agent {
     pub fn still_may(&self, unit: &mut Unit<'_, '_>) -> Result<(), Failure> {
         unit.tx.lock(&[Lock::shared(LockKey::Host(self.host_id)), Lock::shared(LockKey::Key(self.key))])?;
         let found = unit.tx.agent_by_key(&self.key)?;
-        let may = found.is_some_and(|row| row.key_is_active && row.host_state == HostState::Active);
-        if may { Ok(()) } else { Err(KEY_NOT_ACTIVE) }
+        if found.is_some_and(|row| row.may_act()) { Ok(()) } else { Err(Failure::KeyNotActive) }
+    }
+
+    /// Checks that a path names this very host.
+    pub fn speaks_for(&self, host_id: HostId) -> Result<(), Failure> {
+        if self.host_id == host_id { Ok(()) } else { Err(Failure::ForeignHost) }
     }
 }
-
-/// The key ended, or its host was suspended, while its channel was open.
-pub(crate) const KEY_NOT_ACTIVE: Failure =
-    Failure::Forbidden { code: "key_not_active", detail: "the key or its host is no longer active" };
 
 impl<S: Send + Sync> FromRequestParts<S> for Agent
 where
@@ -109,7 +115,7 @@ where
 async fn admit(app: &App, parts: &Parts, body: Option<&[u8]>) -> Result<Agent, Problem> {
     let now = app.clock.now();
     let (key, row) = match parts.headers.get_all(DPOP).iter().count() {
-        0 => by_agent_key(app, &parts.headers, now).await?,
+        0 => by_agent_key(app, parts, now).await?,
         _ => by_key_pair(app, parts, body, now).await?,
     };
     if !row.key_is_active || row.host_state == HostState::Retired {
@@ -127,49 +133,68 @@ async fn admit(app: &App, parts: &Parts, body: Option<&[u8]>) -> Result<Agent, P
     Ok(Agent { host_id, team_id, key, material, seq, source: source(parts) })
 }
 
-async fn by_agent_key(
-    app: &App,
-    headers: &HeaderMap,
-    now: Timestamp,
-) -> Result<(KeyName, AgentRow), Problem> {
-    let bearer = bearer(headers).filter(|bearer| bearer.kind == BearerKind::AgentKey);
-    let Some(bearer) = bearer else { return Err(unauthorized(app, now)) };
-    let key = KeyName::Agent(AgentKeyId::new(bearer.id));
-    let found = app.look(move |tx| tx.agent_by_key(&key)).await?;
-    let proved = app.keyring.verify(&bearer, found.as_ref().map(|row| row.material.as_slice()));
-    found.filter(|_| proved).map(|row| (key, row)).ok_or_else(|| unauthorized(app, now))
+async fn find(app: &App, key: KeyName) -> Result<Option<AgentRow>, Failure> {
+    let _place = app.budgets.agents.take().await?;
+    app.look(move |tx| tx.agent_by_key(&key)).await
 }
 
+async fn by_agent_key(app: &App, parts: &Parts, now: Timestamp) -> Result<(KeyName, AgentRow), Problem> {
+    if !parts.headers.contains_key(AUTHORIZATION) {
+        return Err(unauthorized(app, now));
+    }
+    let bearer = bearer(&parts.headers);
+    let presented = bearer.as_ref().map(|bearer| bearer.id);
+    let refuse = || failed(app, bucket(parts), presented, unauthorized(app, now));
+    let Some(bearer) = bearer.filter(|bearer| bearer.kind == BearerKind::AgentKey) else {
+        return Err(refuse());
+    };
+    let key = KeyName::Agent(AgentKeyId::new(bearer.id));
+    let found = find(app, key).await?;
+    let proved = app.keyring.verify(&bearer, found.as_ref().map(|row| row.material.as_slice()));
+    found.filter(|_| proved).map(|row| (key, row)).ok_or_else(refuse)
+}
+
+/// Judges form, method, URL, body and nonce first; then looks for the key; the signature last. Only a proof by a key
+/// that is known is remembered as used: keys that are thrown away fill nothing and cost no signature.
 async fn by_key_pair(
     app: &App,
     parts: &Parts,
     body: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<(KeyName, AgentRow), Problem> {
-    let proof = proved(app, parts, body, now)?;
-    let key = KeyName::Pair(proof.thumbprint);
-    let found = app.look(move |tx| tx.agent_by_key(&key)).await?;
-    let Some(row) = found else { return Err(unauthorized(app, now)) };
+    let refuse = |error| match error {
+        ProofError::UseNonce => use_nonce(app, now),
+        error => failed(app, bucket(parts), None, refused_proof(app, error, now)),
+    };
+    let judged = judged(app, parts, body, now).map_err(refuse)?;
+    let key = KeyName::Pair(judged.thumbprint());
+    let Some(row) = find(app, key).await? else {
+        return Err(failed(app, bucket(parts), None, unauthorized(app, now)));
+    };
+    let proof = judged.verify_signature().map_err(refuse)?;
     if proof.claims.sub != Some(row.host_id) {
-        return Err(refused_proof(app, ProofError::Invalid("sub is not the host of this key"), now));
+        return Err(refuse(ProofError::Invalid("sub is not the host of this key")));
     }
-    Ok((key, row))
+    match app.used_proofs.take_of_host(&proof, app.clock.monotonic()) {
+        Ok(()) => Ok((key, row)),
+        Err(NotTaken::Used) => Err(refuse(ProofError::Invalid("used before"))),
+        Err(NotTaken::TooMany) => Err(too_many_proofs()),
+        Err(NotTaken::Full) => Err(Problem::unavailable(FULL_RETRY)),
+    }
 }
 
-/// Judges form, method, URL, body and nonce first, the signature last; then remembers the proof as used.
-fn proved(app: &App, parts: &Parts, body: Option<&[u8]>, now: Timestamp) -> Result<VerifiedProof, Problem> {
-    let refuse = |error| refused_proof(app, error, now);
-    let mut values = parts.headers.get_all(DPOP).iter();
-    let one = match (values.next(), values.next()) {
-        (Some(value), None) => value.to_str().ok(),
-        _ => None,
-    };
-    let one = one.ok_or_else(|| refuse(ProofError::Invalid("not exactly one proof")))?;
+fn judged(
+    app: &App,
+    parts: &Parts,
+    body: Option<&[u8]>,
+    now: Timestamp,
+) -> Result<JudgedProof, ProofError> {
+    let proof = Proof::parse(the_one_proof(&parts.headers)?)?;
     if parts.headers.contains_key(AUTHORIZATION) {
-        return Err(refuse(ProofError::Invalid("a host's key pair goes without a bearer string")));
+        return Err(ProofError::Invalid("a host's key pair goes without a bearer string"));
     }
     let urls = accepted_urls(app, parts.uri.path());
-    let expected = Expected {
+    proof.judge_request(&Expected {
         method: parts.method.as_str(),
         accepted_urls: &urls,
         body_sha256: body.map(muster_proof::digest::sha256),
@@ -177,14 +202,7 @@ fn proved(app: &App, parts: &Parts, body: Option<&[u8]>, now: Timestamp) -> Resu
         now,
         nonce_is_valid: |nonce: &str| app.keyring.nonce_is_valid(nonce, now),
         nonce_required: true,
-    };
-    let judged = Proof::parse(one).and_then(|proof| proof.judge_request(&expected)).map_err(refuse)?;
-    let verified = judged.verify_signature().map_err(refuse)?;
-    match app.used_proofs.take(verified.thumbprint, &verified.claims.jti, now) {
-        Ok(()) => Ok(verified),
-        Err(NotTaken::Used) => Err(refuse(ProofError::Invalid("used before"))),
-        Err(NotTaken::Full) => Err(Problem::unavailable(std::time::Duration::from_secs(5))),
-    }
+    })
 }
 
 /// The 401 that makes an agent give up its key: only with the signed statement, only to who proved the key.

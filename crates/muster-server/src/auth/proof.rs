@@ -1,13 +1,10 @@
-//! Proofs of possession: what they must name, and which were used.
-
-use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+//! Proofs of possession: how they are read, what they must name, how a bad one is answered.
 
 use http::header::WWW_AUTHENTICATE;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use muster_http::Problem;
-use muster_ids::{KeyThumbprint, Timestamp};
-use muster_proof::dpop::JTI_REMEMBERED_FOR;
+use muster_ids::Timestamp;
+use muster_proof::ProofError::Invalid;
 use muster_proof::{HtuUrl, ProofError};
 
 use crate::app::App;
@@ -16,50 +13,13 @@ use crate::app::App;
 pub const DPOP: HeaderName = HeaderName::from_static("dpop");
 /// The header in which the server offers a nonce (RFC 9449).
 pub const DPOP_NONCE: HeaderName = HeaderName::from_static("dpop-nonce");
-/// Most proofs remembered at once: past it new proofs are refused until older ones lapse.
-const MAX_REMEMBERED: usize = 200_000;
 
-/// Proofs that were used, for as long as they could be used again. Bounded; one node's own.
-#[derive(Debug, Default)]
-pub struct UsedProofs(Mutex<Memory>);
-
-#[derive(Debug, Default)]
-struct Memory {
-    known: HashSet<(KeyThumbprint, String)>,
-    by_age: VecDeque<(Timestamp, (KeyThumbprint, String))>,
-}
-
-/// A proof cannot be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum NotTaken {
-    /// It was used before.
-    Used,
-    /// More proofs are remembered than memory may hold.
-    Full,
-}
-
-impl UsedProofs {
-    /// Remembers a verified proof as used.
-    pub fn take(&self, key: KeyThumbprint, jti: &str, now: Timestamp) -> Result<(), NotTaken> {
-        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some((taken_at, _)) = memory.by_age.front()
-            && now.since(*taken_at) > JTI_REMEMBERED_FOR
-        {
-            let lapsed = memory.by_age.pop_front().map(|(_, proof)| proof);
-            if let Some(proof) = lapsed {
-                memory.known.remove(&proof);
-            }
-        }
-        let proof = (key, jti.to_owned());
-        if memory.known.contains(&proof) {
-            return Err(NotTaken::Used);
-        }
-        if memory.by_age.len() >= MAX_REMEMBERED {
-            return Err(NotTaken::Full);
-        }
-        memory.known.insert(proof.clone());
-        memory.by_age.push_back((now, proof));
-        Ok(())
+/// Returns the value of the one `DPoP` header.
+pub(super) fn the_one_proof(headers: &HeaderMap) -> Result<&str, ProofError> {
+    let mut values = headers.get_all(DPOP).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().map_err(|_| Invalid("not one line of text")),
+        _ => Err(Invalid("not exactly one proof")),
     }
 }
 
@@ -74,7 +34,7 @@ pub fn accepted_urls(app: &App, path: &str) -> Vec<HtuUrl> {
 pub fn refused_proof(app: &App, error: ProofError, now: Timestamp) -> Problem {
     match error {
         ProofError::UseNonce => use_nonce(app, now),
-        ProofError::Invalid(_) => {
+        Invalid(_) => {
             let problem = Problem::new(
                 StatusCode::UNAUTHORIZED,
                 "invalid_dpop_proof",

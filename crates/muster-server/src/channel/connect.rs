@@ -103,7 +103,7 @@ async fn issue(
         if !unit.tx.generation_issue(agent.host_id, &known, holds, issue, &boot_id)? {
             return Err(StoreError::Conflict.into());
         }
-        let sign = PresenceRow { seq: agent.seq, seen_at: unit.now, connected: true, said_goodbye: false };
+        let sign = PresenceRow { seq: agent.seq, seen_at: unit.now, said_goodbye: false };
         unit.tx.presence_flush(&[sign])?;
         Ok(Some(issue))
     });

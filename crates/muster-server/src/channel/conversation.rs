@@ -22,10 +22,10 @@ use super::open::Open;
 use super::task::HEARTBEAT_SECS;
 use super::wire::{End, Heard, Wire, Words};
 use crate::app::App;
-use crate::auth::{Agent, KEY_NOT_ACTIVE};
+use crate::auth::Agent;
 use crate::failure::Failure;
 use crate::host_config::{self, Carried};
-use crate::jobs;
+use crate::jobs::{self, Finish};
 use crate::unit::{Entry, Unit};
 
 const PING_EVERY: Duration = Duration::from_secs(25);
@@ -112,7 +112,7 @@ impl<'a> Conversation<'a> {
         if let Err(error) = self.write_notes(Vec::new()).await {
             tracing::debug!(?error, "the last notes of a channel were not written");
         }
-        let end = if end == End::from(KEY_NOT_ACTIVE) { self.told_why().await.unwrap_or(end) } else { end };
+        let end = if end == End::KeyEnded { self.told_why().await.unwrap_or(end) } else { end };
         self.wire.end(&end).await;
         end
     }
@@ -219,7 +219,7 @@ impl<'a> Conversation<'a> {
 
     async fn follow(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
-            Effect::Send(message) => self.wire.say(&message).await,
+            Effect::Send(message) => self.send(message).await,
             Effect::CommitGeneration { generation, report } => self.commit(generation, report).await,
             Effect::RecordApplied { version } => self.record_applied(version).await,
             Effect::ReadyForWork => self.ready().await,
@@ -259,7 +259,7 @@ impl<'a> Conversation<'a> {
         if !committed.await? {
             return Err(End::goodbye(close::TRY_LATER, "busy", 5));
         }
-        let loaded = host_config::load(self.app, self.agent.key).await?.ok_or(KEY_NOT_ACTIVE)?;
+        let loaded = host_config::load(self.app, self.agent.key).await?.ok_or(End::KeyEnded)?;
         self.carries = loaded.carries;
         let effects = self.machine.acknowledged(loaded.config, &report)?;
         self.report = Some(report);
@@ -270,7 +270,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn push_config(&mut self) -> Result<(), End> {
-        let loaded = host_config::load(self.app, self.agent.key).await?.ok_or(KEY_NOT_ACTIVE)?;
+        let loaded = host_config::load(self.app, self.agent.key).await?.ok_or(End::KeyEnded)?;
         match self.machine.config_changed(loaded.config) {
             Some(effect) => {
                 self.carries = loaded.carries;
@@ -279,6 +279,16 @@ impl<'a> Conversation<'a> {
             }
             None => Ok(()),
         }
+    }
+
+    /// Sends a message. From the moment a configuration is sent its secrets count as received by the key, whether or
+    /// not the agent ever confirms them: the ledger says so first.
+    async fn send(&mut self, message: ServerMessage) -> Result<(), End> {
+        if matches!(message, ServerMessage::ConfigUpdate { .. }) && !self.carries.is_empty() {
+            let carries = self.carries.clone();
+            self.record(move |unit, agent| record_sent(unit, agent, &carries)).await?;
+        }
+        self.wire.say(&message).await
     }
 
     async fn record_applied(&mut self, version: ConfigVersion) -> Result<(), End> {
@@ -333,10 +343,32 @@ impl<'a> Conversation<'a> {
 
     async fn record_finished(&mut self, attempt: Attempt, end: JobEnd) -> Result<(), End> {
         self.write_notes(Vec::new()).await?;
-        self.record(move |unit, agent| jobs::finished(unit, agent, attempt, &end)).await?;
+        let finish = self.record(move |unit, agent| jobs::finished(unit, agent, attempt, &end)).await?;
+        if finish == Finish::Unknown {
+            self.report_unknown(attempt).await?;
+        }
         self.running.remove(&attempt);
         self.wire.say(&ServerMessage::JobRecorded { attempt }).await?;
         self.dispatch().await
+    }
+
+    /// Writes down that the agent told of a job nobody knows, within what one host may fill the trail with.
+    async fn report_unknown(&mut self, attempt: Attempt) -> Result<(), End> {
+        if !self.app.hub.may_report(self.agent.host_id, self.app.clock.now()) {
+            return Ok(());
+        }
+        self.record(move |unit, agent| {
+            unit.record(Entry {
+                team_id: agent.team_id,
+                author: agent.author(),
+                action: "job.unknown",
+                target: attempt.job_id.to_string(),
+                outcome: "refused",
+                details: json!({ "host_id": agent.host_id, "attempt": attempt.attempt }),
+            });
+            Ok(())
+        })
+        .await
     }
 
     async fn make_room(&mut self) -> Result<(), End> {
@@ -373,6 +405,14 @@ fn last_words(command: Command) -> Option<End> {
         }
         Command::ConfigChanged | Command::WorkWaiting | Command::Prove { .. } => None,
     }
+}
+
+fn record_sent(unit: &mut Unit<'_, '_>, agent: &Agent, carries: &[Carried]) -> Result<(), Failure> {
+    agent.still_may(unit)?;
+    for secret in carries {
+        unit.tx.secret_sent(secret.secret_id, secret.version, &agent.key, unit.now)?;
+    }
+    Ok(())
 }
 
 fn record_applied(

@@ -28,7 +28,7 @@ impl Open {
         let Registration { connection, commands, abort, closed } =
             app.hub.register(agent.host_id, agent.key)?;
         app.metrics.channels.inc();
-        let sign = Sign { seq: agent.seq, seen_at: app.clock.now(), connected: true, said_goodbye: false };
+        let sign = Sign { seq: agent.seq, seen_at: app.clock.now(), said_goodbye: false };
         Some(Self { app: app.clone(), host_id: agent.host_id, connection, sign, commands, abort, closed })
     }
 
@@ -49,9 +49,8 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.app.metrics.channels.dec();
         self.app.hub.unregister(self.host_id, self.connection);
-        if self.app.presences.of(self.host_id).is_some() {
-            let sign = Sign { connected: false, ..self.sign };
-            self.app.presences.heard(self.host_id, sign);
+        if self.sign.said_goodbye {
+            self.app.presences.heard(self.host_id, self.sign);
         }
         self.closed.cancel();
     }

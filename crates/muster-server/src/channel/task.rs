@@ -111,10 +111,8 @@ async fn report(app: &App, agent: &Agent, what: &'static str) {
 impl From<Failure> for End {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Forbidden { code: "foreign_job", .. } => {
-                Self::policy("told of a job it was never given")
-            }
-            Failure::Forbidden { .. } => Self::close(close::REVOKED, "the key or its host is not active"),
+            Failure::ForeignJob => Self::policy("told of a job it was never given"),
+            Failure::KeyNotActive => Self::KeyEnded,
             Failure::SecretUnreadable { .. } => Self::goodbye(close::TRY_LATER, "secret_unreadable", 300),
             Failure::Store(error) if error.is_unavailable() => {
                 tracing::debug!(%error, "a channel closed because the database was not there");

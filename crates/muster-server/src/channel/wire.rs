@@ -26,6 +26,8 @@ const NOT_UTF8: u16 = 1007;
 pub(super) enum End {
     /// The peer is gone, or the socket must be dropped at once.
     Gone,
+    /// The key ended, or its host is not active: whoever ended it may say so with the signed statement.
+    KeyEnded,
     /// The server closes, with a last message if there is one to say.
     Close {
         /// The WebSocket close code.
@@ -151,6 +153,7 @@ impl Wire {
         let (code, reason, words) = match end {
             End::Gone => return,
             End::Violation { code, what } => (*code, *what, None),
+            End::KeyEnded => (close::REVOKED, "the key or its host is not active", None),
             End::Close { code, reason, words } => (*code, *reason, words.as_deref()),
         };
         let last = words.map(|words| match words {

@@ -97,7 +97,7 @@ pub(super) fn load(
 ) -> Result<Known, StoreError> {
     let owner = view(unit.tx, app, candidates.owner)?;
     let claims_on_owner = match candidates.owner {
-        Some(owner) => unit.tx.claims_on_host(ticket.team_id, owner)?.len(),
+        Some(owner) => unit.tx.claims_on_host_of_its_site(ticket.team_id, owner)?,
         None => 0,
     };
     let since = unit.now.minus(SURGE_WINDOW);
@@ -108,7 +108,7 @@ pub(super) fn load(
         owner,
         invited: view(unit.tx, app, candidates.invited)?,
         claim: unit.tx.claim_of_key(ticket.site_id, &machine.key)?,
-        claims_on_owner: u32::try_from(claims_on_owner).unwrap_or(u32::MAX),
+        claims_on_owner,
         claims_at_site: unit.tx.claims_at_site(ticket.site_id, CLAIMS_PER_SITE)?,
         new_hosts_this_hour: unit.tx.arrivals_since(ticket.site_id, since, policy.surge.get())?,
         server_past_reconnect_window: app.up_for() > RECONNECT_WINDOW,
@@ -119,7 +119,8 @@ fn key_history(tx: &mut Tx<'_>, app: &App, machine: &Machine) -> Result<KeyHisto
     let Some(key) = tx.host_key(&machine.key)? else { return Ok(KeyHistory::Unknown) };
     match (key.state, view(tx, app, Some(key.host_id))?) {
         (KeyState::Active, Some(host)) => Ok(KeyHistory::Active(host)),
-        _ => Ok(KeyHistory::Gone { host_id: key.host_id }),
+        (KeyState::Active, None) => Err(StoreError::corrupt("the host of an active key is gone")),
+        (KeyState::Replaced | KeyState::Revoked, _) => Ok(KeyHistory::Gone { host_id: key.host_id }),
     }
 }
 

@@ -61,6 +61,7 @@ pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Resul
         return Err(StoreError::Conflict.into());
     }
     unit.tx.revocation_insert(host.team_id, &host.id.to_string(), "retired", unit.now)?;
+    unit.effects.retired.push(host.id);
     let details = json!({ "name": host.name, "keys": keys.iter().map(|key| key.name).collect::<Vec<_>>() });
     unit.record(Entry {
         team_id: host.team_id,

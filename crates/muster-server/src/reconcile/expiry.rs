@@ -9,9 +9,11 @@ use muster_store::{Lock, LockKey, Priority};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::run::{Pace, Step, each, run};
 use crate::app::App;
 use crate::enrol::claim;
 use crate::failure::Failure;
+use crate::metrics::Reconciler;
 use crate::secrets;
 use crate::unit::{Author, Entry};
 
@@ -22,36 +24,25 @@ const REPLIES_KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Looks every minute until `shutdown`.
 pub async fn expiry(app: App, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        match expire(&app).await {
-            Ok(true) => continue,
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "clearing what expired failed, trying again"),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => {}
-        }
-    }
+    let step = async |app: App| Ok(if expire(&app).await? { Step::More } else { Step::Done });
+    run(&app, Reconciler::Expiry, Pace { every: EVERY, nudge: None }, &shutdown, step).await;
 }
 
-/// Takes one batch of everything away. `true`: there may be more.
+/// Takes one batch of everything away; what cannot be taken away keeps nothing else. `true`: there may be more.
 pub async fn expire(app: &App) -> Result<bool, Failure> {
-    let claims = lapse_claims(app).await?;
-    let tickets = destroy_leftovers(app).await?;
-    let replies = forget(app).await?;
-    let batch = BATCH as usize;
-    Ok(claims >= batch || tickets >= batch || replies >= batch)
+    let taken = [lapse_claims(app).await, destroy_leftovers(app).await, forget(app).await];
+    let mut is_full = false;
+    for taken in taken {
+        is_full |= taken? >= BATCH as usize;
+    }
+    Ok(is_full)
 }
 
 /// Ends claims nobody decided in time, and frees the tickets they held.
 async fn lapse_claims(app: &App) -> Result<usize, Failure> {
     let now = app.clock.now();
     let lapsed = app.look(move |tx| tx.claims_lapsed(now, BATCH)).await?;
-    for claim in &lapsed {
-        lapse_claim(app, claim.clone()).await?;
-    }
-    Ok(lapsed.len())
+    each(lapsed, |claim| claim.id.to_string(), |claim| lapse_claim(app, claim)).await
 }
 
 async fn lapse_claim(app: &App, claim: LapsedClaimRow) -> Result<(), Failure> {
@@ -66,10 +57,10 @@ async fn lapse_claim(app: &App, claim: LapsedClaimRow) -> Result<(), Failure> {
 async fn destroy_leftovers(app: &App) -> Result<usize, Failure> {
     let now = app.clock.now();
     let found = app.look(move |tx| tx.tickets_with_leftovers(now, BATCH)).await?;
-    for (team_id, ticket_id) in &found {
-        destroy(app, *team_id, *ticket_id).await?;
-    }
-    Ok(found.len())
+    each(found, |(_, ticket_id)| ticket_id.to_string(), |(team_id, ticket_id)| {
+        destroy(app, team_id, ticket_id)
+    })
+    .await
 }
 
 async fn destroy(app: &App, team_id: TeamId, ticket_id: TicketId) -> Result<(), Failure> {
@@ -92,14 +83,12 @@ async fn destroy(app: &App, team_id: TeamId, ticket_id: TicketId) -> Result<(), 
     .await
 }
 
-/// Forgets replies that were kept for a retry, and refusals of tickets that are no more.
+/// Forgets replies that were kept for a retry.
 async fn forget(app: &App) -> Result<usize, Failure> {
     let before = app.clock.now().minus(REPLIES_KEPT_FOR);
     let forgotten = app
         .store
-        .write(Priority::Normal, move |tx| {
-            Ok::<_, Failure>(tx.idempotent_replies_forget(before, BATCH)?.max(tx.refusals_forget(BATCH)?))
-        })
+        .write(Priority::Normal, move |tx| Ok::<_, Failure>(tx.idempotent_replies_forget(before, BATCH)?))
         .await?;
     Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
 }

@@ -4,28 +4,22 @@ use std::time::Duration;
 
 use muster_domain::presence::RECONNECT_WINDOW;
 use muster_store::Priority;
+use muster_store::rows::LapsedJobRow;
 use tokio_util::sync::CancellationToken;
 
+use super::run::{Pace, Step, each, run};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::jobs;
+use crate::metrics::Reconciler;
 
 const EVERY: Duration = Duration::from_secs(30);
 const BATCH: i64 = 100;
 
 /// Looks every 30 seconds until `shutdown`.
 pub async fn leases(app: App, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        match lapse(&app).await {
-            Ok(lost) if lost >= BATCH as usize => continue,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "looking for lost jobs failed, trying again"),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(EVERY) => {}
-        }
-    }
+    let step = async |app: App| Ok(if lapse(&app).await? >= BATCH as usize { Step::More } else { Step::Done });
+    run(&app, Reconciler::Leases, Pace { every: EVERY, nudge: None }, &shutdown, step).await;
 }
 
 /// Loses one batch of jobs. Agents get the time to come back after a start of the server before their jobs count as
@@ -36,8 +30,8 @@ pub async fn lapse(app: &App) -> Result<usize, Failure> {
     }
     let now = app.clock.now();
     let before = now.minus(jobs::LEASE);
-    if app.look(move |tx| tx.jobs_unrenewed(before, 1)).await?.is_empty() {
-        return Ok(0);
-    }
-    app.change(Priority::Normal, now, |unit| jobs::lapse(unit, BATCH)).await
+    let silent = app.look(move |tx| tx.jobs_unrenewed(before, BATCH)).await?;
+    let lapse =
+        |job: LapsedJobRow| app.change(Priority::Normal, now, move |unit| jobs::lapse(unit, &job));
+    each(silent, |job| job.id.to_string(), lapse).await
 }

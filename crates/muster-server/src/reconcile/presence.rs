@@ -7,13 +7,15 @@ use muster_domain::presence::{RECONNECT_WINDOW, presence};
 use muster_ids::{HostId, SiteId, TeamId, Timestamp};
 use muster_store::Priority;
 use muster_store::rows::{LastSign, PresenceRow, WatchedRow};
-use muster_wire::host::Presence;
+use muster_wire::host::{HostState, Presence};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
+use super::run::{Pace, Step, run};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::host_view::signs_of_life;
+use crate::metrics::Reconciler;
 use crate::presence::Sign;
 use crate::unit::{Event, Unit};
 
@@ -26,18 +28,10 @@ const MANY: usize = 10;
 
 /// Flushes every second until `shutdown`, and once more then.
 pub async fn flusher(app: App, shutdown: CancellationToken) {
-    loop {
-        let is_last = shutdown.is_cancelled();
-        if let Err(error) = flush(&app).await {
-            tracing::warn!(%error, "writing signs of life failed, trying again");
-        }
-        if is_last {
-            return;
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = tokio::time::sleep(FLUSH_EVERY) => {}
-        }
+    let step = async |app: App| flush(&app).await.map(|()| Step::Done);
+    run(&app, Reconciler::Flusher, Pace { every: FLUSH_EVERY, nudge: None }, &shutdown, step).await;
+    if let Err(error) = flush(&app).await {
+        tracing::warn!(%error, "the last signs of life were not written down");
     }
 }
 
@@ -56,25 +50,13 @@ pub async fn flush(app: &App) -> Result<(), Failure> {
 }
 
 fn row(sign: &Sign) -> PresenceRow {
-    PresenceRow {
-        seq: sign.seq,
-        seen_at: sign.seen_at,
-        connected: sign.connected,
-        said_goodbye: sign.said_goodbye,
-    }
+    PresenceRow { seq: sign.seq, seen_at: sign.seen_at, said_goodbye: sign.said_goodbye }
 }
 
 /// Looks every 30 seconds who cannot be reached any more and who is back, until `shutdown`.
 pub async fn watcher(app: App, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = tokio::time::sleep(WATCH_EVERY) => {}
-        }
-        if let Err(error) = watch(&app).await {
-            tracing::warn!(%error, "watching presence failed, trying again");
-        }
-    }
+    let step = async |app: App| watch(&app).await.map(|()| Step::Done);
+    run(&app, Reconciler::Watcher, Pace { every: WATCH_EVERY, nudge: None }, &shutdown, step).await;
 }
 
 /// Compares every active host with what was last told about it. Within the reconnect window nothing is told.
@@ -107,7 +89,7 @@ struct Change {
 fn change(app: &App, row: WatchedRow, now: Timestamp) -> Option<Change> {
     let stored = LastSign { seen_at: row.seen_at, said_goodbye: row.said_goodbye };
     let signs = signs_of_life(app, row.host_id, Some(stored));
-    let unreachable = match presence(&signs, now) {
+    let unreachable = match presence(HostState::Active, &signs, now) {
         Presence::Unreachable => true,
         Presence::Online => false,
         // Silence for a day changes nothing about what was told; who said goodbye is missed by nobody.

@@ -11,7 +11,9 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use super::run::{Pace, Step, run};
 use crate::failure::Failure;
+use crate::metrics::Reconciler;
 use crate::unit::{Author, Entry, Event, Unit};
 
 const EVERY: Duration = Duration::from_millis(100);
@@ -36,18 +38,9 @@ struct Broken {
 
 /// Seals until `shutdown`: at every nudge, and every 100 ms for rows whose nudge was lost.
 pub async fn sealer(app: App, shutdown: CancellationToken) {
-    while !shutdown.is_cancelled() {
-        match seal(&app).await {
-            Ok(sealed) if sealed >= BATCH as u64 => continue,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(%error, "sealing the audit trail failed, trying again"),
-        }
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = app.sealer.notified() => {}
-            () = tokio::time::sleep(EVERY) => {}
-        }
-    }
+    let pace = Pace { every: EVERY, nudge: Some(&app.sealer) };
+    let step = async |app: App| Ok(if seal(&app).await? >= BATCH as u64 { Step::More } else { Step::Done });
+    run(&app, Reconciler::Sealer, pace, &shutdown, step).await;
 }
 
 /// Seals one batch and returns how many audit rows got their place. Reads first: an idle server writes nothing.
@@ -57,8 +50,10 @@ pub async fn seal(app: &App) -> Result<u64, Failure> {
         return Ok(0);
     }
     let (now, seed, keyring) = (app.clock.now(), app.entropy.seed(), app.keyring.clone());
-    let batch =
-        app.store.write(Priority::Normal, move |tx: &mut Tx<'_>| seal_batch(tx, now, &seed, &keyring)).await?;
+    let batch = app
+        .store
+        .write(Priority::Normal, move |tx: &mut Tx<'_>| seal_batch(tx, now, &seed, &keyring))
+        .await?;
     if let Some(Broken { left, found }) = batch.broken {
         tracing::error!(
             audit.left_at = left.position,

@@ -80,6 +80,67 @@ scenes! {
         with.enroll(&server, &token).await.refused(401, "key_revoked");
     }
 
+    /// The uid may go to another host while a claim waits: a replacement takes over the host that was shown.
+    async fn b16_a_replacement_never_takes_over_a_host_nobody_saw(server) {
+        let site = server.admin.default_site().await;
+        let (token, _) = server.admin.site_key(&site).await;
+        let mut first = Machine::new("pc");
+        let first_id = first.admitted(&server, &token, 201).await;
+        let claim_id = first.twin().waits(&server, &token, "collision").await;
+        // The first host rejoins with other hardware, which lets its uid go; another machine takes it.
+        let path = format!("/v1/hosts/{first_id}/registration-token");
+        let minted = server.admin.post(&path, &json!({ "rejoin": true })).await.expect(201);
+        let rejoin = minted["token"].as_str().unwrap();
+        let second = first.twin();
+        first = Machine::new("pc");
+        assert_eq!(first.admitted(&server, rejoin, 200).await, first_id);
+        let second_id = second.admitted(&server, &token, 201).await;
+        let before = server.admin.host(&second_id).await;
+        assert_ne!(second_id, first_id);
+        let claim = server.admin.claim(&claim_id).await;
+        assert_eq!(claim["contested"]["id"], first_id.as_str());
+        server.admin.decide(&claim_id, "replace").await.refused(409, "verdict_not_possible");
+        assert_eq!(server.admin.host(&second_id).await, before);
+    }
+
+    /// Two clones wait for approval: once one of them is a host, the other contests it and the person is told.
+    async fn a_claim_shows_the_host_that_came_to_own_its_uid(server) {
+        let site = server.admin.site("approve", json!({ "new": "approve" })).await;
+        let (token, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let clone = machine.twin();
+        let first = machine.waits(&server, &token, "approval").await;
+        let second = clone.waits(&server, &token, "approval").await;
+        let seen = server.admin.claim(&second).await;
+        assert!(seen["contested"].is_null());
+        let host_id = server.admin.decide(&first, "new").await.expect(200)["result_host_id"].clone();
+        let decision = json!({ "verdict": "new", "evidence_version": seen["evidence_version"] });
+        let path = format!("/v1/claims/{second}/decision");
+        server.admin.post(&path, &decision).await.refused(409, "claim_stale");
+        assert_eq!(server.admin.claim(&second).await["contested"]["id"], host_id);
+    }
+
+    /// A machine that waits at the site's door brings a one-time token: nobody else may spend it meanwhile.
+    async fn b30_a_one_time_token_is_reserved_although_its_machine_waits_already(server) {
+        let site = server.admin.default_site().await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        machine.admitted(&server, &site_key, 201).await;
+        let copy = machine.twin();
+        let at_the_door = copy.waits(&server, &site_key, "collision").await;
+        let (token, id) = server.admin.enrolment_token(json!({ "secrets": { "api": { "key": "k" } } })).await;
+        let with_token = copy.waits(&server, &token, "uid_taken").await;
+        assert_ne!(with_token, at_the_door);
+        assert_eq!(server.admin.claim(&at_the_door).await["state"], "closed");
+        assert_eq!(server.admin.get(&format!("/v1/tickets/{id}")).await.expect(200)["status"], "reserved");
+        Machine::new("thief").enroll(&server, &token).await.refused(401, "enrollment_rejected");
+        let decided = server.admin.decide(&with_token, "new").await.expect(200);
+        let host_id = decided["result_host_id"].as_str().unwrap().to_owned();
+        assert_eq!(copy.admitted(&server, &token, 201).await, host_id);
+        let preview = server.admin.get(&format!("/v1/hosts/{host_id}/retirement")).await.expect(200);
+        assert_eq!(preview["secrets"], json!(["api"]));
+    }
+
     async fn a_rejected_machine_is_told_so_until_it_is_cleared(server) {
         let site = server.admin.default_site().await;
         let (token, _) = server.admin.site_key(&site).await;
@@ -244,7 +305,7 @@ scenes! {
         let holder_id = holder.admitted(&server, &one_time, 201).await;
         for (n, id) in [(1, &host_id), (2, &holder_id)] {
             let seen_at = server.app.clock.now();
-            let sign = muster_server::presence::Sign { seq: n, seen_at, connected: false, said_goodbye: false };
+            let sign = muster_server::presence::Sign { seq: n, seen_at, said_goodbye: false };
             server.app.presences.heard(id.parse().unwrap(), sign);
         }
         server.clock.advance(std::time::Duration::from_secs(2 * 3600));

@@ -229,10 +229,13 @@ scenes! {
         for _ in 0..3 {
             Machine::new("second").enroll(&server, &token).await.refused(401, "enrollment_rejected");
         }
-        assert_eq!(server.told("token.presented_by_second_key").await, std::slice::from_ref(&id));
-        assert_eq!(server.told("host.enrolled").await.len(), 1);
         let refusals = server.admin.get(&format!("/v1/tickets/{id}/refusals")).await.expect(200);
         assert_eq!(refusals["items"][0]["count"], 3);
+        Machine::new("third").enroll(&server, &token).await.refused(401, "enrollment_rejected");
+        let refusals = server.admin.get(&format!("/v1/tickets/{id}/refusals")).await.expect(200);
+        assert_eq!(refusals["items"][0]["count"], 4);
+        assert_eq!(server.told("token.presented_by_second_key").await, std::slice::from_ref(&id));
+        assert_eq!(server.told("host.enrolled").await.len(), 1);
     }
 
     async fn every_step_is_in_the_audit_trail_and_no_credential_is(server) {

@@ -61,6 +61,15 @@ impl Drop for World {
 impl World {
     /// Starts a server that is set up. Its reconcilers do not run: tests call them.
     pub(crate) async fn start(backend: Backend) -> Self {
+        let mut world = Self::start_new(backend).await;
+        let minted = world.set_up(&world.setup_code()).await;
+        assert_eq!(minted.status, 201, "{minted:?}");
+        world.admin = minted.text("token");
+        world
+    }
+
+    /// Starts a server without an admin.
+    pub(crate) async fn start_new(backend: Backend) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (location, database) = match backend {
             Backend::Sqlite => (Location::Sqlite(folder.path().join("muster.db")), None),
@@ -86,7 +95,7 @@ impl World {
             edge,
         };
         tokio::spawn(muster_http::serve(listener, server, shutdown.clone()));
-        let mut world = Self {
+        Self {
             app,
             clock: fake,
             address,
@@ -94,13 +103,17 @@ impl World {
             shutdown,
             _folder: folder,
             _database: database,
-        };
-        let code = world.app.installation.setup_code().unwrap().expose_secret().to_owned();
-        let setup = json!({ "code": code, "admin_name": "Ada" });
-        let minted = world.ask("POST", "/v1/setup", "", Some(setup)).await;
-        assert_eq!(minted.status, 201, "{minted:?}");
-        world.admin = minted.text("token");
-        world
+        }
+    }
+
+    /// The code that makes the first admin.
+    pub(crate) fn setup_code(&self) -> String {
+        self.app.installation.setup_code().unwrap().expose_secret().to_owned()
+    }
+
+    /// Asks for the first admin with a code.
+    pub(crate) async fn set_up(&self, code: &str) -> Answer {
+        self.ask("POST", "/v1/setup", "", Some(json!({ "code": code, "admin_name": "Ada" }))).await
     }
 
     /// Asks as the admin.
@@ -245,6 +258,9 @@ async fn open(store: Store, clock: Clock, address: SocketAddr, folder: &TempDir)
         presences: presence::Presences::default(),
         metrics: metrics::Metrics::default(),
         used_proofs: auth::UsedProofs::default(),
+        limits: muster_server::limits::FailureLimits::default(),
+        budgets: muster_server::budgets::Budgets::default(),
+        tally: muster_server::enrol::Tally::default(),
         sealer: tokio::sync::Notify::new(),
     })
 }

@@ -50,7 +50,7 @@ pub struct OutboxRow {
 #[derive(Debug, Clone, PartialEq)]
 pub struct SealedAuditRow {
     /// Its place: dense, without gaps.
-    pub position: i64,
+    pub position: u64,
     /// The row.
     pub row: AuditRow,
 }
@@ -97,7 +97,14 @@ impl Tx<'_> {
             "INSERT INTO audit (id, team_id, at, actor, source, action, target, outcome, details)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             params![
-                row.id, row.team_id, row.at, row.actor, row.source, row.action, row.target, row.outcome,
+                row.id,
+                row.team_id,
+                row.at,
+                row.actor,
+                row.source,
+                row.action,
+                row.target,
+                row.outcome,
                 row.details
             ],
         )?;

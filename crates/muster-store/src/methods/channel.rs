@@ -38,11 +38,18 @@ pub struct HostConfigRow {
     pub applied: Option<ConfigVersion>,
 }
 
+impl AgentRow {
+    /// Whether the key may act for its host: it is the active one, and so is the host.
+    pub fn may_act(&self) -> bool {
+        self.key_is_active && self.host_state == HostState::Active
+    }
+}
+
 impl Tx<'_> {
     /// Makes the rows that every host has beside its own: presence, generation, configuration.
     pub fn host_rows_insert(&mut self, host_id: HostId, epoch: u32) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO presence (host_id, connected, said_goodbye, told_unreachable) VALUES ($1, 0, 0, 0)",
+            "INSERT INTO presence (host_id, said_goodbye, told_unreachable) VALUES ($1, 0, 0)",
             params![host_id],
         )?;
         self.execute(

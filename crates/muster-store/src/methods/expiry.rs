@@ -102,21 +102,4 @@ impl Tx<'_> {
         }
         Ok(found.len() as u64)
     }
-
-    /// Forgets why tickets were refused that do not exist any more, at most `limit`. Returns how many.
-    pub fn refusals_forget(&mut self, limit: i64) -> Result<u64, StoreError> {
-        let found: Vec<(String, String)> = self.query(
-            "SELECT ticket_id, cause FROM refusal
-              WHERE NOT EXISTS (SELECT 1 FROM ticket WHERE ticket.id = refusal.ticket_id) LIMIT $1",
-            params![limit],
-            |row| Ok((row.get(0)?, row.get(1)?)),
-        )?;
-        for (ticket_id, cause) in &found {
-            self.execute(
-                "DELETE FROM refusal WHERE ticket_id = $1 AND cause = $2",
-                params![ticket_id, cause],
-            )?;
-        }
-        Ok(found.len() as u64)
-    }
 }

@@ -312,13 +312,12 @@ impl Tx<'_> {
         limit: u64,
     ) -> Result<u64, StoreError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let count: i64 = self.query_one(
+        self.query_one(
             "SELECT count(*) FROM
                 (SELECT 1 AS one FROM host WHERE site_id = $1 AND enrolled_at > $2 AND door = 3 LIMIT $3) AS arrival",
             params![site_id, since, limit],
             |row| row.get(0),
-        )?;
-        Ok(u64::try_from(count).unwrap_or(0))
+        )
     }
 
     /// Returns a host of any team as the door judges it; `connected` is for the caller, who knows the channels.

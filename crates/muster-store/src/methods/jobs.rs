@@ -54,6 +54,17 @@ pub struct JobRow {
     pub finished_at: Option<Timestamp>,
 }
 
+/// A job nobody heard of for as long as its lease lasts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LapsedJobRow {
+    /// The job.
+    pub id: JobId,
+    /// Its team.
+    pub team_id: TeamId,
+    /// Its host.
+    pub host_id: HostId,
+}
+
 /// What a page of jobs is narrowed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct JobFilter {
@@ -92,6 +103,12 @@ impl Tx<'_> {
         )
     }
 
+    /// Whether a job of any team has this id.
+    pub fn job_exists(&mut self, id: JobId) -> Result<bool, StoreError> {
+        let found = self.query_opt("SELECT 1 FROM job WHERE id = $1", params![id], |row| row.get::<i64>(0))?;
+        Ok(found.is_some())
+    }
+
     /// Returns jobs of a team, newest first.
     pub fn jobs(
         &mut self,
@@ -125,16 +142,14 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns sent and running jobs nobody heard of since `before`.
-    pub fn jobs_unrenewed(&mut self, before: Timestamp, limit: i64) -> Result<Vec<JobRow>, StoreError> {
+    /// Returns sent and running jobs nobody heard of since `before`, by id: what is wrong with one stays its own.
+    pub fn jobs_unrenewed(&mut self, before: Timestamp, limit: i64) -> Result<Vec<LapsedJobRow>, StoreError> {
         self.query(
-            "SELECT id, team_id, host_id, work, state, attempt, attempt_key, secret_version, time_limit_secs,
-                    progress, result, failure, late, log_lines, log_bytes, created_by, created_at, dispatched_at,
-                    started_at, renewed_at, finished_at
-               FROM job WHERE state IN ('dispatched', 'running') AND renewed_at < $1
+            "SELECT id, team_id, host_id FROM job
+              WHERE state IN ('dispatched', 'running') AND renewed_at < $1
               ORDER BY renewed_at LIMIT $2",
             params![before, limit],
-            read_job,
+            |row| Ok(LapsedJobRow { id: row.get(0)?, team_id: row.get(1)?, host_id: row.get(2)? }),
         )
     }
 
@@ -231,8 +246,7 @@ impl Tx<'_> {
               WHERE job.team_id = $1 AND job_log.job_id = $2 AND job_log.n > $3 ORDER BY job_log.n LIMIT $4",
             params![team_id, id, after, limit],
             |row| {
-                let n = u64::try_from(row.get::<i64>(0)?).unwrap_or(0);
-                Ok(LogLine { n, at: row.get(1)?, text: row.get(2)? })
+                Ok(LogLine { n: row.get(0)?, at: row.get(1)?, text: row.get(2)? })
             },
         )
     }

@@ -117,13 +117,14 @@ impl Tx<'_> {
         )
     }
 
-    /// Makes a person.
-    pub fn person_insert(&mut self, person: &PersonRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO person (id, team_id, name, role, created_at) VALUES ($1, $2, $3, $4, $5)",
+    /// Makes a person. `false`: the team has one of that name.
+    pub fn person_insert(&mut self, person: &PersonRow) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "INSERT INTO person (id, team_id, name, role, created_at) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (team_id, name) DO NOTHING",
             params![person.id, person.team_id, person.name, Word(person.role), person.created_at],
         )?;
-        Ok(())
+        Ok(changed == 1)
     }
 
     /// Whether anybody exists: the first admin can be made only once.

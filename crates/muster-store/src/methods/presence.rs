@@ -11,8 +11,6 @@ pub struct PresenceRow {
     pub seq: i64,
     /// When it was last heard.
     pub seen_at: Timestamp,
-    /// Whether its channel is open on the node that writes.
-    pub connected: bool,
     /// Whether its last word was goodbye.
     pub said_goodbye: bool,
 }
@@ -41,9 +39,9 @@ impl Tx<'_> {
     pub fn presence_flush(&mut self, signs: &[PresenceRow]) -> Result<(), StoreError> {
         for sign in signs {
             self.execute(
-                "UPDATE presence SET seen_at = $1, connected = $2, said_goodbye = $3
-                  WHERE seq = $4 AND (seen_at IS NULL OR seen_at <= $1)",
-                params![sign.seen_at, sign.connected, sign.said_goodbye, sign.seq],
+                "UPDATE presence SET seen_at = $1, said_goodbye = $2
+                  WHERE seq = $3 AND (seen_at IS NULL OR seen_at <= $1)",
+                params![sign.seen_at, sign.said_goodbye, sign.seq],
             )?;
         }
         Ok(())

@@ -2,6 +2,7 @@
 
 use muster_ids::{TicketId, Timestamp};
 
+use super::tickets::stored_count;
 use crate::{StoreError, Tx, params};
 
 /// One cause of refusals at a ticket.
@@ -12,7 +13,7 @@ pub struct RefusalRow {
     /// Why machines were refused.
     pub cause: String,
     /// How often.
-    pub count: i64,
+    pub count: u64,
     /// When first.
     pub first_at: Timestamp,
     /// When last.
@@ -32,15 +33,31 @@ impl Tx<'_> {
         source: &str,
         request_id: &str,
         now: Timestamp,
-    ) -> Result<i64, StoreError> {
+    ) -> Result<u64, StoreError> {
+        self.refusals_count(&RefusalRow {
+            ticket_id: *ticket_id,
+            cause: cause.to_owned(),
+            count: 1,
+            first_at: now,
+            last_at: now,
+            last_source: source.to_owned(),
+            last_request_id: request_id.to_owned(),
+        })
+    }
+
+    /// Counts refusals that were gathered elsewhere and returns how often this cause occurred at this ticket.
+    pub fn refusals_count(&mut self, row: &RefusalRow) -> Result<u64, StoreError> {
         let counted = self.query(
             "INSERT INTO refusal (ticket_id, cause, count, first_at, last_at, last_source, last_request_id)
-             VALUES ($1, $2, 1, $3, $3, $4, $5)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (ticket_id, cause) DO UPDATE
-                SET count = refusal.count + 1, last_at = excluded.last_at, last_source = excluded.last_source,
-                    last_request_id = excluded.last_request_id
+                SET count = refusal.count + excluded.count, last_at = excluded.last_at,
+                    last_source = excluded.last_source, last_request_id = excluded.last_request_id
              RETURNING count",
-            params![ticket_id, cause, now, source, request_id],
+            params![
+                row.ticket_id, row.cause, stored_count(row.count), row.first_at, row.last_at, row.last_source,
+                row.last_request_id
+            ],
             |row| row.get(0),
         )?;
         counted.first().copied().ok_or_else(|| StoreError::corrupt("an upsert returned no row"))

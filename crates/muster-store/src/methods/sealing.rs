@@ -44,7 +44,8 @@ impl Tx<'_> {
     /// Returns the last link of the audit chain as it is kept outside of the table.
     pub fn audit_head(&mut self) -> Result<ChainHead, StoreError> {
         let Some(kept) = self.installation(AUDIT_HEAD)? else { return Ok(ChainHead::START) };
-        let parts = kept.split_first_chunk().and_then(|(position, mac)| Some((*position, mac.try_into().ok()?)));
+        let parts =
+            kept.split_first_chunk().and_then(|(position, mac)| Some((*position, mac.try_into().ok()?)));
         let (position, mac) = parts.ok_or_else(|| StoreError::corrupt("the head of the audit chain"))?;
         Ok(ChainHead { position: i64::from_be_bytes(position), mac })
     }
@@ -76,8 +77,9 @@ impl Tx<'_> {
 
     /// Whether committed outbox rows wait for their place.
     pub fn outbox_has_unsealed(&mut self) -> Result<bool, StoreError> {
-        let found = self
-            .query("SELECT 1 FROM outbox WHERE position IS NULL LIMIT 1", params![], |row| row.get::<i64>(0))?;
+        let found = self.query("SELECT 1 FROM outbox WHERE position IS NULL LIMIT 1", params![], |row| {
+            row.get::<i64>(0)
+        })?;
         Ok(!found.is_empty())
     }
 

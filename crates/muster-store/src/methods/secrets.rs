@@ -33,19 +33,34 @@ impl std::fmt::Debug for SecretRow {
     }
 }
 
+/// A secret as operators see it: never its value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownSecret {
+    /// Names it.
+    pub id: SecretId,
+    /// Its name at its host.
+    pub name: String,
+    /// Counts its changes.
+    pub version: u64,
+    /// Names of its fields.
+    pub fields: Vec<String>,
+    /// When it last changed.
+    pub updated_at: Timestamp,
+    /// Whether the value it has now was sent to a key that is no longer active.
+    pub exposed: bool,
+}
+
 /// One delivery of a secret.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeliveryRow {
     /// The secret.
     pub secret_id: SecretId,
     /// Which version.
-    pub version: i64,
+    pub version: u64,
     /// To which key.
     pub key: KeyName,
     /// When the agent confirmed it.
-    pub delivered_at: Timestamp,
-    /// Whether that key is still the active one of its host.
-    pub key_is_active: bool,
+    pub confirmed_at: Timestamp,
 }
 
 impl Tx<'_> {
@@ -125,7 +140,25 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Records that a key received a version. `false`: that was recorded before, or the secret is no more.
+    /// Records that a version is about to be sent to a key. `false`: that was recorded before, or the secret is no more.
+    pub fn secret_sent(
+        &mut self,
+        secret_id: SecretId,
+        version: i64,
+        key: &KeyName,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "INSERT INTO secret_delivery (secret_id, version, key_name, sent_at)
+             SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM secret WHERE id = $1
+             ON CONFLICT (secret_id, version, key_name) DO NOTHING",
+            params![secret_id, version, key, now],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Records that a key has a version, whether or not it is known to have been sent. `false`: that was recorded
+    /// before, or the secret is no more.
     pub fn secret_delivered(
         &mut self,
         secret_id: SecretId,
@@ -134,15 +167,47 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "INSERT INTO secret_delivery (secret_id, version, key_name, delivered_at)
-             SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM secret WHERE id = $1
-             ON CONFLICT (secret_id, version, key_name) DO NOTHING",
+            "INSERT INTO secret_delivery (secret_id, version, key_name, sent_at, confirmed_at)
+             SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT)
+               FROM secret WHERE id = $1
+             ON CONFLICT (secret_id, version, key_name) DO UPDATE SET confirmed_at = excluded.confirmed_at
+              WHERE secret_delivery.confirmed_at IS NULL",
             params![secret_id, version, key, now],
         )?;
         Ok(changed == 1)
     }
 
-    /// Returns the deliveries of a host's secrets, newest versions first, at most `limit`.
+    /// Returns a host's secrets as operators see them, in order of their names.
+    pub fn secrets_shown(
+        &mut self,
+        team_id: TeamId,
+        host_id: HostId,
+    ) -> Result<Vec<ShownSecret>, StoreError> {
+        self.query(
+            "SELECT secret.id, secret.name, secret.version, secret.fields, secret.updated_at,
+                    EXISTS (SELECT 1 FROM secret_delivery
+                              LEFT JOIN host_key ON host_key.name = secret_delivery.key_name
+                             WHERE secret_delivery.secret_id = secret.id
+                               AND secret_delivery.version = secret.version
+                               AND coalesce(host_key.state, '') <> 'active')
+               FROM secret
+              WHERE secret.team_id = $1 AND secret.owner_kind = 'host' AND secret.owner_id = $2
+              ORDER BY secret.name",
+            params![team_id, host_id.to_string()],
+            |row| {
+                Ok(ShownSecret {
+                    id: row.get(0)?,
+                    name: row.get(1)?,
+                    version: row.get(2)?,
+                    fields: row.get::<Json<Vec<String>>>(3)?.0,
+                    updated_at: row.get(4)?,
+                    exposed: row.get(5)?,
+                })
+            },
+        )
+    }
+
+    /// Returns confirmed deliveries of a host's secrets, newest versions first, at most `limit` of each secret.
     pub fn secret_deliveries(
         &mut self,
         team_id: TeamId,
@@ -150,23 +215,24 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<DeliveryRow>, StoreError> {
         self.query(
-            "SELECT secret_delivery.secret_id, secret_delivery.version, secret_delivery.key_name,
-                    secret_delivery.delivered_at,
-                    CASE WHEN host_key.state = 'active' THEN 1 ELSE 0 END
-               FROM secret
-               JOIN secret_delivery ON secret_delivery.secret_id = secret.id
-               LEFT JOIN host_key ON host_key.name = secret_delivery.key_name
-              WHERE secret.team_id = $1 AND secret.owner_kind = 'host' AND secret.owner_id = $2
-              ORDER BY secret_delivery.secret_id, secret_delivery.version DESC, secret_delivery.delivered_at DESC
-              LIMIT $3",
+            "SELECT secret_id, version, key_name, confirmed_at
+               FROM (SELECT secret_delivery.secret_id, secret_delivery.version, secret_delivery.key_name,
+                            secret_delivery.confirmed_at,
+                            row_number() OVER (PARTITION BY secret_delivery.secret_id
+                                               ORDER BY secret_delivery.version DESC,
+                                                        secret_delivery.confirmed_at DESC) AS place
+                       FROM secret JOIN secret_delivery ON secret_delivery.secret_id = secret.id
+                      WHERE secret.team_id = $1 AND secret.owner_kind = 'host' AND secret.owner_id = $2
+                        AND secret_delivery.confirmed_at IS NOT NULL) AS confirmed
+              WHERE place <= $3
+              ORDER BY secret_id, place",
             params![team_id, host_id.to_string(), limit],
             |row| {
                 Ok(DeliveryRow {
                     secret_id: row.get(0)?,
                     version: row.get(1)?,
                     key: row.get(2)?,
-                    delivered_at: row.get(3)?,
-                    key_is_active: row.get(4)?,
+                    confirmed_at: row.get(3)?,
                 })
             },
         )

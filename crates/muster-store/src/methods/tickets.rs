@@ -197,17 +197,8 @@ impl Tx<'_> {
     }
 }
 
-fn stored_count(count: u64) -> i64 {
+pub(super) fn stored_count(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn read_count(row: &Row<'_>, index: usize) -> Result<Option<u64>, StoreError> {
-    let count: Option<i64> = row.get(index)?;
-    count
-        .map(|count| {
-            u64::try_from(count).map_err(|_| StoreError::corrupt(format!("column {index} is negative")))
-        })
-        .transpose()
 }
 
 fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
@@ -232,8 +223,8 @@ fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
             require_key: row.get(6)?,
             expires_at: row.get(7)?,
             revoked_at: row.get(8)?,
-            max_uses: read_count(row, 9)?,
-            uses: read_count(row, 10)?.unwrap_or(0),
+            max_uses: row.get(9)?,
+            uses: row.get(10)?,
             spent,
             reserved_for: row.get(14)?,
         },
@@ -247,7 +238,7 @@ fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
 
 fn read_shown(row: &Row<'_>) -> Result<ShownTicket, StoreError> {
     Ok(ShownTicket {
-        uses: read_count(row, 20)?.unwrap_or(0),
+        uses: row.get(20)?,
         last_used_at: row.get(21)?,
         last_host_id: row.get(22)?,
         secrets: super::words_in_order(row.get(23)?),

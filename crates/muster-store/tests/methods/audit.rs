@@ -47,7 +47,12 @@ fn seal_all(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn page(tx: &mut Tx<'_>, filter: (Option<&str>, Option<&str>), order: Order, after: Option<i64>) -> Result<Vec<i64>, StoreError> {
+fn page(
+    tx: &mut Tx<'_>,
+    filter: (Option<&str>, Option<&str>),
+    order: Order,
+    after: Option<i64>,
+) -> Result<Vec<u64>, StoreError> {
     let filter = AuditFilter { action: filter.0.map(str::to_owned), target: filter.1.map(str::to_owned) };
     let rows = tx.audit_page(team_id(1), &filter, order, after, 3)?;
     Ok(rows.iter().map(|row| row.position).collect())

@@ -70,27 +70,18 @@ both! {
         .await;
     }
 
-    async fn old_replies_and_refusals_of_no_ticket_are_forgotten_in_batches(store: Store) {
+    async fn old_replies_are_forgotten_in_batches(store: Store) {
         told(&store, |tx| {
-            tx.ticket_insert(&ticket(1, TicketKind::SiteKey))?;
             for n in 0..3 {
                 tx.execute(
                     "INSERT INTO idempotent_reply (principal, key, request, reply, created_at)
                      VALUES ('p', $1, $2, $2, $3)",
                     muster_store::params![format!("k{n}"), vec![1_u8], at(n)],
                 )?;
-                tx.execute(
-                    "INSERT INTO refusal (ticket_id, cause, count, first_at, last_at, last_source, last_request_id)
-                     VALUES ($1, 'expired', 1, $2, $2, '-', '-')",
-                    muster_store::params![format!("{:012}", n + 1), at(n)],
-                )?;
             }
             assert_eq!(tx.idempotent_replies_forget(at(2), 1)?, 1);
             assert_eq!(tx.idempotent_replies_forget(at(2), 9)?, 1);
             assert_eq!(tx.idempotent_replies_forget(at(2), 9)?, 0);
-            assert_eq!(tx.refusals_forget(1)?, 1);
-            assert_eq!(tx.refusals_forget(9)?, 1);
-            assert_eq!(tx.refusals_forget(9)?, 0, "the ticket that exists keeps its own");
             Ok(())
         })
         .await;

@@ -109,7 +109,10 @@ both! {
             assert_eq!(tx.jobs_renew(host_id(1), &[attempt], &key(2), at(6))?, 0);
             assert_eq!(tx.jobs_renew(host_id(2), &[attempt], &key(1), at(6))?, 0);
             assert!(tx.jobs_unrenewed(at(5), 9)?.is_empty());
-            assert_eq!(ids(&tx.jobs_unrenewed(at(6), 9)?), [1]);
+            let lapsed = tx.jobs_unrenewed(at(6), 9)?;
+            assert_eq!(lapsed.iter().map(|job| (job.id, job.host_id)).collect::<Vec<_>>(), [(job(1, 1).id, host_id(1))]);
+            assert!(tx.job_exists(job(1, 1).id)?);
+            assert!(!tx.job_exists(job(9, 1).id)?);
             let progress = Progress { percent: Whole::clamped(40), bytes_done: 4, bytes_total: 10 };
             assert!(!tx.job_progress(host_id(1), attempt, &key(1), &progress, at(7))?, "it does not run yet");
             let sent = tx.job(team_id(1), attempt.job_id)?.unwrap();

@@ -25,6 +25,10 @@ both! {
                 last_request_id: "req_x".to_owned(),
             });
             assert_eq!(rows.len(), 2);
+            let gathered = RefusalRow { count: 40, first_at: at(8), last_at: at(9), ..rows[0].clone() };
+            assert_eq!(tx.refusals_count(&gathered)?, 42);
+            let expected = RefusalRow { count: 42, last_at: at(9), ..rows[0].clone() };
+            assert_eq!(tx.refusals(&ticket_id(1))?[0], expected);
             assert_eq!(tx.refusals(&ticket_id(2))?, []);
             Ok(())
         })

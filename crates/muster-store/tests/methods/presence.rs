@@ -14,8 +14,8 @@ both! {
             tx.host_rows_insert(host_id(1), 0)?;
             tx.host_key_insert(&host_key(1, 1))?;
             let seq = tx.agent_by_key(&key(1))?.unwrap().seq;
-            let sign = |secs, connected| PresenceRow { seq, seen_at: at(secs), connected, said_goodbye: !connected };
-            tx.presence_flush(&[sign(10, true), sign(20, false), sign(15, true)])?;
+            let sign = |secs, said_goodbye| PresenceRow { seq, seen_at: at(secs), said_goodbye };
+            tx.presence_flush(&[sign(10, false), sign(20, true), sign(15, false)])?;
             let row = tx.presence_page(0, 10)?[0];
             assert_eq!((row.seq, row.seen_at, row.said_goodbye), (seq, Some(at(20)), true));
             assert_eq!((row.host_id, row.team_id, row.site_id), (host_id(1), team_id(1), site_id(1)));

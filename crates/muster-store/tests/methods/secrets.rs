@@ -1,7 +1,7 @@
 //! Secrets and the ledger of who received them.
 
 use muster_ids::SecretId;
-use muster_store::Store;
+use muster_store::{Store, StoreError, Tx};
 use muster_store::rows::{KeyState, SecretRow};
 use uuid::Uuid;
 
@@ -61,21 +61,53 @@ both! {
             tx.host_key_insert(&host_key(1, 1))?;
             let row = secret(1, 1, "repo");
             tx.secret_insert(&row)?;
-            assert!(tx.secret_delivered(row.id, 1, &key(1), at(1))?);
-            assert!(!tx.secret_delivered(row.id, 1, &key(1), at(2))?, "recorded once");
-            assert!(!tx.secret_delivered(secret(9, 1, "x").id, 1, &key(1), at(2))?, "no such secret");
+            assert!(tx.secret_sent(row.id, 1, &key(1), at(1))?);
+            assert!(!tx.secret_sent(row.id, 1, &key(1), at(2))?, "recorded once");
+            assert!(!tx.secret_sent(secret(9, 1, "x").id, 1, &key(1), at(2))?, "no such secret");
+            assert_eq!(tx.secret_deliveries(team_id(1), host_id(1), 10)?, [], "sent is not confirmed");
+            assert!(tx.secret_delivered(row.id, 1, &key(1), at(3))?);
+            assert!(!tx.secret_delivered(row.id, 1, &key(1), at(4))?, "confirmed once");
+            assert!(!tx.secret_delivered(secret(9, 1, "x").id, 1, &key(1), at(4))?, "no such secret");
+            assert!(tx.secret_delivered(row.id, 2, &key(2), at(5))?, "a key may have what nobody remembers sending");
             let ledger = tx.secret_deliveries(team_id(1), host_id(1), 10)?;
-            assert_eq!((ledger.len(), ledger[0].delivered_at, ledger[0].key_is_active), (1, at(1), true));
-            tx.host_key_end(&key(1), KeyState::Revoked, "user_x", at(3))?;
-            assert!(tx.secret_delivered(row.id, 2, &key(2), at(4))?);
-            let ledger = tx.secret_deliveries(team_id(1), host_id(1), 10)?;
-            assert_eq!(ledger.iter().map(|row| row.version).collect::<Vec<_>>(), [2, 1]);
-            assert!(ledger.iter().all(|row| !row.key_is_active), "an unknown key is not active either");
+            let shown: Vec<_> = ledger.iter().map(|row| (row.version, row.key, row.confirmed_at)).collect();
+            assert_eq!(shown, [(2, key(2), at(5)), (1, key(1), at(3))]);
+            assert_eq!(tx.secret_deliveries(team_id(1), host_id(1), 1)?, ledger[..1]);
             assert_eq!(tx.secret_deliveries(team_id(2), host_id(1), 10)?, []);
             assert!(!tx.secret_delete(team_id(2), row.id)?);
             assert!(tx.secret_delete(team_id(1), row.id)?);
             assert!(!tx.secret_delete(team_id(1), row.id)?);
             assert_eq!(tx.secret_deliveries(team_id(1), host_id(1), 10)?, []);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_secret_is_exposed_by_what_was_sent_to_a_key_that_ended(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_key_insert(&host_key(1, 1))?;
+            let (repo, api) = (secret(1, 1, "repo"), secret(2, 1, "api"));
+            tx.secret_insert(&repo)?;
+            tx.secret_insert(&api)?;
+            let exposed = |tx: &mut Tx<'_>| {
+                let shown = tx.secrets_shown(team_id(1), host_id(1))?;
+                Ok::<_, StoreError>(shown.into_iter().map(|row| (row.name, row.exposed)).collect::<Vec<_>>())
+            };
+            let are = |api, repo| vec![("api".to_owned(), api), ("repo".to_owned(), repo)];
+            tx.secret_sent(repo.id, 1, &key(1), at(1))?;
+            assert_eq!(exposed(tx)?, are(false, false));
+            tx.host_key_end(&key(1), KeyState::Revoked, "user_x", at(2))?;
+            assert_eq!(exposed(tx)?, are(false, true), "sent, though never confirmed");
+            // A ledger longer than any list hides nothing.
+            for n in 100..400 {
+                tx.secret_delivered(api.id, 1, &key(n), at(3))?;
+            }
+            assert_eq!(exposed(tx)?, are(true, true), "an unknown key is not active either");
+            assert_eq!(tx.secret_deliveries(team_id(1), host_id(1), 5)?.len(), 5);
+            tx.secret_replace(&SecretRow { version: 2, ..repo }, 1)?;
+            assert_eq!(exposed(tx)?, are(true, false), "the value changed");
+            assert_eq!(tx.secrets_shown(team_id(2), host_id(1))?, []);
             Ok(())
         })
         .await;

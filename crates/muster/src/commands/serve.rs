@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use muster_server::installation::is_public_url;
 use muster_server::serve::{Options, Running, start};
 use muster_store::Location;
 use secrecy::ExposeSecret;
@@ -11,7 +12,7 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use crate::failure::Failure;
-use crate::output::{Format, Output};
+use crate::output::{Format, Output, visible};
 
 const EXAMPLES: &str = "\
 Operators reach it over plain HTTP on this machine; machines, and operators elsewhere, over TLS
@@ -126,6 +127,12 @@ impl Serve {
         options.master_key_file = self.master_key_file;
         options.operators = self.operators;
         options.machines = self.machines;
+        if let Some(url) = self.public_urls.iter().find(|url| !is_public_url(url)) {
+            return Err(Failure::usage(
+                format!("machines cannot use {}", visible(url.as_str())),
+                "give --public-url as https://NAME:PORT, without user, query or fragment",
+            ));
+        }
         options.public_urls = self.public_urls;
         if let Some(most) = self.max_connections {
             options.limits.max_connections = usize::try_from(most).unwrap_or(usize::MAX);

@@ -116,11 +116,16 @@ both! {
     async fn b15_a_site_key_that_was_revoked_admits_nobody_afterwards(backend: Backend) {
         let installation = Installation::start(backend).await;
         let key = installation.site_key.token.clone();
-        let machines: Vec<Machine> = (0..24).map(|n| installation.machine(&format!("m-{n}"))).collect();
+        let machines: Vec<Machine> = (0..48).map(|n| installation.machine(&format!("m-{n}"))).collect();
         let path = format!("/v1/tickets/{}/revoke", installation.site_key.ticket.id);
-        let enrolling = join_all(machines.iter().map(|machine| async { machine.enrol(&key).await.unwrap() }));
+        let first_answered = tokio::sync::Notify::new();
+        let enrolling = join_all(machines.iter().map(|machine| async {
+            let reply = machine.enrol(&key).await.unwrap();
+            first_answered.notify_one();
+            reply
+        }));
         let revoking = async {
-            tokio::time::sleep(Duration::from_millis(15)).await;
+            first_answered.notified().await;
             let revoked = installation.ask(Method::POST, &path, None).await;
             (revoked.status, installation.hosts().await.len())
         };
@@ -129,6 +134,7 @@ both! {
         let statuses = statuses(&replies);
         assert!(statuses.iter().all(|status| matches!(status, 201 | 401)), "{statuses:?}");
         let hosts = installation.hosts().await.len();
+        eprintln!("{hosts} of {} machines came before the revocation", machines.len());
         assert_eq!(hosts, statuses.iter().filter(|status| **status == 201).count());
         assert_eq!(hosts, hosts_then, "a host was made after the answered revocation: {statuses:?}");
         assert_rejected(&installation.machine("late").enrol(&key).await.unwrap());
@@ -308,8 +314,8 @@ both! {
                 assert_eq!(reply.code(), "invalid_dpop_proof", "{}", reply.text);
             }
             let machine = machine.direct();
-            let again = machine.enrol(&token).await.unwrap();
-            assert_eq!(again.status, 200, "{}", again.text);
+            // The copy that came first may have been cut off together with its connection, before its commit.
+            machine.admitted(&token).await;
             assert_eq!(installation.hosts().await.len(), n + 1);
         }
     }

@@ -61,7 +61,6 @@ pub async fn retire(
             shown(unit, &inner, &host)
         })
         .await?;
-    app.presences.forget(host.id);
     Ok(Reply::new(host))
 }
 

@@ -90,7 +90,9 @@ impl Hold {
 async fn keep(line: Arc<Line>, mut hold: Hold) {
     loop {
         hold.lost().await;
-        tracing::error!("the connection that keeps other servers out of the database was lost, making it again");
+        tracing::error!(
+            "the connection that keeps other servers out of the database was lost, making it again"
+        );
         drop(hold);
         hold = take_back(&line).await;
         tracing::warn!("other servers are kept out of the database again");
@@ -103,11 +105,15 @@ async fn take_back(line: &Line) -> Hold {
         match Hold::attempt(line).await {
             Ok(Some(hold)) => return hold,
             Ok(None) if !said_occupied => {
-                tracing::error!("another server took the database while the connection was lost: stop one of the two");
+                tracing::error!(
+                    "another server took the database while the connection was lost: stop one of the two"
+                );
                 said_occupied = true;
             }
             Ok(None) => {}
-            Err(error) => tracing::warn!(%error, "other servers cannot be kept out of the database, trying again"),
+            Err(error) => {
+                tracing::warn!(%error, "other servers cannot be kept out of the database, trying again")
+            }
         }
         sleep(TAKE_BACK_EVERY).await;
     }

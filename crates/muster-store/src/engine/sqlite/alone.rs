@@ -18,7 +18,8 @@ impl Alone {
         let refused = |error| StoreError::database("lock the database file", error);
         let path = lock_file(file).map_err(refused)?;
         let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(refused)?;
+        let lock =
+            options.create(true).truncate(false).write(true).mode(0o600).open(path).map_err(refused)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self(lock)),
             Err(TryLockError::WouldBlock) => Err(StoreError::Occupied),

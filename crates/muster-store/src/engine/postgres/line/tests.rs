@@ -6,10 +6,20 @@ fn mode(url: &str) -> SslMode {
 
 #[test]
 fn the_network_is_tls_unless_plain_text_was_asked_for() {
-    for host in ["db.example", "192.0.2.7", "0.0.0.0", "localhost.example", "[2001:db8::1]", "[::ffff:192.0.2.7]"] {
+    for host in
+        ["db.example", "192.0.2.7", "0.0.0.0", "localhost.example", "[2001:db8::1]", "[::ffff:192.0.2.7]"]
+    {
         assert_eq!(mode(&format!("postgres://muster@{host}/muster")), SslMode::Require, "{host}");
-        assert_eq!(mode(&format!("postgres://muster@{host}/muster?sslmode=prefer")), SslMode::Require, "{host}");
-        assert_eq!(mode(&format!("postgres://muster@{host}/muster?sslmode=disable")), SslMode::Disable, "{host}");
+        assert_eq!(
+            mode(&format!("postgres://muster@{host}/muster?sslmode=prefer")),
+            SslMode::Require,
+            "{host}"
+        );
+        assert_eq!(
+            mode(&format!("postgres://muster@{host}/muster?sslmode=disable")),
+            SslMode::Disable,
+            "{host}"
+        );
     }
 }
 
@@ -17,7 +27,11 @@ fn the_network_is_tls_unless_plain_text_was_asked_for() {
 fn this_machine_is_plain_unless_tls_was_asked_for() {
     for host in ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9", "[::1]", "%2Frun%2Fpostgresql"] {
         assert_eq!(mode(&format!("postgres://muster@{host}/muster")), SslMode::Disable, "{host}");
-        assert_eq!(mode(&format!("postgres://muster@{host}/muster?sslmode=require")), SslMode::Require, "{host}");
+        assert_eq!(
+            mode(&format!("postgres://muster@{host}/muster?sslmode=require")),
+            SslMode::Require,
+            "{host}"
+        );
     }
 }
 

@@ -1,0 +1,25 @@
+//! Attempts that failed, at whatever door: counted in one place, answered as they would be or with 429.
+
+use http::request::Parts;
+use muster_http::{AddressBucket, ClientAddress, Problem};
+use muster_ids::PublicId;
+
+use crate::app::App;
+use crate::problems::too_many_failures;
+
+/// Counts an attempt whose credential does not hold; `problem` is its answer unless there were too many.
+///
+/// Called after the credential was judged, never before. Whether `presented` exists makes no difference.
+pub fn failed(app: &App, source: AddressBucket, presented: Option<PublicId>, problem: Problem) -> Problem {
+    match app.limits.count(source, presented, app.clock.monotonic()) {
+        Some(wait) => too_many_failures(wait),
+        None => problem,
+    }
+}
+
+/// Returns what failures of this request are counted by.
+pub(super) fn bucket(parts: &Parts) -> AddressBucket {
+    let address = parts.extensions.get::<ClientAddress>().copied();
+    // Requests that came through no accept loop share one bucket: nobody is without a limit.
+    address.unwrap_or(ClientAddress(std::net::Ipv6Addr::UNSPECIFIED.into())).bucket()
+}

@@ -1,0 +1,111 @@
+use std::net::IpAddr;
+
+use super::*;
+
+const RATE: Rate = Rate { failures: 10, per: MINUTE };
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+fn source(n: u8) -> AddressBucket {
+    AddressBucket(IpAddr::from([192, 0, 2, n]))
+}
+
+#[test]
+fn as_many_failures_as_the_limit_are_borne_and_one_more_is_not() {
+    let mut table = Table::new(RATE, 4);
+    for _ in 0..10 {
+        assert_eq!(table.count(1, secs(5)), None);
+    }
+    assert_eq!(table.count(1, secs(5)), Some(secs(6)));
+    assert_eq!(table.count(2, secs(5)), None, "a neighbour is not touched");
+}
+
+#[test]
+fn the_level_falls_with_time() {
+    let mut table = Table::new(RATE, 4);
+    for _ in 0..10 {
+        table.count(1, secs(5));
+    }
+    assert_eq!(table.count(1, secs(11)), None, "one failure every six seconds is borne for ever");
+    assert!(table.count(1, secs(11)).is_some());
+}
+
+#[test]
+fn a_flood_is_forgiven_within_the_time_of_the_limit() {
+    let mut table = Table::new(RATE, 4);
+    for _ in 0..100_000 {
+        table.count(1, secs(5));
+    }
+    assert_eq!(table.count(1, secs(5)), Some(secs(60)));
+    assert!(table.count(1, secs(64)).is_some());
+    let mut table = Table::new(RATE, 4);
+    for _ in 0..100_000 {
+        table.count(1, secs(5));
+    }
+    assert_eq!(table.count(1, secs(71)), None);
+}
+
+#[test]
+fn b10_a_flood_of_other_keys_resets_no_offender_and_takes_no_more_memory() {
+    let mut table = Table::new(RATE, 64);
+    for _ in 0..11 {
+        table.count(0_u32, secs(5));
+    }
+    for stranger in 1..100_000 {
+        table.count(stranger, secs(5));
+        assert!(table.levels.len() <= 64);
+        assert_eq!(table.levels.len(), table.lowest_first.len());
+    }
+    assert!(table.count(0, secs(5)).is_some());
+}
+
+#[test]
+fn b10_who_is_pushed_out_comes_back_with_no_less_than_they_had() {
+    let mut table = Table::new(RATE, 2);
+    let level_of = |table: &Table<u32>, key| table.levels.get(&key).copied();
+    for _ in 0..5 {
+        table.count(0, secs(5));
+    }
+    let had = level_of(&table, 0).expect("it is remembered");
+    for stranger in 1..40 {
+        table.count(stranger, secs(5));
+    }
+    assert_eq!(level_of(&table, 0), None, "it was pushed out");
+    table.count(0, secs(5));
+    assert!(level_of(&table, 0).expect("it is back") > had);
+}
+
+#[test]
+fn what_lapsed_is_forgotten() {
+    let mut table = Table::new(RATE, 64);
+    for key in 0..50 {
+        table.count(key, secs(5));
+    }
+    table.count(99, secs(600));
+    assert_eq!(table.levels.len(), 1);
+}
+
+#[test]
+fn b10_one_id_is_limited_wherever_its_failures_come_from() {
+    let limits = FailureLimits::default();
+    let id = PublicId::from_entropy([7; 16]);
+    let over = (0..PER_ID.failures).any(|n| limits.count(source((n % 200) as u8), Some(id), secs(1)).is_some());
+    assert!(!over);
+    assert!(limits.count(source(201), Some(id), secs(1)).is_some());
+    assert_eq!(limits.count(source(201), None, secs(1)), None);
+}
+
+#[test]
+fn b10_guesses_of_the_setup_code_end_after_ten_and_the_right_one_waits_too() {
+    let limits = FailureLimits::default();
+    let guess = |right, now| limits.judge_setup_code(ListenerKind::Machines, now, || right);
+    for _ in 0..10 {
+        assert_eq!(guess(false, secs(1)), Ok(false));
+    }
+    assert_eq!(guess(false, secs(1)), Err(secs(6)));
+    assert_eq!(guess(true, secs(1)), Err(secs(6)), "else a guess costs nothing");
+    assert_eq!(limits.judge_setup_code(ListenerKind::Operators, secs(1), || true), Ok(true));
+    assert_eq!(guess(true, secs(7)), Ok(true), "asking meanwhile did not prolong it");
+}
