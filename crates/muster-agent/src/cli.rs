@@ -196,7 +196,9 @@ async fn carry_out(cli: Cli) -> Result<(), AgentError> {
         Command::Reset { yes } => {
             confirm(yes, "remove this machine's key and secrets without telling the server")?;
             leave::reset(&folder)?;
-            say("key, secrets and identity were removed; what the server knew of this machine, it still knows")
+            say(
+                "key, secrets and identity were removed; what the server knew of this machine, it still knows",
+            )
         }
     }
 }
@@ -265,6 +267,9 @@ fn left_in_words(left: Left) -> String {
             "key and secrets of {host_id} were removed, but the server was not told: ask the operator to run \
              `muster host retire {host_id}`"
         ),
+        Left::Unreadable => "the identity could not be read; it, key and secrets were removed. If this machine was \
+                             a host, the server was not told: ask the operator to run `muster host retire` for it"
+            .to_owned(),
         Left::NoHost => "this machine was no host; whatever a join left behind was removed".to_owned(),
     }
 }

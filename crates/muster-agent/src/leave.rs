@@ -21,6 +21,8 @@ pub enum Left {
     AlreadyRevoked(HostId),
     /// The server was not told; a person must retire the host.
     Untold(HostId),
+    /// Its identity could not be read and was removed: nobody knows here which host it was, or whether it was one.
+    Unreadable,
     /// It was no host.
     NoHost,
 }
@@ -41,7 +43,10 @@ pub async fn leave(machine: &Machine, folder: &Path, force: bool) -> Result<Left
             None => Left::NoHost,
         },
         Ok(None) => Left::NoHost,
-        Err(_) if force => Left::NoHost,
+        Err(cause) if force => {
+            tracing::warn!("{cause}");
+            Left::Unreadable
+        }
         Err(cause) => return Err(cause.into()),
     };
     state.forget_everything()?;

@@ -34,7 +34,9 @@ pub struct SignsOfLife {
 pub fn presence(state: HostState, signs: &SignsOfLife, now: Timestamp) -> Presence {
     match state {
         HostState::Invited | HostState::Active => of_signs(signs, now),
-        HostState::Suspended | HostState::Retired if signs.connected || signs.seen_at.is_some() => Presence::Offline,
+        HostState::Suspended | HostState::Retired if signs.connected || signs.seen_at.is_some() => {
+            Presence::Offline
+        }
         HostState::Suspended | HostState::Retired => Presence::NeverSeen,
     }
 }

@@ -1,5 +1,6 @@
 //! Secrets: merging (RFC 7396) and the checks of the typed secret `repo`.
 
+use muster_wire::fault::Fault;
 use muster_wire::secret::{Document, RepoSecret};
 use serde_json::{Map, Value};
 
@@ -9,11 +10,14 @@ pub const REPO: &str = "repo";
 pub const MAX_DOCUMENT: usize = 32 * 1024;
 
 /// Why a secret was refused; never contains a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretRefusal {
-    /// The document of `repo` is not a repository secret.
-    #[error("repo_malformed")]
-    RepoMalformed,
+    /// A field of the typed secret does not hold.
+    #[error("{}", .0.code)]
+    Field(Fault),
+    /// The URL of the repository is none.
+    #[error("malformed")]
+    UrlMalformed,
     /// The scheme of the repository is not allowed.
     #[error("scheme_not_allowed")]
     SchemeNotAllowed,
@@ -71,17 +75,23 @@ pub fn check(name: &str, document: &Document) -> Result<(), SecretRefusal> {
 
 fn check_repo(document: &Document) -> Result<(), SecretRefusal> {
     let value = Value::Object(document.expose().clone());
-    let repo: RepoSecret = serde_json::from_value(value).map_err(|_| SecretRefusal::RepoMalformed)?;
+    let repo: RepoSecret = serde_path_to_error::deserialize(value)
+        .map_err(|error| SecretRefusal::Field(Fault::of_json(&error)))?;
     let url = repo.url.as_str();
+    // Restic splits nothing at white space, but whoever reads the URL later might.
+    if url.contains(char::is_whitespace) {
+        return Err(SecretRefusal::UrlMalformed);
+    }
     if url.starts_with('/') {
-        return Ok(());
+        let climbs = url.split('/').any(|segment| segment == "..");
+        return if climbs { Err(SecretRefusal::UrlMalformed) } else { Ok(()) };
     }
     let Some(http) = url.strip_prefix("rest:") else {
         const OTHERS: [&str; 5] = ["s3:", "b2:", "azure:", "gs:", "swift:"];
         let allowed = OTHERS.iter().any(|scheme| url.len() > scheme.len() && url.starts_with(scheme));
         return if allowed { Ok(()) } else { Err(SecretRefusal::SchemeNotAllowed) };
     };
-    let http = url::Url::parse(http).map_err(|_| SecretRefusal::RepoMalformed)?;
+    let http = url::Url::parse(http).map_err(|_| SecretRefusal::UrlMalformed)?;
     if !matches!(http.scheme(), "http" | "https") {
         return Err(SecretRefusal::SchemeNotAllowed);
     }
@@ -128,7 +138,7 @@ mod tests {
 
     #[test]
     fn repositories_are_allow_listed() {
-        use SecretRefusal::{CredentialsInUrl, RepoMalformed, SchemeNotAllowed};
+        use SecretRefusal::{CredentialsInUrl, SchemeNotAllowed, UrlMalformed};
         repo("rest:https://backup.example/host/", Ok(()));
         repo("rest:http://127.0.0.1:8000/", Ok(()));
         repo("/srv/backup", Ok(()));
@@ -137,17 +147,30 @@ mod tests {
         repo("sftp:-oProxyCommand=sh:/x", Err(SchemeNotAllowed));
         repo("sftp:user@host:/x", Err(SchemeNotAllowed));
         repo("rest:ftp://host/", Err(SchemeNotAllowed));
-        repo("rest:nonsense", Err(RepoMalformed));
+        repo("rest:nonsense", Err(UrlMalformed));
+        repo("rest:http://host/ -o x", Err(UrlMalformed));
+        repo("/srv/../etc", Err(UrlMalformed));
         repo("relative/path", Err(SchemeNotAllowed));
         repo("--password-command=x", Err(SchemeNotAllowed));
         repo("rest:https://user:pass@host/", Err(CredentialsInUrl));
     }
 
+    #[track_caller]
+    fn field(value: Value, pointer: &str, code: &str) {
+        match check(REPO, &document(value)) {
+            Err(SecretRefusal::Field(fault)) => {
+                assert_eq!((fault.pointer().as_str(), fault.code.as_str()), (pointer, code))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
     #[test]
-    fn a_repository_has_a_password_and_no_unknown_field() {
-        assert_eq!(check(REPO, &document(json!({"url": "/x"}))), Err(SecretRefusal::RepoMalformed));
-        let unknown = json!({"url": "/x", "password": "p", "pasword": "q"});
-        assert_eq!(check(REPO, &document(unknown)), Err(SecretRefusal::RepoMalformed));
+    fn a_fault_names_its_field_and_no_value() {
+        field(json!({"url": "/x"}), "/password", "missing");
+        field(json!({"url": "/x", "password": "p", "pasword": "q"}), "", "unknown_field");
+        field(json!({"url": "/x", "password": 7}), "/password", "wrong_type");
+        field(json!({"url": "/x", "password": "p", "user": "a\u{202e}b"}), "/user", "invisible_character");
         assert_eq!(check("anything", &document(json!({"free": {"form": 1}}))), Ok(()));
         assert_eq!(check("anything", &Document::default()), Err(SecretRefusal::Empty));
     }

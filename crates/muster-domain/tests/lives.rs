@@ -58,7 +58,9 @@ fn a_job_takes_every_event_in_every_state() {
 
 #[test]
 fn presence_at_the_edges_of_time() {
-    let check = |signs: SignsOfLife, expected| assert_eq!(presence(HostState::Active, &signs, NOW), expected, "{signs:?}");
+    let check = |signs: SignsOfLife, expected| {
+        assert_eq!(presence(HostState::Active, &signs, NOW), expected, "{signs:?}")
+    };
     let quiet =
         SignsOfLife { connected: false, seen_at: Some(NOW), said_goodbye: false, server_up_for: hours(48) };
     check(SignsOfLife { seen_at: Some(NOW.plus(hours(1))), ..quiet }, Presence::Online);

@@ -14,9 +14,9 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
 use schemars::JsonSchema;
+use muster_wire::fault::Fault;
 use serde::de::DeserializeOwned;
 
-use crate::fault::Fault;
 use crate::{ConnectInfo, Problem};
 
 /// Largest body of a route that says nothing else, in bytes.
@@ -105,27 +105,27 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
         return Err(malformed("the request body starts with a byte order mark"));
     }
     check_depth(bytes)?;
-    let mut deserializer = serde_json::Deserializer::from_str(text);
     // serde takes an array for a struct; here the top level is an object or it is refused.
-    let opens_object = text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{');
-    if !opens_object {
-        serde_json::from_str::<serde::de::IgnoredAny>(text).map_err(|_| not_json())?;
-        return Err(Problem::validation().field("", "wrong_type"));
+    if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
+        return Err(if is_json(text) { Problem::validation().field("", "wrong_type") } else { not_json() });
     }
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| problem_of(&error))?;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        // serde_json calls an enum that is neither text nor object a fault of syntax; the text itself tells.
+        let is_enum_of_wrong_type =
+            error.inner().to_string().starts_with("expected value") && is_json(text);
+        if !error.inner().is_data() && !is_enum_of_wrong_type {
+            return not_json();
+        }
+        let fault = Fault::of_json(&error);
+        Problem::validation().field(fault.pointer(), fault.code)
+    })?;
     deserializer.end().map_err(|_| not_json())?;
     Ok(value)
 }
 
-fn problem_of(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
-    let inner = error.inner();
-    if !inner.is_data() {
-        return not_json();
-    }
-    let text = inner.to_string();
-    let position = format!(" at line {} column {}", inner.line(), inner.column());
-    let fault = Fault::read(error.path(), text.strip_suffix(&position).unwrap_or(&text));
-    Problem::validation().field(fault.pointer(), fault.code)
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
 fn not_json() -> Problem {

@@ -121,12 +121,7 @@ pub(crate) struct GuardedStream<IO: AsyncRead + AsyncWrite + Unpin + Send + 'sta
 }
 
 impl<IO: AsyncRead + AsyncWrite + Unpin + Send + 'static> GuardedStream<IO> {
-    pub(crate) fn new(
-        io: IO,
-        edge: Arc<Edge>,
-        signals: Arc<Signals>,
-        stall_after: Duration,
-    ) -> Self {
+    pub(crate) fn new(io: IO, edge: Arc<Edge>, signals: Arc<Signals>, stall_after: Duration) -> Self {
         Self {
             io: Some(io),
             edge,

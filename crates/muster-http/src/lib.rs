@@ -9,7 +9,6 @@ mod body;
 mod client_address;
 mod connection;
 mod edge;
-mod fault;
 mod framing;
 mod listener;
 mod path;

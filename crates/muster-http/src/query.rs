@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::de::{self, DeserializeOwned, Visitor};
 
 use crate::Problem;
-use crate::fault::Fault;
+use muster_wire::fault::Fault;
 
 /// A parsed query string. Unknown and repeated keys are refused whatever `T` says.
 #[derive(Debug, Clone)]

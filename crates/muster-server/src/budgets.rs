@@ -122,9 +122,8 @@ impl Turns {
 
     fn enter(&self, ticket_id: TicketId) -> Result<(Arc<Semaphore>, InQueue), Failure> {
         let mut queues = self.queues();
-        let queue = queues
-            .entry(ticket_id)
-            .or_insert_with(|| Queue { head: Arc::new(Semaphore::new(1)), people: 0 });
+        let queue =
+            queues.entry(ticket_id).or_insert_with(|| Queue { head: Arc::new(Semaphore::new(1)), people: 0 });
         if queue.people > LINE_AT_A_TICKET {
             return Err(Failure::OverBudget);
         }

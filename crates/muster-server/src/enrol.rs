@@ -24,8 +24,8 @@ use muster_wire::claim::ClaimReason;
 use muster_wire::enroll::Disposition;
 use muster_wire::host::HostState;
 
-pub use self::tally::Tally;
 use self::recognise::{Recognised, recognise};
+pub use self::tally::Tally;
 use crate::app::App;
 use crate::auth::Door;
 use crate::failure::Failure;

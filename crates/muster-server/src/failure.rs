@@ -20,7 +20,7 @@ pub enum Failure {
         /// JSON Pointer into the body.
         pointer: Cow<'static, str>,
         /// A stable code.
-        code: &'static str,
+        code: Cow<'static, str>,
     },
     /// The state of things does not allow it.
     #[error("conflict: {code}")]
@@ -92,8 +92,8 @@ impl Failure {
     }
 
     /// Says that a field is well-formed but not acceptable.
-    pub fn invalid(pointer: impl Into<Cow<'static, str>>, code: &'static str) -> Self {
-        Self::Invalid { pointer: pointer.into(), code }
+    pub fn invalid(pointer: impl Into<Cow<'static, str>>, code: impl Into<Cow<'static, str>>) -> Self {
+        Self::Invalid { pointer: pointer.into(), code: code.into() }
     }
 
     /// Says that the state of things does not allow it.

@@ -63,7 +63,8 @@ pub async fn load(app: &App, key: KeyName) -> Result<Option<Loaded>, Failure> {
             }
             let gone = |what| move || StoreError::corrupt(what);
             let team = tx.team(agent.team_id)?.ok_or_else(gone("the team of a host is gone"))?;
-            let config = tx.host_config(agent.host_id)?.ok_or_else(gone("the configuration of a host is gone"))?;
+            let config =
+                tx.host_config(agent.host_id)?.ok_or_else(gone("the configuration of a host is gone"))?;
             let secrets = tx.secrets_owned(agent.team_id, "host", &agent.host_id.to_string())?;
             Ok(Some((agent.team_id, Stored { config, wrapped_key: team.wrapped_key, secrets })))
         })

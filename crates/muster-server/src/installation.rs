@@ -165,8 +165,10 @@ pub fn is_public_url(url: &Url) -> bool {
         Some(url::Host::Domain(name)) => name == "localhost",
         None => return false,
     };
-    let is_bare =
-        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
+    let is_bare = url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none();
     is_bare && (url.scheme() == "https" || (url.scheme() == "http" && is_loopback))
 }
 

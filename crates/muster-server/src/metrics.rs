@@ -99,7 +99,16 @@ impl Default for Metrics {
             "When background work last went well, in seconds since the Unix epoch",
             reconciled_at.clone(),
         );
-        Self { registry, enrolments, channels, heartbeats, violations, revoke_to_refused, sealed, reconciled_at }
+        Self {
+            registry,
+            enrolments,
+            channels,
+            heartbeats,
+            violations,
+            revoke_to_refused,
+            sealed,
+            reconciled_at,
+        }
     }
 }
 

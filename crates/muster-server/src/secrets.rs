@@ -77,7 +77,7 @@ pub fn put(
     row.blob = seal(unit, &team_key, &row, &plain)?;
     let others: usize = owned.iter().filter(|other| other.id != row.id).map(|other| other.blob.len()).sum();
     if others + row.blob.len() > MAX_SEALED {
-        return Err(Failure::invalid(at.to_owned(), "too_long"));
+        return Err(Failure::invalid(at.to_owned(), "too_long".to_owned()));
     }
     store(unit, &row, current.map(|row| row.version))?;
     Ok(row)
@@ -196,11 +196,12 @@ fn store(unit: &mut Unit<'_, '_>, row: &SecretRow, from: Option<i64>) -> Result<
 
 fn refused(refusal: SecretRefusal, at: &str) -> Failure {
     let (pointer, code) = match refusal {
-        SecretRefusal::RepoMalformed => (at.to_owned(), "repo_malformed"),
-        SecretRefusal::SchemeNotAllowed => (format!("{at}/url"), "scheme_not_allowed"),
-        SecretRefusal::CredentialsInUrl => (format!("{at}/url"), "credentials_in_url"),
-        SecretRefusal::TooLong => (at.to_owned(), "too_long"),
-        SecretRefusal::Empty => (at.to_owned(), "empty"),
+        SecretRefusal::Field(fault) => (format!("{at}{}", fault.pointer()), fault.code),
+        SecretRefusal::UrlMalformed => (format!("{at}/url"), "malformed".to_owned()),
+        SecretRefusal::SchemeNotAllowed => (format!("{at}/url"), "scheme_not_allowed".to_owned()),
+        SecretRefusal::CredentialsInUrl => (format!("{at}/url"), "credentials_in_url".to_owned()),
+        SecretRefusal::TooLong => (at.to_owned(), "too_long".to_owned()),
+        SecretRefusal::Empty => (at.to_owned(), "empty".to_owned()),
     };
     Failure::invalid(pointer, code)
 }

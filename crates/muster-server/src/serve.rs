@@ -135,7 +135,16 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
         hang_up.clone(),
     )));
     let data_dir = options.data_dir;
-    Ok(Running { app, operators: addresses.0, machines: addresses.1, data_dir, tasks, shutdown, hang_up, _lock: lock })
+    Ok(Running {
+        app,
+        operators: addresses.0,
+        machines: addresses.1,
+        data_dir,
+        tasks,
+        shutdown,
+        hang_up,
+        _lock: lock,
+    })
 }
 
 impl Running {
@@ -220,7 +229,9 @@ fn raise_descriptors() -> usize {
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
         tracing::warn!(%error, "the limit of open files cannot be raised");
     }
-    getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
+    getrlimit(Resource::Nofile)
+        .current
+        .map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))
 }
 
 /// Divides what may be open among operators and machines, so that out of descriptors the server never is: a flood of

@@ -113,7 +113,7 @@ impl Default for Limits {
             readers: 3,
             busy_for: Duration::from_secs(5),
             connections: 16,
-            connection_wait: Duration::from_secs(2),
+            connection_wait: Duration::from_secs(10),
             statement_for: Duration::from_secs(5),
             occupied_for: Duration::from_secs(5),
         }

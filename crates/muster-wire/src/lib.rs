@@ -10,6 +10,7 @@ pub mod bounds;
 pub mod channel;
 pub mod claim;
 pub mod enroll;
+pub mod fault;
 pub mod host;
 pub mod job;
 pub mod join_string;

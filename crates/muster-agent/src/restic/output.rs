@@ -12,8 +12,8 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
 use super::scrub::Scrub;
-use zeroize::Zeroizing;
 use super::{MAX_LOG_LINE_BYTES, ResticEvent};
+use zeroize::Zeroizing;
 
 /// A status names up to two files, each up to 4096 bytes that JSON may write six times as long.
 const MAX_LINE_BYTES: usize = 64 * 1024;

@@ -238,6 +238,18 @@ async fn a_host_leaves_only_when_the_server_was_told_or_by_force() {
 }
 
 #[tokio::test]
+async fn an_identity_that_cannot_be_read_is_removed_by_force_only_and_not_called_none() {
+    let (machine, _fake) = joined(|_, _| None).await;
+    let identity = machine.file("identity.json");
+    std::fs::write(&identity, "{ spoilt").unwrap();
+    assert!(matches!(machine.leave(false).await, Err(AgentError::State(_))));
+    assert!(identity.exists());
+    assert!(matches!(machine.leave(true).await.unwrap(), Left::Unreadable));
+    assert!(!identity.exists() && !machine.file("key.pk8").exists());
+    assert!(matches!(machine.leave(false).await.unwrap(), Left::NoHost));
+}
+
+#[tokio::test]
 async fn a_machine_that_never_joined_does_not_run() {
     let machine = Rig::new();
     let ended = muster_agent::run::run(&machine.machine, &machine.folder(), &CancellationToken::new()).await;

@@ -5,9 +5,10 @@ use aide::openapi::Operation;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use http::header::ORIGIN;
+use data_encoding::BASE64;
+use http::header::{ORIGIN, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
+use http::{HeaderMap, StatusCode};
 use muster_http::Problem;
 use muster_wire::channel::{MAX_FRAME, SUBPROTOCOL};
 
@@ -32,6 +33,9 @@ impl<S: Send + Sync> FromRequestParts<S> for ChannelUpgrade {
         }
         let upgrade = WebSocketUpgrade::from_request_parts(parts, state).await;
         let upgrade = upgrade.map_err(|rejection| Problem::of_status(rejection.into_response().status()))?;
+        if !has_key(&parts.headers) {
+            return Err(Problem::of_status(StatusCode::BAD_REQUEST));
+        }
         let upgrade = upgrade.protocols([SUBPROTOCOL]);
         if upgrade.selected_protocol().is_none() {
             let detail = "the channel speaks the subprotocol muster.channel.v1 only";
@@ -39,6 +43,12 @@ impl<S: Send + Sync> FromRequestParts<S> for ChannelUpgrade {
         }
         Ok(Self(upgrade))
     }
+}
+
+/// The key of an upgrade is 16 bytes in base64 (RFC 6455, section 4.1).
+fn has_key(headers: &HeaderMap) -> bool {
+    let key = headers.get(SEC_WEBSOCKET_KEY).and_then(|key| BASE64.decode(key.as_bytes()).ok());
+    key.is_some_and(|key| key.len() == 16)
 }
 
 impl aide::OperationInput for ChannelUpgrade {

@@ -124,13 +124,7 @@ pub(super) fn make_person(
 ) -> Result<MintedToken, Failure> {
     let now = unit.now;
     let user_id = UserId::from_uuid(unit.draw.uuid(now));
-    let person = PersonRow {
-        id: user_id,
-        team_id,
-        name: name.to_owned(),
-        role,
-        created_at: now,
-    };
+    let person = PersonRow { id: user_id, team_id, name: name.to_owned(), role, created_at: now };
     if !unit.tx.person_insert(&person)? {
         return Err(Failure::conflict("name_taken", "the team has a person of this name"));
     }

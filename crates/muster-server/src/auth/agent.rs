@@ -183,12 +183,7 @@ async fn by_key_pair(
     }
 }
 
-fn judged(
-    app: &App,
-    parts: &Parts,
-    body: Option<&[u8]>,
-    now: Timestamp,
-) -> Result<JudgedProof, ProofError> {
+fn judged(app: &App, parts: &Parts, body: Option<&[u8]>, now: Timestamp) -> Result<JudgedProof, ProofError> {
     let proof = Proof::parse(the_one_proof(&parts.headers)?)?;
     if parts.headers.contains_key(AUTHORIZATION) {
         return Err(ProofError::Invalid("a host's key pair goes without a bearer string"));

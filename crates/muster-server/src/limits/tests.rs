@@ -91,7 +91,8 @@ fn what_lapsed_is_forgotten() {
 fn b10_one_id_is_limited_wherever_its_failures_come_from() {
     let limits = FailureLimits::default();
     let id = PublicId::from_entropy([7; 16]);
-    let over = (0..PER_ID.failures).any(|n| limits.count(source((n % 200) as u8), Some(id), secs(1)).is_some());
+    let over =
+        (0..PER_ID.failures).any(|n| limits.count(source((n % 200) as u8), Some(id), secs(1)).is_some());
     assert!(!over);
     assert!(limits.count(source(201), Some(id), secs(1)).is_some());
     assert_eq!(limits.count(source(201), None, secs(1)), None);

@@ -57,9 +57,11 @@ async fn lapse_claim(app: &App, claim: LapsedClaimRow) -> Result<(), Failure> {
 async fn destroy_leftovers(app: &App) -> Result<usize, Failure> {
     let now = app.clock.now();
     let found = app.look(move |tx| tx.tickets_with_leftovers(now, BATCH)).await?;
-    each(found, |(_, ticket_id)| ticket_id.to_string(), |(team_id, ticket_id)| {
-        destroy(app, team_id, ticket_id)
-    })
+    each(
+        found,
+        |(_, ticket_id)| ticket_id.to_string(),
+        |(team_id, ticket_id)| destroy(app, team_id, ticket_id),
+    )
     .await
 }
 

@@ -18,7 +18,8 @@ const BATCH: i64 = 100;
 
 /// Looks every 30 seconds until `shutdown`.
 pub async fn leases(app: App, shutdown: CancellationToken) {
-    let step = async |app: App| Ok(if lapse(&app).await? >= BATCH as usize { Step::More } else { Step::Done });
+    let step =
+        async |app: App| Ok(if lapse(&app).await? >= BATCH as usize { Step::More } else { Step::Done });
     run(&app, Reconciler::Leases, Pace { every: EVERY, nudge: None }, &shutdown, step).await;
 }
 
@@ -31,7 +32,6 @@ pub async fn lapse(app: &App) -> Result<usize, Failure> {
     let now = app.clock.now();
     let before = now.minus(jobs::LEASE);
     let silent = app.look(move |tx| tx.jobs_unrenewed(before, BATCH)).await?;
-    let lapse =
-        |job: LapsedJobRow| app.change(Priority::Normal, now, move |unit| jobs::lapse(unit, &job));
+    let lapse = |job: LapsedJobRow| app.change(Priority::Normal, now, move |unit| jobs::lapse(unit, &job));
     each(silent, |job| job.id.to_string(), lapse).await
 }

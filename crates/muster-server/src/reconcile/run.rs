@@ -65,11 +65,7 @@ async fn nudged(nudge: Option<&Notify>) {
 
 /// Takes items one by one. One that fails is told of and left for the next time, the others go on; a database that is
 /// not there ends the round. Returns how many went well, or the last failure.
-pub(super) async fn each<T, F, S>(
-    items: Vec<T>,
-    name: fn(&T) -> String,
-    take: F,
-) -> Result<usize, Failure>
+pub(super) async fn each<T, F, S>(items: Vec<T>, name: fn(&T) -> String, take: F) -> Result<usize, Failure>
 where
     F: Fn(T) -> S,
     S: Future<Output = Result<(), Failure>>,

@@ -10,8 +10,8 @@ use muster_store::{Lock, LockKey, Priority, Tx};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
 use super::run::{Pace, Step, run};
+use crate::app::App;
 use crate::failure::Failure;
 use crate::metrics::Reconciler;
 use crate::unit::{Author, Entry, Event, Unit};

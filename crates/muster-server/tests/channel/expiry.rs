@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_server::reconcile;
-use muster_store::params;
+use muster_store::{Priority, StoreError, params};
 use serde_json::json;
 
 use crate::repo;
@@ -47,5 +47,18 @@ both! {
         reconcile::expire(&world.app).await.unwrap();
         assert_eq!(world.must("GET", &path, None).await["state"], "expired");
         assert_eq!(world.events("claim.expired").await.len(), 1);
+    }
+
+    async fn one_bad_ticket_keeps_no_other_from_losing_its_secrets(world) {
+        for name in ["a", "b"] {
+            world.enrolment_token(json!({ name: { "value": name } })).await;
+        }
+        let spoil = world.app.store.write(Priority::Normal, |tx| {
+            tx.execute("UPDATE secret SET fields = 'spoilt' WHERE name = 'a'", params![])
+        });
+        assert_eq!(spoil.await.map_err(|error: StoreError| error.to_string()), Ok(1));
+        world.clock.advance(Duration::from_secs(2 * 24 * 3600));
+        assert!(reconcile::expire(&world.app).await.is_err(), "the bad one is not forgotten");
+        assert_eq!(secrets(&world).await, 1);
     }
 }

@@ -3,11 +3,15 @@
 use std::time::Duration;
 
 use muster_domain::presence::{RECONNECT_WINDOW, UNREACHABLE_AFTER};
+use muster_server::enrol::retire;
 use muster_server::reconcile;
+use muster_server::unit::Author;
+use muster_store::Priority;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 
 use crate::repo;
-use crate::world::{Machine, World, both};
+use crate::world::{Joined, Machine, World, both};
 
 async fn watch(world: &World) {
     reconcile::flush(&world.app).await.unwrap();
@@ -68,5 +72,62 @@ both! {
         reconcile::flush(&world.app).await.unwrap();
         assert_eq!(seen_at().await, Some(world.app.clock.now()));
         assert!(world.app.presences.take_unflushed().is_empty());
+    }
+
+    async fn a_host_that_is_refused_everything_is_offline_at_once(world) {
+        let (host, other) = (world.join("alpha", repo()).await, world.join("beta", repo()).await);
+        let silent = world.join("gamma", repo()).await;
+        let path = |host: &Joined| format!("/v1/hosts/{}", host.host_id);
+        let status = async |host: &Joined| world.host(host).await["presence"]["status"].clone();
+        let (_socket, _) = host.connect(&world, None).await;
+        other.heartbeat(&world).await;
+        for host in [&host, &silent] {
+            world.must("POST", &format!("{}/suspend", path(host)), None).await;
+        }
+        assert_eq!(world.retire(&other).await.status, 200);
+        assert_eq!((status(&host).await, status(&other).await), (json!("offline"), json!("offline")));
+        assert_eq!(status(&silent).await, "never_seen");
+        let listed = world.must("GET", "/v1/hosts?presence=offline", None).await;
+        assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+        reconcile::flush(&world.app).await.unwrap();
+        assert_eq!(world.app.presences.of(other.host_id), None, "nothing is kept of a host that is no more");
+        assert_eq!(status(&other).await, "offline", "what was last heard was written down");
+        world.must("POST", &format!("{}/resume", path(&host)), None).await;
+        assert_eq!(status(&host).await, "online");
+        world.clock.advance(RECONNECT_WINDOW * 2);
+        watch(&world).await;
+        assert_eq!(world.events("host.unreachable").await, [host.host_id.to_string()]);
+    }
+
+    async fn a_host_is_forgotten_by_whatever_retires_it(world) {
+        let host = world.join("alpha", repo()).await;
+        host.heartbeat(&world).await;
+        reconcile::flush(&world.app).await.unwrap();
+        assert!(world.app.presences.of(host.host_id).is_some());
+        let id = host.host_id;
+        let ended = world.app.change(Priority::Normal, world.app.clock.now(), move |unit| {
+            let team_id = unit.tx.platform_team_id()?.unwrap();
+            let host = retire::host(unit, team_id, id)?;
+            retire::retire(unit, &host, &Author::system())
+        });
+        ended.await.unwrap();
+        assert_eq!(world.app.presences.of(host.host_id), None);
+    }
+
+    async fn background_work_says_when_it_last_went_well(world) {
+        let stop = CancellationToken::new();
+        let flusher = tokio::spawn(reconcile::flusher(world.app.clone(), stop.clone()));
+        let line = format!("muster_reconciled_at_seconds{{reconciler=\"Flusher\"}} {}", world.app.clock.now().as_millis() / 1000);
+        for _ in 0..200 {
+            if world.app.metrics.render().unwrap().contains(&line) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        stop.cancel();
+        flusher.await.unwrap();
+        let shown = world.ask("GET", "/metrics", "", None).await.raw_body;
+        assert!(shown.contains(&line), "{shown}");
+        assert!(!shown.contains("reconciler=\"Leases\""), "what never ran never went well");
     }
 }

@@ -34,8 +34,8 @@ both! {
         let put = async |name: &str, body| world.admin("PUT", &path(name), Some(body)).await;
         put("repo", json!({ "url": "rclone:remote:x" })).await.invalid("/url", "scheme_not_allowed");
         put("repo", json!({ "url": "rest:https://u:p@host/" })).await.invalid("/url", "credentials_in_url");
-        put("repo", json!({ "password": null })).await.invalid("", "repo_malformed");
-        put("repo", json!({ "pasword": "x" })).await.invalid("", "repo_malformed");
+        put("repo", json!({ "password": null })).await.invalid("/password", "missing");
+        put("repo", json!({ "pasword": "x" })).await.invalid("", "unknown_field");
         put("new", json!({})).await.invalid("", "empty");
         put("new", json!({ "big": "x".repeat(33_000) })).await.invalid("", "too_long");
         put("new", json!(["a"])).await.invalid("", "wrong_type");
@@ -98,5 +98,38 @@ both! {
         let listed = world.must("GET", &format!("/v1/hosts/{}/secrets", host.host_id), None).await;
         assert_eq!(listed["items"][1]["fields"].as_array().unwrap().len(), 8);
         assert_eq!(listed["items"][1]["version"], 8);
+    }
+
+    async fn a_secret_that_was_sent_and_never_confirmed_is_exposed_when_its_key_ends(world) {
+        let host = world.join("alpha", repo()).await;
+        let mut socket = host.dial(&world).await;
+        let generation = socket.welcome(&host, &world, None).await;
+        socket.acknowledge_only(&generation, json!([])).await;
+        let path = format!("/v1/hosts/{}", host.host_id);
+        socket.config().await;
+        drop(socket);
+        world.disconnected(&host).await;
+        let listed = world.must("GET", &format!("{path}/secrets"), None).await;
+        assert_eq!((&listed["items"][0]["exposed"], &listed["items"][0]["deliveries"]), (&json!(false), &json!([])));
+        let minted = world.must("POST", &format!("{path}/registration-token"), Some(json!({ "rejoin": true }))).await;
+        let rejoined = Machine::new("alpha").join(&world, minted["token"].as_str().unwrap()).await;
+        assert_eq!(rejoined.host_id, host.host_id);
+        let listed = world.must("GET", &format!("{path}/secrets"), None).await;
+        assert_eq!((&listed["items"][0]["exposed"], &listed["items"][0]["deliveries"]), (&json!(true), &json!([])));
+        assert!(world.audited("secret.delivered").await.is_empty());
+    }
+
+    async fn a_host_without_a_configuration_row_is_a_failure_and_not_a_revoked_key(world) {
+        let host = world.join("alpha", repo()).await;
+        let id = host.host_id;
+        let gone = world.app.store.write(Priority::Normal, move |tx| {
+            tx.execute("DELETE FROM host_config WHERE host_id = $1", params![id])
+        });
+        assert_eq!(gone.await.map_err(|error: StoreError| error.to_string()), Ok(1));
+        let mut socket = host.dial(&world).await;
+        let generation = socket.welcome(&host, &world, None).await;
+        socket.acknowledge_only(&generation, json!([])).await;
+        let ServerMessage::Goodbye { reason, .. } = socket.message().await else { panic!("no goodbye") };
+        assert_eq!(reason.as_str(), "failed");
     }
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use muster_ids::JobId;
 use muster_server::{jobs, reconcile};
+use muster_store::rows::JobRow;
+use muster_store::{Priority, StoreError, params};
 use muster_wire::channel::{Dispatch, ServerMessage, close};
 use serde_json::{Value, json};
 
@@ -27,6 +30,20 @@ async fn dispatched(socket: &mut Socket) -> Dispatch {
         ServerMessage::JobRun { dispatch } => dispatch,
         other => panic!("no work: {other:?}"),
     }
+}
+
+/// Queues as many more jobs like this one.
+async fn queued(world: &World, like: &Value, more: u128) {
+    let id: JobId = like["id"].as_str().unwrap().parse().unwrap();
+    let insert = world.app.store.write(Priority::Normal, move |tx| {
+        let team_id = tx.platform_team_id()?.unwrap();
+        let like = tx.job(team_id, id)?.unwrap();
+        for n in 0..more {
+            tx.job_insert(&JobRow { id: JobId::from_uuid(uuid::Uuid::from_u128(n)), ..like.clone() })?;
+        }
+        Ok::<_, StoreError>(())
+    });
+    insert.await.unwrap();
 }
 
 fn attempt(job: &Value, attempt: u32) -> Value {
@@ -136,8 +153,6 @@ both! {
             json!({ "type": "job_progress", "attempt": attack,
                     "progress": { "percent": 1, "bytes_done": 1, "bytes_total": 1 } }),
             json!({ "type": "job_finished", "attempt": attack, "end": success() }),
-            json!({ "type": "job_finished", "end": success(),
-                    "attempt": { "job_id": "job_0190c0de00007000800000000000c0de", "attempt": 1 } }),
         ];
         let mut generation = None;
         for message in messages {
@@ -147,7 +162,7 @@ both! {
             foreign.closes_with(close::POLICY).await;
         }
         assert_eq!(job(&world, &made).await, before);
-        world.audited_times("channel.violation", 5).await;
+        world.audited_times("channel.violation", 4).await;
         // An attempt of one's own that was never sent is no better.
         socket.send(json!({ "type": "job_finished", "attempt": attempt(&made, 2), "end": success() })).await;
         socket.closes_with(close::POLICY).await;
@@ -225,5 +240,64 @@ both! {
         let cursor = page["next_cursor"].as_str().unwrap();
         let rest = world.must("GET", &format!("{path}?limit=200&cursor={cursor}"), None).await;
         assert_eq!(rest["items"][0]["n"], 201);
+    }
+
+    async fn the_end_of_a_job_nobody_knows_is_answered_and_audited(world) {
+        let host = world.join("alpha", repo()).await;
+        let (mut socket, _) = host.connect(&world, None).await;
+        let unknown = json!({ "job_id": "job_0190c0de00007000800000000000c0de", "attempt": 1 });
+        socket.send(json!({ "type": "job_started", "attempt": unknown })).await;
+        socket.send(json!({ "type": "job_log", "attempt": unknown, "text": "x" })).await;
+        socket.send(json!({ "type": "job_finished", "attempt": unknown, "end": success() })).await;
+        let ServerMessage::JobRecorded { attempt } = socket.message().await else { panic!("not answered") };
+        assert_eq!(serde_json::to_value(attempt).unwrap(), unknown);
+        let told = world.audited_times("job.unknown", 1).await;
+        assert_eq!((&told[0]["target"], &told[0]["actor"]), (&unknown["job_id"], &json!(host.key_name())));
+        socket.heartbeat().await;
+        assert_eq!(socket.within(Duration::from_millis(100)).await, None, "the channel stays");
+        for _ in 0..40 {
+            socket.send(json!({ "type": "job_finished", "attempt": unknown, "end": success() })).await;
+            assert!(matches!(socket.message().await, ServerMessage::JobRecorded { .. }));
+        }
+        assert_eq!(world.audited("job.unknown").await.len(), 30, "one host cannot fill the trail");
+    }
+
+    async fn a_host_has_at_most_a_hundred_open_jobs_however_many_ask_at_once(world) {
+        let host = world.join("alpha", repo()).await;
+        queued(&world, &create(&world, &host).await, 97).await;
+        let path = format!("/v1/hosts/{}/jobs", host.host_id);
+        let ask = || world.admin("POST", &path, Some(json!({ "work": { "kind": "backup", "paths": ["/etc"] } })));
+        let answers = futures_util::future::join_all((0..8).map(|_| ask())).await;
+        let mut made: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        made.sort_unstable();
+        assert_eq!(made, [201, 201, 409, 409, 409, 409, 409, 409]);
+    }
+
+    async fn retiring_ends_every_open_job_however_many_there_are(world) {
+        let host = world.join("alpha", repo()).await;
+        queued(&world, &create(&world, &host).await, 250).await;
+        assert_eq!(world.retire(&host).await.status, 200);
+        let id = host.host_id;
+        let open = world.app.look(move |tx| tx.jobs_open(id, 1000)).await.unwrap();
+        assert_eq!(open.len(), 0);
+        assert_eq!(world.events("job.cancelled").await.len(), 251);
+    }
+
+    async fn one_bad_job_keeps_no_other_from_being_lost(world) {
+        let host = world.join("alpha", repo()).await;
+        let (bad, good) = (create(&world, &host).await, create(&world, &host).await);
+        let (mut socket, _) = host.connect(&world, None).await;
+        dispatched(&mut socket).await;
+        dispatched(&mut socket).await;
+        drop(socket);
+        world.disconnected(&host).await;
+        let id: JobId = bad["id"].as_str().unwrap().parse().unwrap();
+        let spoil = world.app.store.write(Priority::Normal, move |tx| {
+            tx.execute("UPDATE job SET work = 'spoilt', renewed_at = 1 WHERE id = $1", params![id])
+        });
+        assert_eq!(spoil.await.map_err(|error: StoreError| error.to_string()), Ok(1));
+        world.clock.advance(jobs::LEASE * 2);
+        assert!(reconcile::lapse(&world.app).await.is_err(), "the bad one is not forgotten");
+        assert_eq!(job(&world, &good).await["state"], "lost");
     }
 }

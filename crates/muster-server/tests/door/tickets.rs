@@ -32,7 +32,7 @@ scenes! {
     async fn bad_secrets_of_a_token_are_refused_with_a_pointer(server) {
         let table = [
             (json!({ "repo": { "url": "sftp:x", "password": "p" } }), "/secrets/repo/url", "scheme_not_allowed"),
-            (json!({ "repo": { "url": "/x" } }), "/secrets/repo", "repo_malformed"),
+            (json!({ "repo": { "url": "/x" } }), "/secrets/repo/password", "missing"),
             (json!({ "api": {} }), "/secrets/api", "empty"),
         ];
         for (secrets, pointer, code) in table {

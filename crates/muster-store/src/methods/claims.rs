@@ -189,7 +189,11 @@ impl Tx<'_> {
     }
 
     /// Counts the claims on a host that wait at its own site.
-    pub fn claims_on_host_of_its_site(&mut self, team_id: TeamId, host_id: HostId) -> Result<u32, StoreError> {
+    pub fn claims_on_host_of_its_site(
+        &mut self,
+        team_id: TeamId,
+        host_id: HostId,
+    ) -> Result<u32, StoreError> {
         self.query_one(
             "SELECT count(*) FROM claim JOIN host ON host.id = claim.host_id AND host.site_id = claim.site_id
               WHERE claim.team_id = $1 AND claim.host_id = $2 AND claim.state = 'waiting'",

@@ -105,7 +105,8 @@ impl Tx<'_> {
 
     /// Whether a job of any team has this id.
     pub fn job_exists(&mut self, id: JobId) -> Result<bool, StoreError> {
-        let found = self.query_opt("SELECT 1 FROM job WHERE id = $1", params![id], |row| row.get::<i64>(0))?;
+        let found =
+            self.query_opt("SELECT 1 FROM job WHERE id = $1", params![id], |row| row.get::<i64>(0))?;
         Ok(found.is_some())
     }
 
@@ -245,9 +246,7 @@ impl Tx<'_> {
             "SELECT job_log.n, job_log.at, job_log.line FROM job_log JOIN job ON job.id = job_log.job_id
               WHERE job.team_id = $1 AND job_log.job_id = $2 AND job_log.n > $3 ORDER BY job_log.n LIMIT $4",
             params![team_id, id, after, limit],
-            |row| {
-                Ok(LogLine { n: row.get(0)?, at: row.get(1)?, text: row.get(2)? })
-            },
+            |row| Ok(LogLine { n: row.get(0)?, at: row.get(1)?, text: row.get(2)? }),
         )
     }
 }

@@ -55,7 +55,12 @@ impl Tx<'_> {
                     last_source = excluded.last_source, last_request_id = excluded.last_request_id
              RETURNING count",
             params![
-                row.ticket_id, row.cause, stored_count(row.count), row.first_at, row.last_at, row.last_source,
+                row.ticket_id,
+                row.cause,
+                stored_count(row.count),
+                row.first_at,
+                row.last_at,
+                row.last_source,
                 row.last_request_id
             ],
             |row| row.get(0),

@@ -1,8 +1,8 @@
 //! Secrets and the ledger of who received them.
 
 use muster_ids::SecretId;
-use muster_store::{Store, StoreError, Tx};
 use muster_store::rows::{KeyState, SecretRow};
+use muster_store::{Store, StoreError, Tx};
 use uuid::Uuid;
 
 use crate::backends::both;

@@ -7,7 +7,14 @@ fn add(tally: &Tally, ticket: u32, cause: Cause, at: i64) {
     entropy[12..].copy_from_slice(&ticket.to_be_bytes());
     let key = KeyName::Agent(AgentKeyId::new(PublicId::from_entropy([9; 16])));
     let (source, request) = (format!("192.0.2.{at}"), format!("req_{at}"));
-    tally.add(TicketId::new(PublicId::from_entropy(entropy)), cause, key, source, request, Timestamp::from_millis(at));
+    tally.add(
+        TicketId::new(PublicId::from_entropy(entropy)),
+        cause,
+        key,
+        source,
+        request,
+        Timestamp::from_millis(at),
+    );
 }
 
 #[test]

@@ -3,17 +3,17 @@
 use serde_path_to_error::{Path, Segment};
 
 /// Where and what a typed parse refused.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
     /// Segments of the place, outermost first; a key that is not plain text is `*`.
-    pub(crate) place: Vec<String>,
+    pub place: Vec<String>,
     /// The stable code.
-    pub(crate) code: String,
+    pub code: String,
 }
 
 impl Fault {
     /// Reads serde's error. `message` is its text without a position.
-    pub(crate) fn read(path: &Path, message: &str) -> Self {
+    pub fn read(path: &Path, message: &str) -> Self {
         let mut place: Vec<String> = path.iter().map(safe_segment).collect();
         let code = match message {
             _ if message.starts_with("missing field") => {
@@ -37,13 +37,23 @@ impl Fault {
             }
             _ if message.starts_with("invalid type") => "wrong_type",
             _ if is_code(message) => message,
+            // serde_json calls an enum that is neither text nor object a fault of syntax.
+            _ if message.starts_with("expected value") => "wrong_type",
             _ => "invalid_value",
         };
         Self { place, code: code.to_owned() }
     }
 
+    /// Reads the error of [`serde_path_to_error`] over JSON.
+    pub fn of_json(error: &serde_path_to_error::Error<serde_json::Error>) -> Self {
+        let inner = error.inner();
+        let text = inner.to_string();
+        let position = format!(" at line {} column {}", inner.line(), inner.column());
+        Self::read(error.path(), text.strip_suffix(&position).unwrap_or(&text))
+    }
+
     /// Returns the place as a JSON pointer (RFC 6901).
-    pub(crate) fn pointer(&self) -> String {
+    pub fn pointer(&self) -> String {
         self.place.iter().fold(String::new(), |pointer, segment| pointer + "/" + segment)
     }
 }
