@@ -132,27 +132,27 @@ mod tests {
     }
 
     #[track_caller]
-    fn repo(url: &str, expected: Result<(), SecretRefusal>) {
-        assert_eq!(check(REPO, &document(json!({"url": url, "password": "p"}))), expected, "{url}");
+    fn repo(url: &str, expected: &Result<(), SecretRefusal>) {
+        assert_eq!(check(REPO, &document(json!({"url": url, "password": "p"}))), *expected, "{url}");
     }
 
     #[test]
     fn repositories_are_allow_listed() {
         use SecretRefusal::{CredentialsInUrl, SchemeNotAllowed, UrlMalformed};
-        repo("rest:https://backup.example/host/", Ok(()));
-        repo("rest:http://127.0.0.1:8000/", Ok(()));
-        repo("/srv/backup", Ok(()));
-        repo("s3:s3.amazonaws.com/bucket", Ok(()));
-        repo("rclone:remote:path", Err(SchemeNotAllowed));
-        repo("sftp:-oProxyCommand=sh:/x", Err(SchemeNotAllowed));
-        repo("sftp:user@host:/x", Err(SchemeNotAllowed));
-        repo("rest:ftp://host/", Err(SchemeNotAllowed));
-        repo("rest:nonsense", Err(UrlMalformed));
-        repo("rest:http://host/ -o x", Err(UrlMalformed));
-        repo("/srv/../etc", Err(UrlMalformed));
-        repo("relative/path", Err(SchemeNotAllowed));
-        repo("--password-command=x", Err(SchemeNotAllowed));
-        repo("rest:https://user:pass@host/", Err(CredentialsInUrl));
+        repo("rest:https://backup.example/host/", &Ok(()));
+        repo("rest:http://127.0.0.1:8000/", &Ok(()));
+        repo("/srv/backup", &Ok(()));
+        repo("s3:s3.amazonaws.com/bucket", &Ok(()));
+        repo("rclone:remote:path", &Err(SchemeNotAllowed));
+        repo("sftp:-oProxyCommand=sh:/x", &Err(SchemeNotAllowed));
+        repo("sftp:user@host:/x", &Err(SchemeNotAllowed));
+        repo("rest:ftp://host/", &Err(SchemeNotAllowed));
+        repo("rest:nonsense", &Err(UrlMalformed));
+        repo("rest:http://host/ -o x", &Err(UrlMalformed));
+        repo("/srv/../etc", &Err(UrlMalformed));
+        repo("relative/path", &Err(SchemeNotAllowed));
+        repo("--password-command=x", &Err(SchemeNotAllowed));
+        repo("rest:https://user:pass@host/", &Err(CredentialsInUrl));
     }
 
     #[track_caller]

@@ -13,8 +13,8 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, StatusCode};
 use http_body_util::BodyExt;
-use schemars::JsonSchema;
 use muster_wire::fault::Fault;
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{ConnectInfo, Problem};
@@ -112,8 +112,7 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // serde_json calls an enum that is neither text nor object a fault of syntax; the text itself tells.
-        let is_enum_of_wrong_type =
-            error.inner().to_string().starts_with("expected value") && is_json(text);
+        let is_enum_of_wrong_type = error.inner().to_string().starts_with("expected value") && is_json(text);
         if !error.inner().is_data() && !is_enum_of_wrong_type {
             return not_json();
         }

@@ -186,8 +186,9 @@ async fn open_app(
 ) -> anyhow::Result<App> {
     let location =
         options.database.clone().unwrap_or_else(|| Location::Sqlite(options.data_dir.join(DATABASE_FILE)));
-    let store =
-        Store::open(StoreConfig::new(location, clock.clone())).await.context("cannot open the database")?;
+    let store = Store::open_alone(StoreConfig::new(location, clock.clone()))
+        .await
+        .context("cannot open the database")?;
     let has_data = store.read(|tx| tx.installation_exists()).await.context("cannot read the database")?;
     let master = match &options.master_key_file {
         Some(file) => MasterKey::load_credential(file)?,

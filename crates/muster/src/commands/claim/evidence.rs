@@ -6,7 +6,9 @@ use crate::words::{joined, moment, optional_moment, word};
 /// Says why a person must decide.
 fn reason(reason: ClaimReason) -> &'static str {
     match reason {
-        ClaimReason::Collision => "the host with this machine uid was heard of minutes ago: two machines at once",
+        ClaimReason::Collision => {
+            "the host with this machine uid was heard of minutes ago: two machines at once"
+        }
         ClaimReason::Reimage => "probably the same machine, installed anew: its host was not seen lately",
         ClaimReason::UidTaken => "its token is good, but another host owns its machine uid",
         ClaimReason::Retired => "its machine uid belonged to a host that was retired",
