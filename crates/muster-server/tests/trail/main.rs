@@ -5,6 +5,7 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod effects;
 mod flood;
 mod list;
 mod sealing;
