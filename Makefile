@@ -14,7 +14,7 @@ run:
 ## Lints, then every test: unit, contract and black-box, on SQLite and on a private PostgreSQL.
 test: lint
 	$(CARGO) build --workspace --all-targets --locked
-	target/debug/muster-testkit-postgres -- $(CARGO) test --workspace --locked
+	target/debug/muster-testkit-postgres -- $(CARGO) test --workspace --locked --no-fail-fast
 
 lint:
 	@scripts/install-needs.sh test

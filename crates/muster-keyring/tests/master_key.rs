@@ -43,7 +43,7 @@ fn missing_key_over_existing_data_is_an_error_and_makes_nothing() {
     let path = folder.path().join("master.key");
     let error = load(&path, true).unwrap_err();
     assert!(matches!(error, MasterKeyError::MissingOverData(_)));
-    assert!(error.to_string().contains("put the file back from its backup"), "{error}");
+    assert!(error.to_string().contains("put the file back from your copy of it"), "{error}");
     assert!(!path.exists());
 }
 
