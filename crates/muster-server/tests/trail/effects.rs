@@ -1,5 +1,6 @@
 //! What follows a commit: it happens whoever hung up meanwhile.
 
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use muster_ids::{HostId, KeyName, KeyThumbprint};
@@ -14,7 +15,11 @@ both! {
         let host_id = HostId::from_uuid(world.app.entropy.uuid(world.app.clock.now()));
         let key = KeyName::Pair(KeyThumbprint::from_digest([7; 32]));
         let mut place = world.app.hub.register(host_id, key).unwrap();
+        // Holds the transaction until the request is gone.
+        let gate = Arc::new(Barrier::new(2));
+        let gate_inside = Arc::clone(&gate);
         let change = world.app.change(Priority::Urgent, world.app.clock.now(), move |unit| {
+            gate_inside.wait();
             unit.effects.config_changed.push(host_id);
             Ok(())
         });
@@ -22,6 +27,7 @@ both! {
         let mut change = Box::pin(change);
         assert!(futures_util::poll!(&mut change).is_pending());
         drop(change);
+        tokio::task::spawn_blocking(move || gate.wait()).await.unwrap();
         let told = tokio::time::timeout(Duration::from_secs(10), place.commands.recv()).await;
         assert!(matches!(told, Ok(Some(Command::ConfigChanged))), "{told:?}");
     }
