@@ -112,7 +112,7 @@ async fn keep_running(stage: &Stage) -> anyhow::Result<()> {
     println!();
     println!("  API            http://{operators}/v1");
     println!("  documentation  http://{operators}/docs");
-    println!("  machines       https://{} (TLS, pinned)", stage.machines);
+    println!("  machines       https://127.0.0.1:{} (TLS, pinned)", stage.machines.port());
     println!("  data           {}", stage.data_dir.display());
     println!();
     println!("  Look around in another terminal:");
