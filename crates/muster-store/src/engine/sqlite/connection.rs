@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use muster_edge::Clock;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -16,6 +17,8 @@ use crate::sql::{Dialect, Texts, rewrite};
 use crate::tx::{EachRow, Session};
 use crate::{Limits, Lock, Sql, StoreError, Value};
 
+const LOG_TRIES: u32 = 50;
+const LOG_PAUSE: Duration = Duration::from_millis(20);
 const CACHED_STATEMENTS: usize = 512;
 /// Steps of SQLite's machine between two looks at the clock: well below a millisecond.
 const STEPS_PER_LOOK: i32 = 1000;
@@ -41,7 +44,7 @@ impl Connection {
     ) -> Result<Self, StoreError> {
         make_file(file)?;
         let connection = Self::open(file, texts, clock, limits)?;
-        connection.pragma("journal_mode", "wal")?;
+        connection.begin_log()?;
         connection.pragma("synchronous", "full")?;
         connection.pragma("foreign_keys", true)?;
         connection.pragma("wal_autocheckpoint", CHECKPOINT_PAGES)?;
@@ -75,6 +78,18 @@ impl Connection {
         connection.pragma("temp_store", "memory")?;
         connection.pragma("trusted_schema", false)?;
         Ok(connection)
+    }
+
+    /// Turns the write-ahead log on. SQLite answers busy at once, whatever the timeout says, when another process that
+    /// opens the file does the same in this moment.
+    fn begin_log(&self) -> Result<(), StoreError> {
+        for _ in 0..LOG_TRIES {
+            match self.pragma("journal_mode", "wal") {
+                Err(StoreError::Busy) => std::thread::sleep(LOG_PAUSE),
+                settled => return settled,
+            }
+        }
+        self.pragma("journal_mode", "wal")
     }
 
     fn pragma(&self, name: &str, value: impl rusqlite::ToSql) -> Result<(), StoreError> {
