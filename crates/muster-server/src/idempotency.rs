@@ -56,6 +56,12 @@ impl<T> Once<T> {
 }
 
 impl Asked {
+    /// Whether a reply is kept under this principal and key.
+    pub async fn was_answered(&self, app: &App, principal: &'static str) -> Result<bool, Failure> {
+        let Some(key) = self.key.clone() else { return Ok(false) };
+        app.look(move |tx| Ok(tx.idempotent_reply(principal, &key)?.is_some())).await
+    }
+
     /// Runs the change of a principal's request once; the same request again gets the first reply.
     pub async fn change<R, F>(
         self,

@@ -44,6 +44,9 @@ pub async fn create(
     let configured = app.look(|tx| tx.people_exist()).await?;
     if !configured {
         judge_code(&app, &setup, source, &connection)?;
+    } else if !asked.was_answered(&app, SETUP).await? {
+        // A read settles it: whoever knocks at a closed setup must not reach the writer.
+        return Err(ALREADY.into());
     }
     let (keyring, source) = (app.keyring.clone(), source.0.to_string());
     let minted = asked
