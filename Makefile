@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: run test lint build soak openapi release clean-data
+.PHONY: run test lint build soak openapi permissions release clean-data
 
 ## Plays the demo and keeps the server running; data is under ./muster-data.
 run:
@@ -31,6 +31,10 @@ soak:
 ## Writes docs/openapi.json from the handlers.
 openapi:
 	MUSTER_WRITE_OPENAPI=1 $(CARGO) test --locked -p muster-server --test openapi
+
+## Writes docs/permissions.md from the answers of the server.
+permissions:
+	MUSTER_WRITE_PERMISSIONS=1 $(CARGO) test --locked -p muster-server --test permissions lets_through::sqlite
 
 ## Optimised binaries: target/release/muster and target/release/muster-agent.
 release:

@@ -5,7 +5,7 @@ set -eu
 needs_of() {
     case "$1" in
         run) echo "gcc:gcc make:make restic:restic rclone:rclone" ;;
-        test) echo "gcc:gcc make:make restic:restic rclone:rclone initdb:postgresql runuser:util-linux" ;;
+        test) echo "gcc:gcc make:make restic:restic rclone:rclone initdb:postgresql runuser:util-linux python-venv:python3-venv node:nodejs npm:npm chromium:chromium" ;;
         *) echo "usage: $0 run|test" >&2; exit 2 ;;
     esac
 }
@@ -13,6 +13,8 @@ needs_of() {
 # PostgreSQL keeps its server programs outside of PATH.
 found() {
     command -v "$1" >/dev/null 2>&1 && return 0
+    # Debian splits what makes environments from Python.
+    if [ "$1" = python-venv ]; then python3 -c 'import ensurepip' >/dev/null 2>&1; return; fi
     [ "$1" = initdb ] && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
 

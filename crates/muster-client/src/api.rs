@@ -6,16 +6,22 @@
 mod answer;
 mod audit;
 mod claims;
+mod endpoints;
+mod events;
 mod hosts;
 mod jobs;
+mod oidc;
 mod page;
 mod people;
 mod secrets;
+mod sign_in;
+mod settings;
 mod sites;
 mod tickets;
+mod tokens;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use muster_ids::TeamId;
 use muster_wire::problem::ProblemBody;
@@ -25,11 +31,13 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::dialer::{Dialer, Response};
+use crate::download::Download;
 use crate::error::DialError;
 
 pub use answer::Answer;
 pub use audit::AuditFilter;
 pub use claims::ClaimFilter;
+pub use events::{EventFilter, EventStream, Streamed};
 pub use hosts::HostFilter;
 pub use jobs::JobFilter;
 pub use page::{PageRequest, collect};
@@ -37,6 +45,7 @@ pub use tickets::TicketFilter;
 
 /// The header that names the team to act in.
 pub const TEAM_HEADER: HeaderName = HeaderName::from_static("muster-team");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Calls the API as one operator.
 #[derive(Debug, Clone)]
@@ -44,6 +53,8 @@ pub struct OperatorClient {
     dialer: Dialer,
     base: Url,
     token: Option<SecretString>,
+    /// The cookie of a signed-in session, in place of a token.
+    session: Option<HeaderValue>,
     team: Option<TeamId>,
 }
 
@@ -103,7 +114,7 @@ impl ApiError {
 impl OperatorClient {
     /// Makes a client of a server's base URL; without a token only the open routes answer.
     pub fn new(dialer: Dialer, base: Url, token: Option<SecretString>, team: Option<TeamId>) -> Self {
-        Self { dialer, base, token, team }
+        Self { dialer, base, token, session: None, team }
     }
 
     /// Returns the base URL.
@@ -161,8 +172,18 @@ impl OperatorClient {
         body: &B,
     ) -> Result<T, ApiError> {
         let key = data_encoding::HEXLOWER.encode(&muster_edge::Entropy.bytes::<16>());
-        match self.post_once(path, body, &key).await {
-            Err(ApiError::Dial(DialError::Broken { .. })) => self.post_once(path, body, &key).await,
+        self.mint_as(path, body, &key).await
+    }
+
+    /// `POST path` with a JSON body and this `Idempotency-Key`; a lost reply is asked for once more.
+    async fn mint_as<B: Serialize + Sync, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &B,
+        key: &str,
+    ) -> Result<T, ApiError> {
+        match self.post_once(path, body, key).await {
+            Err(ApiError::Dial(DialError::Broken { .. })) => self.post_once(path, body, key).await,
             answer => answer,
         }
     }
@@ -198,6 +219,24 @@ impl OperatorClient {
         body: Option<Bytes>,
         headers: HeaderMap,
     ) -> Result<Response, ApiError> {
+        let request = self.request(method, path, body, headers)?;
+        let response = self.dialer.request(request, &self.base).await?;
+        if response.status.is_success() { Ok(response) } else { Err(refused(&response)) }
+    }
+
+    /// `GET path`, whose answer is read while it arrives.
+    pub async fn download(&self, path: &str) -> Result<Download, ApiError> {
+        let request = self.request(Method::GET, path, None, HeaderMap::new())?;
+        self.dialer.download(request, &self.base).await?.map_err(|response| refused(&response))
+    }
+
+    fn request(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        headers: HeaderMap,
+    ) -> Result<Request<Bytes>, ApiError> {
         let mut request = Request::new(Bytes::new());
         *request.method_mut() = method;
         *request.uri_mut() = path.parse().map_err(|_| ApiError::Request)?;
@@ -212,12 +251,16 @@ impl OperatorClient {
             value.set_sensitive(true);
             request.headers_mut().insert(AUTHORIZATION, value);
         }
+        if let Some(session) = &self.session {
+            request.headers_mut().insert(COOKIE, session.clone());
+            // No page sent it: this program speaks for itself.
+            request.headers_mut().insert(SEC_FETCH_SITE, HeaderValue::from_static("none"));
+        }
         if let Some(team) = self.team {
             let value = HeaderValue::from_str(&team.to_string()).map_err(|_| ApiError::Request)?;
             request.headers_mut().insert(TEAM_HEADER, value);
         }
-        let response = self.dialer.request(request, &self.base).await?;
-        if response.status.is_success() { Ok(response) } else { Err(refused(&response)) }
+        Ok(request)
     }
 }
 

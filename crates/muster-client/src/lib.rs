@@ -5,6 +5,7 @@
 
 pub mod api;
 mod dialer;
+mod download;
 mod error;
 mod pins;
 mod proxy;
@@ -13,6 +14,7 @@ mod websocket;
 
 pub use api::{ApiError, OperatorClient};
 pub use dialer::{Dialer, Endpoint, RESPONSE_LIMIT, Response, Timeouts};
+pub use download::Download;
 pub use error::{DialError, WsDialError};
 pub use pins::{PinMismatch, Pins};
 pub use proxy::{Proxy, ProxyError, ProxyRules};

@@ -108,6 +108,13 @@ pub fn admit_with_verdict(
             }
             _ => Err(Refusal::VerdictNotPossible),
         },
+        // Only the host the person saw, and only while it still stands elsewhere.
+        Verdict::Move => match &known.owner {
+            Some(owner) if Some(owner.id) == claim.contested && owner.site_id != ticket.site_id => {
+                Ok(Some(Admission::Move { host_id: owner.id }))
+            }
+            _ => Err(Refusal::VerdictNotPossible),
+        },
         Verdict::New | Verdict::Reject => {
             let uid_is_free = known.owner.as_ref().is_none_or(|owner| ticket.host_id == Some(owner.id));
             Ok(Some(as_ticket_says(ticket, uid_is_free)))
@@ -173,10 +180,13 @@ fn by_key(ticket: &Ticket, machine: &Machine, known: &Known) -> Result<Option<Ad
     Ok(Some(Admission::Reuse { host_id: host.id }))
 }
 
-/// A ticket, or the site at its own door, may ask for a key pair.
+/// Whether a ticket, or the site at its own door, asks for a key pair.
+pub fn requires_key_pair(ticket: &Ticket, policy: &SitePolicy) -> bool {
+    ticket.require_key || (ticket.kind == TicketKind::SiteKey && policy.require_key)
+}
+
 fn key_is_good_enough(ticket: &Ticket, key: &KeyName, policy: &SitePolicy) -> Result<(), Refusal> {
-    let is_required = ticket.require_key || (ticket.kind == TicketKind::SiteKey && policy.require_key);
-    if is_required && !key.is_pair() { Err(Refusal::KeyRequired) } else { Ok(()) }
+    if requires_key_pair(ticket, policy) && !key.is_pair() { Err(Refusal::KeyRequired) } else { Ok(()) }
 }
 
 /// Door 2 admits the host it names, as long as that host waits for it.

@@ -1,6 +1,6 @@
 //! Claims: what may be decided, and what a person saw when they decided.
 
-use muster_ids::{HostId, KeyName};
+use muster_ids::{HostId, KeyName, SiteId};
 use muster_wire::claim::{ClaimReason, FactDifference, Verdict};
 use muster_wire::enroll::Facts;
 use muster_wire::host::HostState;
@@ -13,9 +13,8 @@ pub const fn verdicts(reason: ClaimReason) -> &'static [Verdict] {
         ClaimReason::Collision | ClaimReason::Reimage | ClaimReason::UidTaken => {
             &[Verdict::Replace, Verdict::New, Verdict::Reject]
         }
-        ClaimReason::Retired | ClaimReason::Approval | ClaimReason::Surge | ClaimReason::SiteConflict => {
-            &[Verdict::New, Verdict::Reject]
-        }
+        ClaimReason::SiteConflict => &[Verdict::Move, Verdict::New, Verdict::Reject],
+        ClaimReason::Retired | ClaimReason::Approval | ClaimReason::Surge => &[Verdict::New, Verdict::Reject],
     }
 }
 
@@ -45,8 +44,10 @@ pub struct EvidenceOfHost<'a> {
     pub id: HostId,
     /// Where it stands in its life.
     pub state: HostState,
-    /// The key it proves itself with.
-    pub key: Option<KeyName>,
+    /// The site it stands at.
+    pub site_id: SiteId,
+    /// The keys it proves itself with.
+    pub keys: &'a [KeyName],
     /// Names of the secrets a replacement would receive.
     pub secrets: &'a [String],
 }

@@ -1,5 +1,6 @@
 //! The life of a host: `invited → active ⇄ suspended → retired`.
 
+use muster_ids::SiteId;
 use muster_wire::host::HostState;
 
 /// The step is not possible from where the host stands.
@@ -45,9 +46,30 @@ impl Life for HostState {
     }
 }
 
+/// Why a host does not move to another site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotMoved {
+    /// It is retired.
+    #[error("a retired host stands at no site any more")]
+    Retired,
+    /// It stands there.
+    #[error("the host stands at this site")]
+    AlreadyThere,
+}
+
+/// Decides whether a host moves from site to site: any living one does, as it is.
+pub fn relocate(state: HostState, from: SiteId, to: SiteId) -> Result<(), NotMoved> {
+    match state {
+        HostState::Retired => Err(NotMoved::Retired),
+        _ if from == to => Err(NotMoved::AlreadyThere),
+        HostState::Invited | HostState::Active | HostState::Suspended => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use HostState::{Active, Invited, Retired, Suspended};
+    use uuid::Uuid;
 
     use super::*;
 
@@ -63,6 +85,18 @@ mod tests {
             assert_eq!(from.suspend().ok(), suspended, "{from:?}");
             assert_eq!(from.resume().ok(), resumed, "{from:?}");
             assert_eq!(from.retire().ok(), retired, "{from:?}");
+        }
+    }
+
+    #[test]
+    fn a_living_host_moves_to_every_other_site() {
+        let [here, there] = [1, 2].map(|n| SiteId::from_uuid(Uuid::from_u128(n)));
+        for state in [Invited, Active, Suspended] {
+            assert_eq!(relocate(state, here, there), Ok(()), "{state:?}");
+            assert_eq!(relocate(state, here, here), Err(NotMoved::AlreadyThere), "{state:?}");
+        }
+        for to in [here, there] {
+            assert_eq!(relocate(Retired, here, to), Err(NotMoved::Retired));
         }
     }
 }

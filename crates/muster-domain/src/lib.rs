@@ -5,11 +5,22 @@
 //! and a table test beside it.
 
 pub mod admission;
+pub mod agent_key;
 pub mod claim;
+pub mod delivery;
+pub mod ephemeral;
+pub mod explain;
 pub mod generation;
 pub mod host_life;
 pub mod job;
+pub mod login;
+pub mod membership;
+pub mod oidc;
+pub mod operator_token;
+pub mod password;
 pub mod permission;
 pub mod presence;
+pub mod quiet;
 pub mod secret;
 pub mod ticket;
+pub mod web_session;

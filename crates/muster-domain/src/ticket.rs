@@ -27,6 +27,8 @@ pub struct Ticket {
     pub expires_at: Option<Timestamp>,
     /// When a person revoked it or a newer one voided it.
     pub revoked_at: Option<Timestamp>,
+    /// What took its place, if it is a rotated site key.
+    pub rotation: Option<Rotation>,
     /// How many hosts it may make or re-key.
     pub max_uses: Option<u64>,
     /// Hosts it made or re-keyed.
@@ -35,6 +37,17 @@ pub struct Ticket {
     pub spent: Option<Spent>,
     /// The key for which a waiting claim holds it.
     pub reserved_for: Option<KeyName>,
+}
+
+/// How a site key was rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rotation {
+    /// The key that took its place.
+    pub to: TicketId,
+    /// When.
+    pub at: Timestamp,
+    /// Until when it still admits.
+    pub ends_at: Timestamp,
 }
 
 /// How a one-time ticket was spent.
@@ -67,7 +80,10 @@ impl Ticket {
             Some(_) => return Err(Cause::ReservedForAnotherKey),
             None => {}
         }
-        if self.expires_at.is_some_and(|expires_at| now >= expires_at) {
+        if self.is_rotated_out(now) {
+            return Err(Cause::RotatedOut);
+        }
+        if self.has_expired(now) {
             return Err(Cause::Expired);
         }
         if self.is_used_up() {
@@ -76,23 +92,65 @@ impl Ticket {
         Ok(())
     }
 
+    fn is_rotated_out(&self, now: Timestamp) -> bool {
+        self.rotation.is_some_and(|rotation| now >= rotation.ends_at)
+    }
+
+    fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    }
+
+    /// Returns when it opens its door no more by itself.
+    pub fn lapses_at(&self) -> Option<Timestamp> {
+        let ends_at = self.rotation.map(|rotation| rotation.ends_at);
+        [self.expires_at, ends_at].into_iter().flatten().min()
+    }
+
     /// Whether it made or re-keyed as many hosts as it may.
     pub fn is_used_up(&self) -> bool {
         self.max_uses.is_some_and(|max_uses| self.uses >= max_uses)
     }
 
-    /// Names where the ticket stands, for operators.
+    /// Names where the ticket stands, for operators: as [`admits_at`](Self::admits_at) judges it.
     pub fn status(&self, now: Timestamp) -> TicketStatus {
-        if self.spent.is_some() || self.is_used_up() {
+        if self.spent.is_some() {
             TicketStatus::Spent
         } else if self.revoked_at.is_some() {
             TicketStatus::Revoked
         } else if self.reserved_for.is_some() {
             TicketStatus::Reserved
-        } else if self.expires_at.is_some_and(|expires_at| now >= expires_at) {
+        } else if self.is_rotated_out(now) {
+            TicketStatus::RotatedOut
+        } else if self.has_expired(now) {
             TicketStatus::Expired
+        } else if self.is_used_up() {
+            TicketStatus::UsedUp
+        } else if self.rotation.is_some() {
+            TicketStatus::Rotated
         } else {
             TicketStatus::Open
         }
     }
+
+    /// Judges whether the key may be rotated: only the newest of a chain has no successor.
+    pub fn may_rotate(&self) -> Result<(), NotRotatable> {
+        if self.revoked_at.is_some() {
+            return Err(NotRotatable::Revoked);
+        }
+        if self.rotation.is_some() {
+            return Err(NotRotatable::Rotated);
+        }
+        Ok(())
+    }
+}
+
+/// Why a site key cannot be rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotRotatable {
+    /// A person revoked it: nothing may come of it.
+    #[error("revoked")]
+    Revoked,
+    /// Another key took its place: rotate that one.
+    #[error("rotated before")]
+    Rotated,
 }

@@ -47,7 +47,8 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let verdict = prop_oneof![Just(Verdict::Replace), Just(Verdict::New), Just(Verdict::Reject)];
+    let verdict =
+        prop_oneof![Just(Verdict::Replace), Just(Verdict::Move), Just(Verdict::New), Just(Verdict::Reject)];
     let span =
         prop::sample::select(vec![minutes(1), minutes(14), minutes(16), hours(2), hours(25), hours(24 * 8)]);
     prop_oneof![
@@ -93,6 +94,7 @@ fn ticket(n: u8, kind: TicketKind, at: u8, max_uses: Option<u64>) -> Ticket {
         require_key: false,
         expires_at: (!is_site_key).then(|| NOW.plus(hours(30))),
         revoked_at: None,
+        rotation: None,
         max_uses,
         uses: 0,
         spent: None,
@@ -274,7 +276,12 @@ impl History {
         if admission.is_none() {
             prop_assert_eq!(&self.world.hosts, &hosts, "{:?} without admission", verdict);
         }
-        if let Some(Admission::Replace { host_id }) = admission {
+        if let Some(Admission::Move { host_id }) = admission {
+            let site_id = self.world.ticket(claim.known.ticket_id).site_id;
+            prop_assert_ne!(hosts[&host_id].view.site_id, site_id);
+            prop_assert_eq!(self.world.hosts[&host_id].view.site_id, site_id);
+        }
+        if let Some(Admission::Replace { host_id } | Admission::Move { host_id }) = admission {
             prop_assert_eq!(hosts[&host_id].uid, Some(claim.machine.uid));
             prop_assert_ne!(self.world.claims[index].known.state, ClaimState::Waiting);
         }
@@ -405,7 +412,8 @@ fn named(admission: &Admission) -> Option<HostId> {
         | Admission::Register { host_id, .. }
         | Admission::Rejoin { host_id, .. }
         | Admission::Rekey { host_id }
-        | Admission::Replace { host_id } => Some(host_id),
+        | Admission::Replace { host_id }
+        | Admission::Move { host_id } => Some(host_id),
         Admission::New { .. } | Admission::Claim { .. } | Admission::Wait { .. } => None,
     }
 }
@@ -424,6 +432,7 @@ fn word(answer: &Result<Admission, Refusal>) -> &'static str {
         Ok(Admission::Rejoin { .. }) => "rejoin",
         Ok(Admission::Rekey { .. }) => "rekey",
         Ok(Admission::Replace { .. }) => "replace",
+        Ok(Admission::Move { .. }) => "move",
         Ok(Admission::Claim { .. }) => "claim",
         Err(Refusal::Rejected(_)) => "rejected",
         Err(Refusal::KeyRevoked { .. }) => "key revoked",

@@ -44,6 +44,7 @@ fn ticket(n: u8, kind: TicketKind) -> Ticket {
         require_key: false,
         expires_at: (kind == EnrolmentToken).then(|| NOW.plus(hours(24 * 30))),
         revoked_at: None,
+        rotation: None,
         max_uses: None,
         uses: 0,
         spent: None,

@@ -8,19 +8,21 @@ use std::time::Duration;
 use muster_domain::claim::{Evidence, EvidenceOfHost, differences, verdicts};
 use muster_domain::generation::{Generation, Judgement, Known, judge};
 use muster_domain::job::{JobEvent, JobStep, step};
-use muster_domain::permission::{Permission, may};
+use muster_domain::permission::{may, roles};
 use muster_domain::presence::{SignsOfLife, presence};
+use muster_domain::ticket::Rotation;
 use muster_ids::Timestamp;
 use muster_wire::claim::{ClaimReason, Verdict};
 use muster_wire::host::{HostState, Presence};
 use muster_wire::job::{JobOutcome, JobState};
 use muster_wire::people::Role;
+use muster_wire::permission::Permission;
 use muster_wire::ticket::{TicketKind, TicketStatus};
 use proptest::prelude::*;
 
 mod scene;
 
-use scene::{NOW, Scene, ago, facts, hours, minutes, pair};
+use scene::{NOW, Scene, ago, facts, hours, minutes, pair, ticket_id};
 
 #[test]
 fn a_job_takes_every_event_in_every_state() {
@@ -127,6 +129,12 @@ proptest! {
 
 #[test]
 fn where_a_ticket_stands() {
+    fn used_up(scene: &mut Scene) {
+        (scene.ticket.max_uses, scene.ticket.uses) = (Some(2), 2);
+    }
+    fn rotated(scene: &mut Scene, ends_at: Timestamp) {
+        scene.ticket.rotation = Some(Rotation { to: ticket_id(2), at: ago(hours(1)), ends_at });
+    }
     let check = |arrange: fn(&mut Scene), expected| {
         let mut scene = Scene::at(TicketKind::SiteKey);
         arrange(&mut scene);
@@ -136,12 +144,19 @@ fn where_a_ticket_stands() {
     check(|scene| scene.ticket.expires_at = Some(NOW), TicketStatus::Expired);
     check(|scene| scene.ticket.revoked_at = Some(NOW), TicketStatus::Revoked);
     check(|scene| scene.ticket.reserved_for = Some(pair(1)), TicketStatus::Reserved);
-    let used_up = |scene: &mut Scene| {
-        scene.ticket.max_uses = Some(2);
-        scene.ticket.uses = 2;
+    check(used_up, TicketStatus::UsedUp);
+    let used_up_and_revoked = |scene: &mut Scene| {
+        used_up(scene);
         scene.ticket.revoked_at = Some(NOW);
     };
-    check(used_up, TicketStatus::Spent);
+    check(used_up_and_revoked, TicketStatus::Revoked);
+    let spent_and_revoked = |scene: &mut Scene| {
+        scene.spent(pair(1), scene::host(1));
+        scene.ticket.revoked_at = Some(NOW);
+    };
+    check(spent_and_revoked, TicketStatus::Spent);
+    check(|scene| rotated(scene, NOW.plus(hours(1))), TicketStatus::Rotated);
+    check(|scene| rotated(scene, NOW), TicketStatus::RotatedOut);
     let reserved_past_expiry = |scene: &mut Scene| {
         scene.ticket.reserved_for = Some(pair(1));
         scene.ticket.expires_at = Some(ago(hours(1)));
@@ -152,8 +167,14 @@ fn where_a_ticket_stands() {
 #[test]
 fn a_decision_rests_on_everything_the_person_saw() {
     let (mut facts, secrets) = (facts(), vec!["repo".to_owned()]);
-    let contested =
-        |state, secrets| EvidenceOfHost { id: scene::host(2), state, key: Some(pair(2)), secrets };
+    let (held, other, none) = ([pair(2)], [pair(4)], []);
+    let contested = |state, secrets| EvidenceOfHost {
+        id: scene::host(2),
+        state,
+        site_id: scene::site(1),
+        keys: &held,
+        secrets,
+    };
     let base = Evidence {
         reason: ClaimReason::Collision,
         key: pair(1),
@@ -175,7 +196,18 @@ fn a_decision_rests_on_everything_the_person_saw() {
         Evidence { contested: Some(contested(HostState::Suspended, &secrets)), ..base.clone() },
         Evidence { contested: Some(contested(HostState::Active, &[])), ..base.clone() },
         Evidence {
-            contested: Some(EvidenceOfHost { key: Some(pair(4)), ..contested(HostState::Active, &secrets) }),
+            contested: Some(EvidenceOfHost { keys: &other, ..contested(HostState::Active, &secrets) }),
+            ..base.clone()
+        },
+        Evidence {
+            contested: Some(EvidenceOfHost { keys: &none, ..contested(HostState::Active, &secrets) }),
+            ..base.clone()
+        },
+        Evidence {
+            contested: Some(EvidenceOfHost {
+                site_id: scene::site(2),
+                ..contested(HostState::Active, &secrets)
+            }),
             ..base.clone()
         },
     ];
@@ -210,6 +242,7 @@ fn every_claim_can_be_rejected_and_only_contested_ones_replace() {
         assert!(possible.contains(&Verdict::Reject) && possible.contains(&Verdict::New), "{reason:?}");
         let contests = matches!(reason, Collision | Reimage | UidTaken);
         assert_eq!(possible.contains(&Verdict::Replace), contests, "{reason:?}");
+        assert_eq!(possible.contains(&Verdict::Move), reason == SiteConflict, "{reason:?}");
     }
 }
 
@@ -217,26 +250,34 @@ fn every_claim_can_be_rejected_and_only_contested_ones_replace() {
 #[test]
 fn who_may_do_what() {
     use Permission::{
-        DecideClaims, ManageHosts, ManageSecrets, ManageSites, ManageTeams, ManageTickets, ReadAudit,
-        RunJobs, SeeFleet, SeeSelf, SeeTeams,
+        DecideClaims, ManageAudit, ManageEndpoints, ManageHosts, ManageInstallation, ManagePeople,
+        ManageSecrets, ManageSiteKeys, ManageSites, ManageTeams, MintTokens, OperateHosts, OwnAccount,
+        ReadAudit, ReadEvents, RunJobs, SeeFleet, SeePeople, SeeTeams,
     };
-    let owners = [
-        SeeSelf,
-        SeeTeams,
-        SeeFleet,
-        ManageSites,
-        ManageTickets,
-        ManageHosts,
-        DecideClaims,
-        ManageSecrets,
-        RunJobs,
-        ReadAudit,
+    let table: [(Role, &[Permission]); 4] = [
+        (Role::Viewer, &[OwnAccount, SeeTeams, SeeFleet, SeePeople, ReadEvents]),
+        (Role::Operator, &[MintTokens, OperateHosts, DecideClaims, RunJobs]),
+        (
+            Role::Owner,
+            &[
+                ManageSites,
+                ManageSiteKeys,
+                ManageHosts,
+                ManageSecrets,
+                ReadAudit,
+                ManageEndpoints,
+                ManagePeople,
+            ],
+        ),
+        (Role::Admin, &[ManageTeams, ManageAudit, ManageInstallation]),
     ];
-    for permission in Permission::ALL {
-        assert!(may(Role::Admin, *permission), "{permission:?}");
-        assert_eq!(may(Role::Owner, *permission), owners.contains(permission), "{permission:?}");
-        assert!(!permission.roles().is_empty());
+    let mut held: BTreeSet<Permission> = BTreeSet::new();
+    for (role, more) in table {
+        held.extend(more);
+        for permission in Permission::ALL {
+            assert_eq!(may(role, *permission), held.contains(permission), "{role:?} {permission:?}");
+            assert_eq!(roles(*permission).contains(&role), may(role, *permission), "{role:?} {permission:?}");
+        }
     }
-    assert!(!owners.contains(&ManageTeams));
-    assert_eq!(Permission::ALL.len(), owners.len() + 1);
+    assert_eq!(held.len(), Permission::ALL.len());
 }

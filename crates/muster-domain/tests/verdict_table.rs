@@ -22,7 +22,7 @@ const REASONS: [ClaimReason; 7] = [
     ClaimReason::Surge,
     ClaimReason::SiteConflict,
 ];
-const VERDICTS: [Verdict; 3] = [Verdict::Replace, Verdict::New, Verdict::Reject];
+const VERDICTS: [Verdict; 4] = [Verdict::Replace, Verdict::Move, Verdict::New, Verdict::Reject];
 
 /// A claim that waits for this reason, as it stood when it was opened.
 fn waiting(kind: TicketKind, reason: ClaimReason) -> Scene {
@@ -59,6 +59,10 @@ fn replaced(host_id: HostId) -> Result<Option<Admission>, Refusal> {
     Ok(Some(Admission::Replace { host_id }))
 }
 
+fn moved(host_id: HostId) -> Result<Option<Admission>, Refusal> {
+    Ok(Some(Admission::Move { host_id }))
+}
+
 fn new(owns_uid: bool) -> Result<Option<Admission>, Refusal> {
     Ok(Some(Admission::New { owns_uid }))
 }
@@ -76,6 +80,11 @@ fn every_reason_and_verdict() {
                 Err(Refusal::VerdictNotPossible)
             };
             check(kind, reason, Verdict::Replace, |_| {}, by_replacing);
+            let by_moving = match reason {
+                SiteConflict => moved(host(2)),
+                _ => Err(Refusal::VerdictNotPossible),
+            };
+            check(kind, reason, Verdict::Move, |_| {}, by_moving);
             check(kind, reason, Verdict::New, |_| {}, new(uid_is_free));
             check(kind, reason, Verdict::Reject, |_| {}, Ok(None));
         }
@@ -89,6 +98,7 @@ fn a_registration_token_gives_the_host_it_names_what_the_verdict_says() {
     check(RegistrationToken, ClaimReason::UidTaken, Verdict::New, |_| {}, registered(false));
     check(RegistrationToken, ClaimReason::Retired, Verdict::New, |_| {}, registered(true));
     check(RegistrationToken, ClaimReason::UidTaken, Verdict::Replace, |_| {}, replaced(host(2)));
+    check(RegistrationToken, ClaimReason::SiteConflict, Verdict::Move, |_| {}, moved(host(2)));
     let rejoined = |owns_uid| Ok(Some(Admission::Rejoin { host_id: host(9), owns_uid }));
     check(RegistrationToken, ClaimReason::UidTaken, Verdict::New, Scene::rejoin, rejoined(false));
     let owner_retired = |scene: &mut Scene| {
@@ -166,6 +176,31 @@ fn a_replacement_needs_an_owner_at_this_site() {
         check(SiteKey, reason, Verdict::New, owner_gone, new(true));
         check(SiteKey, reason, Verdict::New, owner_moved, new(false));
     }
+}
+
+#[test]
+fn a_move_needs_the_owner_that_was_seen_still_at_another_site() {
+    let refused = Err(Refusal::VerdictNotPossible);
+    for kind in [EnrolmentToken, SiteKey] {
+        let owner_gone = |scene: &mut Scene| scene.known.owner = None;
+        let owner_came = |scene: &mut Scene| scene.uid_is_owned_by(quiet_host(2));
+        check(kind, ClaimReason::SiteConflict, Verdict::Move, owner_gone, refused);
+        check(kind, ClaimReason::SiteConflict, Verdict::Move, owner_came, refused);
+        let revoked = |scene: &mut Scene| scene.ticket.revoked_at = Some(ago(minutes(1)));
+        let unusable = Err(Refusal::Rejected(Cause::Revoked));
+        check(kind, ClaimReason::SiteConflict, Verdict::Move, revoked, unusable);
+    }
+    let mut scene = waiting(SiteKey, ClaimReason::SiteConflict);
+    scene.uid_is_owned_by(HostView { site_id: site(2), ..quiet_host(4) });
+    let claim = WaitingClaim { reason: ClaimReason::SiteConflict, contested: Some(host(2)), key: pair(1) };
+    let decide = |verdict| admit_with_verdict(&claim, &scene.ticket, &scene.known, &scene.policy, verdict);
+    assert_eq!(decide(Verdict::Move), refused, "another host owns the uid by now");
+    assert_eq!(decide(Verdict::New), new(false));
+    let agent_key = |scene: &mut Scene| scene.machine.key = scene::agent_key(1);
+    check(SiteKey, ClaimReason::SiteConflict, Verdict::Move, agent_key, Err(Refusal::KeyRequired));
+    let spent = |scene: &mut Scene| scene.spent(pair(2), host(3));
+    let refused = Err(Refusal::Rejected(Cause::SpentByAnotherKey));
+    check(EnrolmentToken, ClaimReason::SiteConflict, Verdict::Move, spent, refused);
 }
 
 /// The uid went to another host after the claim was opened: the person saw, and named, the first one.

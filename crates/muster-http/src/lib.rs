@@ -16,6 +16,7 @@ mod problem;
 mod query;
 mod reply;
 mod request;
+mod see_other;
 mod sources;
 pub mod tls;
 
@@ -31,3 +32,4 @@ pub use problem::Problem;
 pub use query::StrictQuery;
 pub use reply::{Accepted, Created, Reply};
 pub use request::{ConnectInfo, CurrentRequest, ListenerKind};
+pub use see_other::SeeOther;

@@ -30,11 +30,13 @@ pub enum BearerKind {
     ViewerToken,
     /// `msi`: invitation of a user.
     Invitation,
+    /// `msw`: signed-in session of a browser, in its cookie.
+    WebSession,
 }
 
 impl BearerKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::EnrolmentToken,
         Self::RegistrationToken,
         Self::SiteKey,
@@ -42,6 +44,7 @@ impl BearerKind {
         Self::OperatorToken,
         Self::ViewerToken,
         Self::Invitation,
+        Self::WebSession,
     ];
 
     /// The three letters on the wire.
@@ -54,6 +57,7 @@ impl BearerKind {
             Self::OperatorToken => "mso",
             Self::ViewerToken => "msv",
             Self::Invitation => "msi",
+            Self::WebSession => "msw",
         }
     }
 

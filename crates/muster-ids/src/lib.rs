@@ -13,8 +13,9 @@ mod uuid_id;
 pub use bearer::{Bearer, BearerKind, SECRET_LEN};
 pub use key::{KeyName, KeyThumbprint};
 pub use machine_uid::{MachineUid, UidSource};
-pub use public_id::{AgentKeyId, PublicId, TicketId, TokenId};
+pub use public_id::{AgentKeyId, InvitationId, PublicId, TicketId, TokenId, WebSessionId};
 pub use time::Timestamp;
 pub use uuid_id::{
-    AuditId, ClaimId, EventId, HostId, JobId, ParseIdError, RequestId, SecretId, SiteId, TeamId, UserId,
+    AuditId, ClaimId, DeliveryId, EndpointId, EventId, HostId, JobId, ParseIdError, RequestId, SecretId,
+    SiteId, TeamId, UserId,
 };

@@ -102,4 +102,8 @@ public_id! {
     TokenId;
     /// Names an agent key.
     AgentKeyId;
+    /// Names the signed-in session of a browser.
+    WebSessionId;
+    /// Names an invitation of a person.
+    InvitationId;
 }

@@ -112,6 +112,10 @@ uuid_id! {
     AuditId = "audit";
     /// Names an event of the outbox.
     EventId = "event";
+    /// Names an endpoint that hears of events.
+    EndpointId = "endpoint";
+    /// Names the delivery of one event to one endpoint.
+    DeliveryId = "delivery";
     /// Names one request, to quote in a report.
     RequestId = "req";
 }

@@ -23,6 +23,12 @@ pub struct Keyring {
     pub(crate) nonces: MacKey,
     pub(crate) cursors: MacKey,
     pub(crate) audit: MacKey,
+    pub(crate) audit_written: MacKey,
+    pub(crate) audit_strangers: MacKey,
+    pub(crate) audit_ends: MacKey,
+    requests: MacKey,
+    pub(crate) recovery_codes: MacKey,
+    pub(crate) logins: MacKey,
     pub(crate) kek: SealingKey,
     pub(crate) installation: SealingKey,
     check: MacKey,
@@ -43,6 +49,12 @@ impl Keyring {
             nonces: mac("muster v1 nonces"),
             cursors: mac("muster v1 cursors"),
             audit: mac("muster v1 audit chain"),
+            audit_written: mac("muster v1 audit rows as written"),
+            audit_strangers: mac("muster v1 audit rows of strangers"),
+            audit_ends: mac("muster v1 ends of the audit chain"),
+            requests: mac("muster v1 requests"),
+            recovery_codes: mac("muster v1 recovery codes"),
+            logins: mac("muster v1 logins"),
             kek: SealingKey::new(&expand(&root, "muster v1 kek")),
             installation: SealingKey::new(&expand(&root, "muster v1 installation records")),
             check: mac("muster v1 check value"),
@@ -59,11 +71,12 @@ impl Keyring {
         self.check.tag(CHECKED_TEXT).matches(stored)
     }
 
-    /// Returns the link of an audit record to its predecessor, over the text as it is stored.
-    pub fn audit_mac(&self, previous: &[u8; 32], position: i64, text: &[u8]) -> [u8; 32] {
-        // Fixed lengths before the only variable one: no length prefix is needed.
-        self.audit.tag_of_parts(&[previous, &position.to_be_bytes(), text]).into_bytes()
+    /// Returns what is remembered of a request, from its digest: whoever has the database alone cannot try passwords
+    /// against it.
+    pub fn request_mac(&self, digest: &[u8; 32]) -> [u8; 32] {
+        self.requests.tag(digest).into_bytes()
     }
+
 }
 
 impl fmt::Debug for Keyring {

@@ -8,6 +8,7 @@
 //! To add a use, add a label to [`Keyring::derive`] and a module with its own methods on [`Keyring`]: one
 //! key, one use.
 
+mod audit;
 mod bearer;
 mod blob;
 mod cursor;
@@ -17,8 +18,10 @@ mod keyring;
 mod mac;
 mod master;
 mod nonce;
+mod people;
 mod seal;
 
+pub use audit::AuditEnd;
 pub use cursor::MAX_CURSOR_CHARS;
 pub use keyring::Keyring;
 pub use master::{MASTER_KEY_LEN, MasterKey, MasterKeyError};

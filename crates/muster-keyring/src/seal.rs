@@ -66,6 +66,8 @@ pub enum OwnerKind {
     Repository,
     /// One job, for a cross-host restore.
     Job,
+    /// An endpoint that hears of events.
+    Endpoint,
 }
 
 impl OwnerKind {
@@ -76,6 +78,7 @@ impl OwnerKind {
             Self::Host => "host",
             Self::Repository => "repository",
             Self::Job => "job",
+            Self::Endpoint => "endpoint",
         }
     }
 }

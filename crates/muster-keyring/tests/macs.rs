@@ -30,6 +30,15 @@ fn team(n: u128) -> TeamId {
 }
 
 #[test]
+fn a_request_is_remembered_under_a_key() {
+    let digest = [7; 32];
+    assert_eq!(keyring().request_mac(&digest), keyring().request_mac(&digest));
+    assert_ne!(keyring().request_mac(&digest), keyring().request_mac(&[8; 32]));
+    assert_ne!(keyring().request_mac(&digest), other_keyring().request_mac(&digest));
+    assert_ne!(keyring().request_mac(&digest), digest);
+}
+
+#[test]
 fn bearer_string_verifies_against_its_own_verifier_only() {
     let keyring = keyring();
     let presented = bearer(BearerKind::SiteKey, "0123456789ab", 1);

@@ -1,21 +1,32 @@
 //! The HTTP API: one file an endpoint family. All routes are in [`crate::router`].
 
+pub mod account;
 pub mod audit;
 pub mod claims;
 pub mod connect;
+pub mod endpoints;
 pub mod enroll;
 pub mod enrolment_tokens;
+pub mod events;
 pub mod heartbeat;
 pub mod hosts;
+pub mod invitations;
 pub mod jobs;
 pub mod leave;
 pub mod me;
 pub mod meta;
+pub mod oidc;
+pub mod oidc_sign_in;
 pub mod page;
+pub mod people;
+pub mod refusals;
 pub mod registration_tokens;
 pub mod secrets;
+pub mod settings;
 pub mod setup;
+pub mod sign_in;
 pub mod site_keys;
 pub mod sites;
 pub mod teams;
 pub mod tickets;
+pub mod tokens;

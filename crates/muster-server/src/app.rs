@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use muster_edge::{Clock, Entropy};
-use muster_ids::{EventId, Timestamp};
+use muster_ids::Timestamp;
 use muster_keyring::Keyring;
-use muster_store::rows::OutboxRow;
 use muster_store::{Priority, Store, StoreError, Tx};
+use muster_wire::happening::Happening;
 use tokio::sync::Notify;
 
 use crate::channel::Hub;
@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::installation::Installation;
 use crate::metrics::Metrics;
 use crate::presence::Presences;
-use crate::unit::Unit;
+use crate::unit::{Author, Fact, Unit};
 
 /// What every handler holds. Clones share it.
 #[derive(Clone)]
@@ -49,8 +49,22 @@ pub struct Parts {
     pub budgets: crate::budgets::Budgets,
     /// Refusals of the door that are still to be written down.
     pub tally: crate::enrol::Tally,
+    /// Streams that people have open.
+    pub streams: crate::streams::Streams,
+    /// When credentials were last used, flushed in batches.
+    pub uses: crate::uses::Uses,
+    /// Where the audit trail ended when this process last looked.
+    pub trail: crate::trail::Trail,
+    /// Failed attempts that are still to be written down.
+    pub attempts: crate::failed_attempts::FailedAttempts,
     /// Wakes the sealer after a commit.
     pub sealer: Notify,
+    /// The way out to addresses that somebody else chose.
+    pub outbound: crate::outbound::Gate,
+    /// What is known of the providers people sign in with.
+    pub oidc: crate::oidc::Providers,
+    /// Who waits for events and for deliveries.
+    pub news: crate::news::News,
 }
 
 impl std::ops::Deref for App {
@@ -95,13 +109,13 @@ impl App {
         F: Fn(&mut Unit<'_, '_>) -> Result<T, Failure> + Send + Sync + 'static,
         T: Send + 'static,
     {
-        let seed = self.entropy.seed();
+        let (seed, keyring) = (self.entropy.seed(), Arc::clone(&self.keyring));
         let written = self
             .store
             .write(priority, move |tx: &mut Tx<'_>| {
                 let mut unit = Unit::new(tx, now, &seed);
                 let value = closure(&mut unit)?;
-                Ok::<_, Failure>((value, unit.finish()?))
+                Ok::<_, Failure>((value, unit.finish(&keyring)?))
             })
             .await;
         let (value, effects) = match written {
@@ -139,10 +153,17 @@ impl App {
         let Failure::SecretUnreadable { team_id, what } = failure else { return };
         tracing::error!(what, "a sealed record does not open at its place");
         let now = self.clock.now();
-        let id = EventId::from_uuid(self.entropy.uuid(now));
-        let (kind, subject, payload) = ("secret.unreadable".to_owned(), what.clone(), serde_json::json!({}));
-        let event = OutboxRow { id, team_id: *team_id, at: now, kind, subject, payload };
-        let told = self.store.write(Priority::Urgent, move |tx: &mut Tx<'_>| tx.outbox_insert(&event)).await;
+        let (seed, keyring) = (self.entropy.seed(), Arc::clone(&self.keyring));
+        let fact =
+            Fact::new(Happening::SecretUnreadable, *team_id, &Author::system(), what).outcome("unreadable");
+        let told = self
+            .store
+            .write(Priority::Urgent, move |tx: &mut Tx<'_>| {
+                let mut unit = Unit::new(tx, now, &seed);
+                unit.happened(fact.clone());
+                unit.finish(&keyring).map(drop)
+            })
+            .await;
         if let Err(error) = told {
             tracing::error!(%error, "telling of an unreadable record failed");
         }
@@ -155,6 +176,7 @@ impl App {
 
     async fn follow(&self, effects: Effects) {
         join_all(effects.cuts.into_iter().map(|cut| self.hub.cut(self, cut))).await;
+        self.streams.end(&effects.ended).await;
         effects.retired.into_iter().for_each(|host_id| self.presences.forget(host_id));
         for host_id in effects.config_changed {
             self.hub.config_changed(host_id);

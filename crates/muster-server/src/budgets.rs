@@ -4,6 +4,8 @@
 //! taken after a request was read and never while a socket is waited for. Each face has places of its own, so that
 //! a flood at one leaves the others be; health checks need none.
 
+mod in_flight;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,8 +16,12 @@ use tokio::time::timeout;
 
 use crate::failure::Failure;
 
+pub use in_flight::{Flight, InFlight};
+
 /// How long somebody waits for a place before they are sent away.
 const WAIT: Duration = Duration::from_secs(3);
+/// Enrolments that are in their transactions at once.
+pub const ENTERING: usize = 64;
 /// Machines that may wait for their turn at one ticket.
 const LINE_AT_A_TICKET: usize = 256;
 
@@ -30,6 +36,15 @@ pub struct Budgets {
     pub agents: Places,
     /// Operators' tokens being looked up: few, for they go before all other work.
     pub operators: Places,
+    /// Passwords being hashed: two, because each takes 19 MiB and a processor.
+    pub passwords: Places,
+    /// Passwords being judged for one source: few enough that guesses in parallel are hardly more than in a row, and
+    /// that a flood from one place leaves room in the line for others.
+    pub guessers: InFlight,
+    /// People whose provider is asked about them: each waits for somebody outside.
+    pub providers: Places,
+    /// The same for one source: nobody makes this server knock at a provider all the time.
+    pub vouched: InFlight,
     /// One machine at a time at a ticket that admits a limited number.
     pub tickets: Turns,
 }
@@ -38,9 +53,13 @@ impl Default for Budgets {
     fn default() -> Self {
         Self {
             door: Places::new(64, 4096),
-            entering: Places::new(64, 4096),
+            entering: Places::new(ENTERING, 4096),
             agents: Places::new(64, 16 * 1024),
             operators: Places::new(8, 1024),
+            passwords: Places::new(2, 64),
+            guessers: InFlight::default(),
+            providers: Places::new(16, 256),
+            vouched: InFlight::default(),
             tickets: Turns::default(),
         }
     }

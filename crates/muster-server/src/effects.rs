@@ -1,6 +1,6 @@
 //! What follows a transaction: run once, after the durable commit, before the reply.
 
-use muster_ids::{HostId, KeyName, Timestamp};
+use muster_ids::{HostId, KeyName, Timestamp, TokenId, UserId, WebSessionId};
 use url::Url;
 
 /// Why a host's sockets are cut.
@@ -28,11 +28,24 @@ pub struct Cut {
     pub decided_at: Timestamp,
 }
 
+/// Whose right to act ended or shrank: their open streams are cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ended {
+    /// Everything a person has open.
+    Person(UserId),
+    /// What was opened with a token.
+    Token(TokenId),
+    /// What was opened in a signed-in session.
+    WebSession(WebSessionId),
+}
+
 /// Everything that follows one transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effects {
     /// Sockets to cut.
     pub cuts: Vec<Cut>,
+    /// People and credentials whose streams are cut.
+    pub ended: Vec<Ended>,
     /// Hosts that are no more.
     pub retired: Vec<HostId>,
     /// Hosts whose configuration changed.

@@ -6,14 +6,19 @@
 
 mod apply;
 pub mod claim;
+pub mod keys;
 mod known;
+pub mod leak;
 pub mod mint;
+pub mod moving;
 mod recognise;
 mod refuse;
 pub mod retire;
+pub mod suspend;
 mod tally;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_domain::admission::{Admission, Machine, Refusal, admit};
 use muster_ids::{ClaimId, HostId, KeyName, Timestamp};
@@ -23,7 +28,9 @@ use muster_store::{Priority, StoreError};
 use muster_wire::claim::ClaimReason;
 use muster_wire::enroll::Disposition;
 use muster_wire::host::HostState;
+use muster_wire::refusal::RefusalCause;
 
+use self::known::{AtSite, must_be_alone};
 use self::recognise::{Recognised, recognise};
 pub use self::tally::Tally;
 use crate::app::App;
@@ -86,18 +93,30 @@ pub struct Knock {
     ticket: TicketRow,
     source: String,
     request_id: String,
+    /// Whether a bound of its site was so near that it begins again and counts alone.
+    counts_alone: AtomicBool,
 }
 
 impl Knock {
     fn author(&self) -> Author {
-        Author { actor: self.machine.key.to_string(), source: self.source.clone() }
+        Author { actor: self.machine.key.to_string(), role: None, source: self.source.clone() }
     }
 }
 
 /// Answers a machine at the door.
 pub async fn answer(app: &App, door: Door, request_id: String, now: Timestamp) -> Result<Outcome, Failure> {
     match recognise(app, door, request_id, now).await? {
-        Recognised::Knock(knock) => enter(app, Arc::new(*knock), now).await,
+        Recognised::Knock(knock) => {
+            let knock = Arc::new(*knock);
+            let outcome = enter(app, Arc::clone(&knock), now).await?;
+            // Answered like a refusal every time it is asked; the claim itself is written once.
+            if let Outcome::Waiting { reason: ClaimReason::SiteConflict, .. } = outcome {
+                let (key, source) = (knock.machine.key, knock.source.clone());
+                let (ticket_id, request_id) = (knock.ticket.ticket.id, knock.request_id.clone());
+                app.tally.add(ticket_id, RefusalCause::SiteConflict, key, source, request_id, now);
+            }
+            Ok(outcome)
+        }
         Recognised::Rejected(cause) => {
             Ok(Outcome::Refused { refusal: Refusal::Rejected(cause), revoked: None })
         }
@@ -133,7 +152,8 @@ async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, 
 
 fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, Failure> {
     let machine = &knock.machine;
-    let candidates = known::lock(unit.tx, &knock.ticket.ticket, machine, None)?;
+    let at_site = if knock.counts_alone.load(Ordering::Relaxed) { AtSite::Alone } else { AtSite::Shared };
+    let candidates = known::lock(unit.tx, &knock.ticket.ticket, machine, None, at_site)?;
     known::let_lapsed_claims_go(unit, &knock.ticket.ticket, machine)?;
     let ticket = known::ticket(unit.tx, &knock.ticket.ticket.id)?;
     let site = known::site(unit.tx, &ticket.ticket)?;
@@ -142,6 +162,10 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
         Ok(admission) => admission,
         Err(refusal) => return refuse::record(unit, knock, refusal),
     };
+    if at_site == AtSite::Shared && must_be_alone(&ticket.ticket, &admission, &known, &site.policy) {
+        knock.counts_alone.store(true, Ordering::Relaxed);
+        return Err(StoreError::Conflict.into());
+    }
     let author = knock.author();
     let arriving = apply::Arriving {
         app,
@@ -166,6 +190,9 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
         Admission::Wait { claim_id, reason } => return Ok(Outcome::Waiting { claim_id, reason }),
         Admission::Claim { reason, contested, supersedes } => {
             let opening = claim::Opening { reason, contested, supersedes };
+            if reason != ClaimReason::SiteConflict {
+                refuse::count(unit, knock, reason.into())?;
+            }
             return claim::open(unit, &arriving, &knock.source, opening);
         }
         Admission::Reuse { host_id } => {
@@ -176,7 +203,8 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
         | Admission::Register { .. }
         | Admission::Rejoin { .. }
         | Admission::Rekey { .. }
-        | Admission::Replace { .. } => apply::arrive(unit, &arriving, admission)?,
+        | Admission::Replace { .. }
+        | Admission::Move { .. } => apply::arrive(unit, &arriving, admission)?,
     };
     let key = machine.key;
     Ok(Outcome::Admitted { host_id, key, disposition, state: HostState::Active, replayed: false })

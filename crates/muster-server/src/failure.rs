@@ -54,6 +54,9 @@ pub enum Failure {
         /// What the client is told.
         detail: &'static str,
     },
+    /// The person's credential ended, or never was one.
+    #[error("the credential does not hold")]
+    Unauthorized,
     /// The key ended, or its host is not active any more.
     #[error("the key or its host is no longer active")]
     KeyNotActive,

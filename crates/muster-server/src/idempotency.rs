@@ -12,6 +12,7 @@ use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, HeaderName, StatusCode};
 use muster_http::{Problem, RawJson};
 use muster_ids::Timestamp;
+use muster_keyring::Keyring;
 use muster_proof::digest::sha256;
 use muster_store::rows::IdempotentReplyRow;
 use muster_store::{Priority, StoreError};
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::app::App;
+use crate::auth::{Actor, Permit};
 use crate::failure::Failure;
 use crate::unit::Unit;
 
@@ -62,6 +64,24 @@ impl Asked {
         app.look(move |tx| Ok(tx.idempotent_reply(principal, &key)?.is_some())).await
     }
 
+    /// Runs a person's change once, if they still may; the same request again gets the first reply.
+    pub async fn change_as<P, R, F>(
+        self,
+        app: &App,
+        actor: Actor<P>,
+        now: Timestamp,
+        closure: F,
+    ) -> Result<R, Failure>
+    where
+        P: Permit,
+        F: Fn(&mut Unit<'_, '_>, &Actor<P>) -> Result<R, Failure> + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let principal = actor.principal();
+        let once = self.once(app, principal, move |unit, actor| closure(unit, actor));
+        actor.change(app, now, once).await
+    }
+
     /// Runs the change of a principal's request once; the same request again gets the first reply.
     pub async fn change<R, F>(
         self,
@@ -74,24 +94,37 @@ impl Asked {
         F: Fn(&mut Unit<'_, '_>) -> Result<R, Failure> + Send + Sync + 'static,
         R: Serialize + DeserializeOwned + Send + 'static,
     {
-        let inner = app.clone();
+        let once = self.once(app, principal, move |unit, ()| closure(unit));
+        app.change(Priority::Urgent, now, move |unit| once(unit, &())).await
+    }
+
+    /// Puts the memory of earlier replies around a closure.
+    fn once<C, R>(
+        self,
+        app: &App,
+        principal: impl fmt::Display,
+        closure: impl Fn(&mut Unit<'_, '_>, &C) -> Result<R, Failure> + Send + Sync + 'static,
+    ) -> impl Fn(&mut Unit<'_, '_>, &C) -> Result<R, Failure> + Send + Sync + 'static
+    where
+        R: Serialize + DeserializeOwned,
+    {
+        let keyring = app.keyring.clone();
         let principal = principal.to_string();
-        let closure = move |unit: &mut Unit<'_, '_>| {
-            let Some(key) = &self.key else { return closure(unit) };
+        move |unit, context| {
+            let Some(key) = &self.key else { return closure(unit, context) };
             let place = Place { principal: principal.clone(), key };
             if let Some(known) = unit.tx.idempotent_reply(&place.principal, key)? {
-                return if known.request == self.digest {
-                    place.open(&inner, &known.reply)
+                return if known.request == keyring.request_mac(&self.digest) {
+                    place.open(&keyring, &known.reply)
                 } else {
                     Err(REUSED)
                 };
             }
-            let reply = closure(unit)?;
-            let row = place.seal(unit, &inner, &self.digest, &reply)?;
+            let reply = closure(unit, context)?;
+            let row = place.seal(unit, &keyring, &self.digest, &reply)?;
             // Another node answers the same request just now: its reply is the one.
             if unit.tx.idempotent_reply_insert(&row)? { Ok(reply) } else { Err(StoreError::Conflict.into()) }
-        };
-        app.change(Priority::Urgent, now, closure).await
+        }
     }
 }
 
@@ -105,15 +138,15 @@ impl Place<'_> {
         format!("idempotent reply {} {}", self.principal, self.key)
     }
 
-    fn open<R: DeserializeOwned>(&self, app: &App, reply: &[u8]) -> Result<R, Failure> {
-        let json = app.keyring.open_installation(&self.name(), reply).map_err(Failure::internal)?;
+    fn open<R: DeserializeOwned>(&self, keyring: &Keyring, reply: &[u8]) -> Result<R, Failure> {
+        let json = keyring.open_installation(&self.name(), reply).map_err(Failure::internal)?;
         serde_json::from_slice(&json).map_err(Failure::internal)
     }
 
     fn seal<R: Serialize>(
         &self,
         unit: &mut Unit<'_, '_>,
-        app: &App,
+        keyring: &Keyring,
         digest: &[u8; 32],
         reply: &R,
     ) -> Result<IdempotentReplyRow, Failure> {
@@ -121,8 +154,8 @@ impl Place<'_> {
         Ok(IdempotentReplyRow {
             principal: self.principal.clone(),
             key: self.key.to_owned(),
-            request: digest.to_vec(),
-            reply: app.keyring.seal_installation(&self.name(), unit.draw.bytes(), &json),
+            request: keyring.request_mac(digest).to_vec(),
+            reply: keyring.seal_installation(&self.name(), unit.draw.bytes(), &json),
             created_at: unit.now,
         })
     }
@@ -143,7 +176,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Once<T> {
     }
 }
 
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+/// Returns the key of a request, if it names one.
+pub(crate) fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';

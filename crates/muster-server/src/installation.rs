@@ -138,7 +138,7 @@ impl Installation {
     /// Whether `code` is the setup code; dashes, spaces and case do not count.
     pub fn is_setup_code(&self, code: &str) -> bool {
         let Some(expected) = self.setup_code() else { return false };
-        bool::from(plain(code).as_bytes().ct_eq(plain(expected.expose_secret()).as_bytes()))
+        bool::from(plain_code(code).as_bytes().ct_eq(plain_code(expected.expose_secret()).as_bytes()))
     }
 
     /// Forgets the setup code, removes its file and takes the stored public URLs: the first admin exists.
@@ -154,6 +154,12 @@ impl Installation {
             _ => {}
         }
     }
+}
+
+/// Whether a database was made with this master key; one that holds nothing was not.
+pub(crate) async fn is_master_key_of(store: &Store, keyring: &Keyring) -> Result<bool, StoreError> {
+    let check = store.read(|tx| tx.installation(CHECK_VALUE)).await?;
+    Ok(check.is_some_and(|check| keyring.matches_check_value(&check)))
 }
 
 /// Whether machines can use a URL: they speak TLS but to their own machine, and a proof names the URL without user,
@@ -179,15 +185,19 @@ pub fn store_public_urls(tx: &mut Tx<'_>, urls: &[Url]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn plain(code: &str) -> String {
+/// Returns a code as it is compared: dashes, spaces and case do not count.
+pub(crate) fn plain_code(code: &str) -> String {
     code.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_uppercase()).collect()
 }
 
-/// 80 random bits as four groups of four Crockford base32 characters.
 fn new_setup_code(entropy: &Entropy) -> SecretString {
+    SecretString::from(four_groups(entropy.bytes()))
+}
+
+/// Writes 80 random bits as four groups of four Crockford base32 characters.
+pub(crate) fn four_groups(bytes: [u8; 16]) -> String {
     const ALPHABET: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    let bytes = entropy.bytes::<16>();
     let chars: Vec<char> = bytes.iter().map(|byte| char::from(ALPHABET[usize::from(byte % 32)])).collect();
     let groups: Vec<String> = chars.chunks(4).map(|group| group.iter().collect()).collect();
-    SecretString::from(groups.join("-"))
+    groups.join("-")
 }

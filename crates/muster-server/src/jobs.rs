@@ -13,6 +13,7 @@ use muster_ids::{HostId, JobId, TeamId};
 use muster_store::rows::{JobRow, LapsedJobRow};
 use muster_store::{Lock, LockKey, StoreError};
 use muster_wire::channel::{Attempt, Dispatch};
+use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use muster_wire::job::{CreateJob, JobEnd, JobState, Progress, Work};
 use muster_wire::text::SecretName;
@@ -20,7 +21,7 @@ use serde_json::json;
 
 use crate::auth::Agent;
 use crate::failure::Failure;
-use crate::unit::{Author, Entry, Event, Unit};
+use crate::unit::{Author, Fact, Unit};
 
 pub use log::{MAX_LOG_BYTES, MAX_LOG_LINES};
 
@@ -94,14 +95,9 @@ pub fn create(
         finished_at: None,
     };
     unit.tx.job_insert(&job)?;
-    unit.record(Entry {
-        team_id,
-        author: author.clone(),
-        action: "job.created",
-        target: job.id.to_string(),
-        outcome: "ok",
-        details: json!({ "host_id": host_id, "kind": job.work.kind() }),
-    });
+    let details = json!({ "host_id": host_id, "kind": job.work.kind() });
+    let fact = Fact::new(Happening::JobCreated, team_id, author, job.id);
+    unit.happened(fact.of_host(host_id).details(details));
     unit.effects.work_waiting.push(host_id);
     Ok(job)
 }
@@ -321,22 +317,14 @@ fn failure(to: JobState, end: Option<&JobEnd>) -> Option<String> {
 }
 
 fn ended(unit: &mut Unit<'_, '_>, author: &Author, job: &JobRow) {
-    let kind = match job.state {
-        JobState::Succeeded => "job.succeeded",
-        JobState::Failed => "job.failed",
-        JobState::Cancelled => "job.cancelled",
-        _ => "job.lost",
+    let what = match job.state {
+        JobState::Succeeded => Happening::JobSucceeded,
+        JobState::Failed => Happening::JobFailed,
+        JobState::Cancelled => Happening::JobCancelled,
+        _ => Happening::JobLost,
     };
     let details = json!({ "host_id": job.host_id, "attempt": job.attempt, "late": job.late });
-    unit.record(Entry {
-        team_id: job.team_id,
-        author: author.clone(),
-        action: kind,
-        target: job.id.to_string(),
-        outcome: "ok",
-        details: details.clone(),
-    });
-    unit.tell(Event { team_id: job.team_id, kind, subject: job.id.to_string(), payload: details });
+    unit.happened(Fact::new(what, job.team_id, author, job.id).of_host(job.host_id).details(details));
 }
 
 fn frame(unit: &Unit<'_, '_>, job: &JobRow) -> Result<Dispatch, Failure> {

@@ -3,6 +3,7 @@
 //! A credential is judged before anything is counted, and only failures are, so that nobody is refused because of a
 //! neighbour: over a limit further *failures* get 429 instead of their 401, a credential that verifies is served. The
 //! setup code alone is guarded the other way round, because it is short and typed: over its limit it is not looked at.
+//! Passwords stand between the two (see [`FailureLimits::refuses_guess`]).
 //! One table for all doors; time comes in as a value. To limit another door, count its failures here too.
 
 use std::collections::{BTreeSet, HashMap};
@@ -20,6 +21,12 @@ const PER_SOURCE: Rate = Rate { failures: 600, per: MINUTE };
 const PER_ID: Rate = Rate { failures: 1200, per: MINUTE };
 /// Failures altogether.
 const ALTOGETHER: Rate = Rate { failures: 30_000, per: MINUTE };
+/// Wrong passwords, or codes, from one source: as many as an office full of people mistypes.
+const GUESSES_PER_SOURCE: Rate = Rate { failures: 20, per: Duration::from_secs(5 * 60) };
+/// Wrong passwords, or codes, for one login, wherever they come from.
+const GUESSES_PER_LOGIN: Rate = Rate { failures: 50, per: Duration::from_secs(10 * 60) };
+/// Wrong codes of one person's second factor, by whoever has the password.
+const CODES: Rate = Rate { failures: 10, per: Duration::from_secs(10 * 60) };
 /// Wrong setup codes at one listener.
 const SETUP: Rate = Rate { failures: 10, per: MINUTE };
 /// Sources, and ids, that are remembered; about 2 MiB each.
@@ -81,6 +88,23 @@ impl<K: Copy + Ord + Hash> Table<K> {
         self.rate.wait(level, now)
     }
 
+    /// Returns how long a key should stay away before it may fail again.
+    ///
+    /// A key nobody remembers is as bad as the best one that is, if there was no room to remember it.
+    fn refuses(&self, key: K, now: Duration) -> Option<Duration> {
+        let unknown = || match self.lowest_first.first() {
+            Some((lowest, _)) if self.levels.len() >= self.capacity => *lowest,
+            _ => now,
+        };
+        let level = self.levels.get(&key).copied().unwrap_or_else(unknown);
+        self.rate.wait(self.rate.count(level, now), now)
+    }
+
+    /// Whether a key failed lately, as far as is remembered.
+    fn remembers(&self, key: K, now: Duration) -> bool {
+        self.levels.get(&key).is_some_and(|level| *level > now)
+    }
+
     fn forget_lapsed(&mut self, now: Duration) {
         while self.lowest_first.first().is_some_and(|(level, _)| *level <= now) {
             self.remove_lowest();
@@ -102,6 +126,9 @@ pub struct FailureLimits(Mutex<Levels>);
 struct Levels {
     sources: Table<AddressBucket>,
     ids: Table<PublicId>,
+    guessers: Table<AddressBucket>,
+    guessed: Table<PublicId>,
+    codes: Table<PublicId>,
     altogether: EmptyAt,
     setup_by_operators: EmptyAt,
     setup_by_machines: EmptyAt,
@@ -112,6 +139,9 @@ impl Default for FailureLimits {
         Self(Mutex::new(Levels {
             sources: Table::new(PER_SOURCE, REMEMBERED),
             ids: Table::new(PER_ID, REMEMBERED),
+            guessers: Table::new(GUESSES_PER_SOURCE, REMEMBERED),
+            guessed: Table::new(GUESSES_PER_LOGIN, REMEMBERED),
+            codes: Table::new(CODES, REMEMBERED),
             altogether: Duration::ZERO,
             setup_by_operators: Duration::ZERO,
             setup_by_machines: Duration::ZERO,
@@ -135,6 +165,36 @@ impl FailureLimits {
         let by_source = levels.sources.count(source, now);
         let by_id = presented.and_then(|id| levels.ids.count(id, now));
         altogether.max(by_source).max(by_id)
+    }
+
+    /// Says, before a password is looked at, how long this source must wait before it may guess at this login.
+    ///
+    /// A password is judged by slow work, which a source that failed too often is not worth. Who guesses at a login
+    /// from many sources is refused at every one that failed; from one that did not, its owner still gets in.
+    pub fn refuses_guess(&self, source: AddressBucket, login: PublicId, now: Duration) -> Option<Duration> {
+        let levels = self.levels();
+        if !levels.guessers.remembers(source, now) && !levels.sources.remembers(source, now) {
+            return None;
+        }
+        let by_source = levels.guessers.refuses(source, now).max(levels.sources.refuses(source, now));
+        by_source.max(levels.guessed.refuses(login, now))
+    }
+
+    /// Counts a wrong password, or code, for a login; who counts it counts it among all failures, too.
+    pub fn count_guess(&self, source: AddressBucket, login: PublicId, now: Duration) -> Option<Duration> {
+        let mut levels = self.levels();
+        let by_source = levels.guessers.count(source, now);
+        by_source.max(levels.guessed.count(login, now))
+    }
+
+    /// Says how long a person's second factor takes no code at all.
+    pub fn refuses_code(&self, person: PublicId, now: Duration) -> Option<Duration> {
+        self.levels().codes.refuses(person, now)
+    }
+
+    /// Counts a wrong code of a person's second factor, shown with the right password.
+    pub fn count_code(&self, person: PublicId, now: Duration) {
+        self.levels().codes.count(person, now);
     }
 
     /// Judges a setup code, unless too many wrong ones were shown at this listener: then even the right one waits.

@@ -43,6 +43,22 @@ pub enum Reconciler {
     Expiry,
     /// Writes refusals of the door down.
     Refusals,
+    /// Makes deliveries of events.
+    FanOut,
+    /// Makes deliveries arrive.
+    Deliverer,
+    /// Drops old events and deliveries.
+    Retention,
+    /// Retires ephemeral hosts that are away.
+    Ephemeral,
+    /// Suspends what leaked tickets admitted.
+    Leaks,
+    /// Writes failed attempts down.
+    Attempts,
+    /// Drops what is too old of the audit trail.
+    Pruning,
+    /// Writes down when credentials were last used.
+    Uses,
 }
 
 /// The label of a reconciler.

@@ -22,6 +22,7 @@ impl From<Failure> for Problem {
             }
             Failure::Gone { code, detail } => Self::new(StatusCode::GONE, code, detail),
             Failure::Forbidden { code, detail } => forbidden(code, detail),
+            Failure::Unauthorized => unauthorized(),
             Failure::KeyNotActive => forbidden("key_not_active", "the key or its host is no longer active"),
             Failure::ForeignJob => forbidden("foreign_job", "the job was never given to this host"),
             Failure::ForeignHost => forbidden("foreign_host", "a host speaks for itself only"),
@@ -34,6 +35,28 @@ impl From<Failure> for Problem {
             }
         }
     }
+}
+
+/// The one 401 of people: the same bytes whatever was wrong with the token or the session.
+pub fn unauthorized() -> Problem {
+    Problem::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "a valid operator token, or a signed-in session, is needed",
+    )
+    .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+}
+
+/// The one 401 of the sign-in: the same bytes whatever was wrong.
+pub fn sign_in_refused() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "the login, the password or the code is wrong")
+        .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+}
+
+/// The 401 of who has the right password and showed no code.
+pub fn second_factor_required() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, "second_factor_required", "a code of the second factor is needed")
+        .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
 }
 
 fn forbidden(code: &'static str, detail: &'static str) -> Problem {

@@ -1,22 +1,39 @@
 //! Background work: reconcilers without input, on a timer plus a nudge, one file each.
 
+mod attempts;
+mod deliver;
+mod deliver_one;
+mod ephemeral;
 mod expiry;
+mod fan_out;
+mod leaks;
 mod leases;
 mod presence;
+mod pruning;
 mod refusals;
+mod retention;
 mod run;
 mod sealer;
+mod uses;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 
+pub use attempts::attempts;
+pub use deliver::{deliver, deliverer};
+pub use ephemeral::{ephemeral, retire_away};
 pub use expiry::{expire, expiry};
+pub use fan_out::{fan_out, spread};
+pub use leaks::{leaks, suspend_leaked};
 pub use leases::{lapse, leases};
 pub use presence::{flush, flusher, watch, watcher};
+pub use pruning::{prune, pruning};
 pub use refusals::refusals;
+pub use retention::{drop_old, retention};
 pub use sealer::{seal, sealer};
+pub use uses::{uses, write_uses};
 
 /// Starts every reconciler; each ends at `shutdown`.
 pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
@@ -27,5 +44,13 @@ pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(leases(app.clone(), shutdown.clone())),
         tokio::spawn(expiry(app.clone(), shutdown.clone())),
         tokio::spawn(refusals(app.clone(), shutdown.clone())),
+        tokio::spawn(fan_out(app.clone(), shutdown.clone())),
+        tokio::spawn(deliverer(app.clone(), shutdown.clone())),
+        tokio::spawn(retention(app.clone(), shutdown.clone())),
+        tokio::spawn(ephemeral(app.clone(), shutdown.clone())),
+        tokio::spawn(leaks(app.clone(), shutdown.clone())),
+        tokio::spawn(attempts(app.clone(), shutdown.clone())),
+        tokio::spawn(pruning(app.clone(), shutdown.clone())),
+        tokio::spawn(uses(app.clone(), shutdown.clone())),
     ]
 }

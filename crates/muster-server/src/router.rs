@@ -8,10 +8,13 @@ use aide::transform::TransformOperation;
 use axum::{Extension, Router};
 use muster_http::Edge;
 
+use crate::api::account::{login, password, second_factor, sessions};
 use crate::api::{
-    audit, claims, connect, enroll, enrolment_tokens, heartbeat, hosts, jobs, leave, me, meta,
-    registration_tokens, secrets, setup, site_keys, sites, teams, tickets,
+    account, audit, claims, connect, enroll, enrolment_tokens, heartbeat, hosts, jobs, leave, me, meta, oidc,
+    oidc_sign_in, refusals, registration_tokens, secrets, settings, setup, sign_in, site_keys, sites, teams,
+    tickets,
 };
+use crate::api::{endpoints, events, invitations, people, tokens};
 use crate::app::App;
 
 pub use document::{openapi_document, openapi_json};
@@ -19,6 +22,17 @@ pub use document::{openapi_document, openapi_json};
 /// Routes anybody may call, with what protects them instead of a permission.
 pub const PUBLIC: &[(&str, &str)] = &[
     ("/v1/setup", "the one-time setup code, printed on the server machine"),
+    ("/v1/sign-in/methods", "says what every sign-in page shows"),
+    (
+        "/v1/oidc/{name}/start",
+        "changes nothing: gives a browser a sealed cookie and sends it to a configured provider",
+    ),
+    (
+        "/v1/oidc/callback",
+        "the sealed cookie of the browser that started, its state and nonce, PKCE, and the provider's signature",
+    ),
+    ("/v1/sign-in", "the password and the second factor; failures are limited before the work is done"),
+    ("/v1/invitations/accept", "the secret of an invitation that is open; failures are limited"),
     ("/healthz", "says nothing but that the process runs"),
     ("/readyz", "says nothing but that the database answers"),
     ("/metrics", "served on the operators' loopback listener only; holds no names"),
@@ -40,6 +54,44 @@ fn routes() -> ApiRouter<App> {
         )
         .api_route("/v1/me", get_with(me::get, says("Says who the token acts as")))
         .api_route(
+            "/v1/sign-in",
+            post_with(sign_in::create, says("Signs a browser in with login and password")),
+        )
+        .api_route("/v1/sign-out", post_with(sign_in::end, says("Ends the session that asks")))
+        .api_route(
+            "/v1/me/account",
+            get_with(account::get, says("Shows what a person signs in with, never its secrets")),
+        )
+        .api_route("/v1/me/login", put_with(login::set, says("Takes a login, for a person who has none")))
+        .api_route(
+            "/v1/me/password",
+            put_with(password::set, says("Sets the own password and ends every other session")),
+        )
+        .api_route(
+            "/v1/me/second-factor",
+            post_with(second_factor::create, says("Begins a second factor, whose secret is shown once")),
+        )
+        .api_route(
+            "/v1/me/second-factor/confirm",
+            post_with(
+                second_factor::confirm,
+                says("Confirms the second factor, with recovery codes that are shown once"),
+            ),
+        )
+        .api_route(
+            "/v1/me/second-factor/remove",
+            post_with(second_factor::remove, says("Removes the own second factor")),
+        )
+        .api_route("/v1/me/sessions", get_with(sessions::list, says("Lists the own signed-in sessions")))
+        .api_route(
+            "/v1/me/sessions/end-others",
+            post_with(sessions::end_all_others, says("Ends every other session of the person")),
+        )
+        .api_route(
+            "/v1/me/sessions/{web_session_id}/end",
+            post_with(sessions::end, says("Ends one of the own sessions")),
+        )
+        .api_route(
             "/v1/teams",
             get_with(teams::list, says("Lists teams")).post_with(teams::create, says("Makes a team")),
         )
@@ -49,6 +101,49 @@ fn routes() -> ApiRouter<App> {
                 teams::create_owner,
                 says("Makes an owner of a team, with an API token that is shown once"),
             ),
+        )
+        .api_route("/v1/people", get_with(people::list, says("Lists the members of the team")))
+        .api_route(
+            "/v1/people/{user_id}",
+            get_with(people::get, says("Shows a member, also one who was removed")),
+        )
+        .api_route(
+            "/v1/people/{user_id}/role",
+            put_with(people::set_role, says("Sets the role of a member and ends their sessions")),
+        )
+        .api_route(
+            "/v1/people/{user_id}/remove",
+            post_with(people::remove, says("Removes a member with everything they sign in with")),
+        )
+        .api_route(
+            "/v1/invitations",
+            get_with(invitations::list, says("Lists invitations without their secrets"))
+                .post_with(invitations::create, says("Invites a person by a link that is shown once")),
+        )
+        .api_route(
+            "/v1/invitations/accept",
+            post_with(invitations::accept, says("Accepts an invitation and signs its person in")),
+        )
+        .api_route(
+            "/v1/invitations/{invitation_id}/revoke",
+            post_with(invitations::revoke, says("Revokes an invitation nobody accepted")),
+        )
+        .api_route(
+            "/v1/me/tokens",
+            get_with(tokens::list_own, says("Lists one's own API tokens without their secrets"))
+                .post_with(tokens::create, says("Makes an API token of one's own, shown once")),
+        )
+        .api_route(
+            "/v1/me/tokens/{token_id}/revoke",
+            post_with(tokens::revoke_own, says("Revokes an API token of one's own")),
+        )
+        .api_route(
+            "/v1/tokens",
+            get_with(tokens::list, says("Lists the API tokens of the team's people, without their secrets")),
+        )
+        .api_route(
+            "/v1/tokens/{token_id}/revoke",
+            post_with(tokens::revoke, says("Revokes an API token of somebody of the team")),
         )
         .api_route(
             "/v1/sites",
@@ -72,6 +167,13 @@ fn routes() -> ApiRouter<App> {
             "/v1/site-keys",
             post_with(site_keys::create, says("Mints a site key (door 3), shown once")),
         )
+        .api_route(
+            "/v1/site-keys/{ticket_id}/rotate",
+            post_with(
+                site_keys::rotate,
+                says("Mints the next key of the same site, shown once; the former one admits for a while"),
+            ),
+        )
         .api_route("/v1/tickets", get_with(tickets::list, says("Lists tickets without their secrets")))
         .api_route(
             "/v1/tickets/{ticket_id}",
@@ -84,6 +186,32 @@ fn routes() -> ApiRouter<App> {
         .api_route(
             "/v1/tickets/{ticket_id}/refusals",
             get_with(tickets::refusals, says("Says why machines were refused with a ticket")),
+        )
+        .api_route(
+            "/v1/tickets/explain",
+            post_with(
+                tickets::explain::create,
+                says("Says what a ticket would admit, before it is minted; mints nothing"),
+            ),
+        )
+        .api_route(
+            "/v1/tickets/{ticket_id}/explain",
+            get_with(tickets::explain::get, says("Says what a ticket admits now")),
+        )
+        .api_route(
+            "/v1/tickets/{ticket_id}/leak/preview",
+            post_with(tickets::leak::preview, says("Shows what a leaked ticket admitted; changes nothing")),
+        )
+        .api_route(
+            "/v1/tickets/{ticket_id}/leak",
+            post_with(
+                tickets::leak::create,
+                says("Revokes a leaked ticket and suspends what it admitted, as previewed"),
+            ),
+        )
+        .api_route(
+            "/v1/refusals",
+            get_with(refusals::list, says("Finds a refused request by what its machine quotes")),
         )
         .api_route(
             "/v1/hosts",
@@ -116,6 +244,28 @@ fn routes() -> ApiRouter<App> {
             "/v1/hosts/{host_id}/resume",
             post_with(hosts::resume, says("Lets a suspended host work again")),
         )
+        .api_route(
+            "/v1/hosts/{host_id}/move",
+            post_with(hosts::move_to, says("Moves a host to another site of its team; it stays who it is")),
+        )
+        .api_route(
+            "/v1/hosts/{host_id}/keys",
+            get_with(
+                hosts::list_keys,
+                says("Lists the keys of a host, also those that ended; never their secrets"),
+            ),
+        )
+        .api_route(
+            "/v1/hosts/{host_id}/keys/{key_name}/revoke",
+            post_with(hosts::revoke_key, says("Revokes a key of a host; the host stays and may rejoin")),
+        )
+        .api_route(
+            "/v1/hosts/{host_id}/agent-keys",
+            post_with(
+                hosts::mint_agent_key,
+                says("Mints an agent key for a host without a key pair, shown once; a host has at most two"),
+            ),
+        )
         .api_route("/v1/hosts/{host_id}/tags", put_with(hosts::set_tags, says("Sets the tags of a host")))
         .api_route("/v1/claims", get_with(claims::list, says("Lists claims")))
         .api_route("/v1/claims/{claim_id}", get_with(claims::get, says("Shows a claim with its evidence")))
@@ -145,7 +295,106 @@ fn routes() -> ApiRouter<App> {
         )
         .api_route("/v1/hosts/{host_id}/leave", post_with(leave::create, says("Retires the host that asks")))
         .api_route("/v1/agent/connect", get_with(connect::get, says("Opens the live channel (WebSocket)")))
+        .api_route("/v1/sign-in/methods", get_with(oidc::methods, says("Says by what people may sign in")))
+        .api_route(
+            "/v1/oidc/providers",
+            get_with(oidc::list, says("Lists the providers people sign in with, without their secrets")),
+        )
+        .api_route(
+            "/v1/oidc/providers/{name}",
+            put_with(oidc::set, says("Sets a provider people sign in with")),
+        )
+        .api_route(
+            "/v1/oidc/providers/{name}/remove",
+            post_with(oidc::remove, says("Removes a provider, and signs out who came by it")),
+        )
+        .api_route(
+            "/v1/oidc/providers/{name}/check",
+            post_with(oidc::check, says("Asks a provider for its documents and says what is wrong")),
+        )
+        .api_route(
+            "/v1/oidc/{name}/start",
+            get_with(oidc_sign_in::start, says("Sends a browser to a provider to sign in")),
+        )
+        .api_route(
+            "/v1/oidc/callback",
+            get_with(oidc_sign_in::callback, says("Takes a browser back from a provider, and signs in")),
+        )
+        .api_route("/v1/events", get_with(events::list, says("Lists what happened, as events tell it")))
+        .api_route(
+            "/v1/events/stream",
+            get_with(events::stream, says("Tells of events as they happen (server-sent events), resumable")),
+        )
+        .api_route("/v1/event-kinds", get_with(events::kinds, says("Lists the kinds of events")))
+        .api_route(
+            "/v1/endpoints",
+            get_with(endpoints::list, says("Lists who hears of events, without their credentials"))
+                .post_with(
+                    endpoints::create,
+                    says("Makes an endpoint that hears of events; a webhook's signing secret is shown once"),
+                ),
+        )
+        .api_route(
+            "/v1/endpoints/test",
+            post_with(endpoints::test_target, says("Sends a test message and stores nothing")),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}",
+            get_with(endpoints::get, says("Shows an endpoint without its credentials"))
+                .put_with(endpoints::set, says("Changes an endpoint; its target stays when it is not said")),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/pause",
+            post_with(endpoints::pause, says("Sends nothing to an endpoint until it is resumed")),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/resume",
+            post_with(endpoints::resume, says("Sends to an endpoint again, first what waited")),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/remove",
+            post_with(endpoints::remove, says("Removes an endpoint with its credentials and its log")),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/test",
+            post_with(endpoints::test, says("Sends a test message to an endpoint")),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/rotate-secret",
+            post_with(
+                endpoints::rotate_secret,
+                says("Makes another signing secret of a webhook, shown once; both sign for a while"),
+            ),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/deliveries",
+            get_with(
+                endpoints::deliveries,
+                says("Lists what was delivered to an endpoint, and what was not"),
+            ),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver",
+            post_with(endpoints::redeliver, says("Makes a delivery again")),
+        )
+        .api_route(
+            "/v1/endpoints/{endpoint_id}/redeliver",
+            post_with(endpoints::redeliver_since, says("Makes deliveries since a time again")),
+        )
         .api_route("/v1/audit", get_with(audit::list, says("Reads the audit trail in its sealed order")))
+        .api_route(
+            "/v1/settings",
+            get_with(settings::list, says("Lists the settings of the installation"))
+                .put_with(settings::set, says("Sets settings; those that are not named stay as they are")),
+        )
+        .api_route(
+            "/v1/audit/export",
+            get_with(audit::export, says("Downloads the audit trail as JSON lines")),
+        )
+        .api_route(
+            "/v1/audit/verify",
+            get_with(audit::verify, says("Verifies a part of the chain of the audit trail")),
+        )
 }
 
 fn unlisted() -> Router<App> {

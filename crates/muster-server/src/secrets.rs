@@ -42,6 +42,11 @@ impl Owner {
     }
 }
 
+/// Checks a document that would be sealed; `at` as in [`put`].
+pub fn check(name: &SecretName, document: &Document, at: &str) -> Result<(), Failure> {
+    rules::check(name.as_str(), document).map_err(|refusal| refused(refusal, at))
+}
+
 /// Merges `patch` into the owner's secret of that name (RFC 7396), or makes it. `at` is where the document stands in
 /// the request's body, as a JSON Pointer.
 pub fn put(
@@ -61,7 +66,7 @@ pub fn put(
         None => Document::default(),
     };
     let document = rules::merge(&before, patch);
-    rules::check(name.as_str(), &document).map_err(|refusal| refused(refusal, at))?;
+    check(name, &document, at)?;
     let mut row = SecretRow {
         id: current.map_or_else(|| SecretId::from_uuid(unit.draw.uuid(unit.now)), |row| row.id),
         team_id: owner.team_id,

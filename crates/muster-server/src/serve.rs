@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ipnet::IpNet;
 use muster_edge::{Clock, Entropy};
 use muster_http::{Edge, Limits, ListenerKind, Server, tls};
 use muster_keyring::{Keyring, MasterKey};
@@ -30,7 +31,7 @@ use crate::{reconcile, router};
 
 /// The file in the data folder that holds the setup code until the first admin exists.
 pub const SETUP_CODE_FILE: &str = "setup-code";
-const MASTER_KEY_FILE: &str = "master.key";
+pub(crate) const MASTER_KEY_FILE: &str = "master.key";
 const DATABASE_FILE: &str = "muster.db";
 /// Descriptors for everything but connections of clients: database, logs, tasks.
 const KEPT_DESCRIPTORS: usize = 256;
@@ -57,6 +58,8 @@ pub struct Options {
     pub public_urls: Vec<Url>,
     /// What connections may cost.
     pub limits: Limits,
+    /// Networks that webhooks and the like may reach although they are not public.
+    pub allow_outbound: Vec<IpNet>,
 }
 
 impl Options {
@@ -70,6 +73,7 @@ impl Options {
             machines: SocketAddr::from(([0, 0, 0, 0], 8643)),
             public_urls: Vec::new(),
             limits: Limits::default(),
+            allow_outbound: Vec::new(),
         }
     }
 }
@@ -152,6 +156,7 @@ impl Running {
     /// database.
     pub async fn stop(self) {
         self.hang_up.cancel();
+        self.app.streams.end_all();
         self.app.hub.leave_all(COME_BACK_AFTER);
         let patience = Duration::from_secs(5);
         let waited = tokio::time::timeout(patience, async {
@@ -184,17 +189,14 @@ async fn open_app(
     clock: Clock,
     entropy: Entropy,
 ) -> anyhow::Result<App> {
-    let location =
-        options.database.clone().unwrap_or_else(|| Location::Sqlite(options.data_dir.join(DATABASE_FILE)));
-    let store = Store::open_alone(StoreConfig::new(location, clock.clone()))
-        .await
-        .context("cannot open the database")?;
-    let has_data = store.read(|tx| tx.installation_exists()).await.context("cannot read the database")?;
-    let master = match &options.master_key_file {
-        Some(file) => MasterKey::load_credential(file)?,
-        None => MasterKey::load_or_create(&options.data_dir.join(MASTER_KEY_FILE), has_data, &entropy)?,
-    };
-    let keyring = Arc::new(Keyring::derive(&master));
+    let (store, keyring) = open_alone(
+        &options.data_dir,
+        options.database.clone(),
+        options.master_key_file.as_deref(),
+        &clock,
+        &entropy,
+    )
+    .await?;
     let installation = Installation::open(Opening {
         store: &store,
         keyring: &keyring,
@@ -220,8 +222,35 @@ async fn open_app(
         limits: crate::limits::FailureLimits::default(),
         budgets: crate::budgets::Budgets::default(),
         tally: crate::enrol::Tally::default(),
+        streams: crate::streams::Streams::default(),
+        uses: crate::uses::Uses::default(),
+        trail: crate::trail::Trail::default(),
+        attempts: crate::failed_attempts::FailedAttempts::default(),
         sealer: Notify::new(),
+        outbound: crate::outbound::Gate::reaching(&options.allow_outbound),
+        oidc: crate::oidc::Providers::default(),
+        news: crate::news::News::default(),
     }))
+}
+
+/// Opens database and keys as the only process that does so.
+pub(crate) async fn open_alone(
+    data_dir: &Path,
+    database: Option<Location>,
+    master_key_file: Option<&Path>,
+    clock: &Clock,
+    entropy: &Entropy,
+) -> anyhow::Result<(Store, Arc<Keyring>)> {
+    let location = database.unwrap_or_else(|| Location::Sqlite(data_dir.join(DATABASE_FILE)));
+    let store = Store::open_alone(StoreConfig::new(location, clock.clone()))
+        .await
+        .context("cannot open the database")?;
+    let has_data = store.read(|tx| tx.installation_exists()).await.context("cannot read the database")?;
+    let master = match master_key_file {
+        Some(file) => MasterKey::load_credential(file)?,
+        None => MasterKey::load_or_create(&data_dir.join(MASTER_KEY_FILE), has_data, entropy)?,
+    };
+    Ok((store, Arc::new(Keyring::derive(&master))))
 }
 
 /// Lets this process open as many files as its user may, and returns how many that are.
@@ -267,7 +296,7 @@ fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
 }
 
 /// Two servers on one folder would each believe to be the only writer.
-fn lock_data_dir(dir: &Path) -> anyhow::Result<fs::File> {
+pub(crate) fn lock_data_dir(dir: &Path) -> anyhow::Result<fs::File> {
     let path = dir.join(LOCK_FILE);
     let file = fs::OpenOptions::new()
         .create(true)

@@ -1,9 +1,15 @@
 //! A unit of work: one transaction, its values, and what must be written last in it.
 
+use std::fmt;
+
 use muster_edge::{Draw, Seed};
-use muster_ids::{AuditId, EventId, TeamId, Timestamp};
+use muster_ids::{AuditId, EventId, HostId, TeamId, Timestamp};
+use muster_keyring::Keyring;
+use muster_store::rows::{AuditRow, OutboxRow};
 use muster_store::{StoreError, Tx};
-use serde_json::Value;
+use muster_wire::happening::Happening;
+use muster_wire::people::Role;
+use serde_json::{Value, json};
 
 use crate::effects::Effects;
 
@@ -12,6 +18,8 @@ use crate::effects::Effects;
 pub struct Author {
     /// `user_…`, `host_…`, `jkt:…`, `agk:…` or `system`.
     pub actor: String,
+    /// The role they act in; machines and the server have none.
+    pub role: Option<Role>,
     /// The address they came from; `-` when there is none.
     pub source: String,
 }
@@ -19,38 +27,62 @@ pub struct Author {
 impl Author {
     /// The server itself.
     pub fn system() -> Self {
-        Self { actor: "system".to_owned(), source: "-".to_owned() }
+        Self { actor: "system".to_owned(), role: None, source: "-".to_owned() }
     }
 }
 
-/// An audit record before it is written.
+/// Something that happened: one audit row, one event, or both, as its [`Happening`] says.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
-    /// The team it belongs to.
-    pub team_id: TeamId,
-    /// Who acts.
-    pub author: Author,
-    /// What was done: `host.enrolled`, `claim.decided`, …
-    pub action: &'static str,
-    /// On what.
-    pub target: String,
-    /// `ok` or the code of the refusal.
-    pub outcome: &'static str,
-    /// Details that are not secret.
-    pub details: Value,
+#[must_use = "a fact that is not handed to the unit is forgotten"]
+pub struct Fact {
+    what: Happening,
+    team_id: TeamId,
+    author: Author,
+    subject: String,
+    host_id: Option<HostId>,
+    outcome: &'static str,
+    changed: Vec<String>,
+    details: Value,
 }
 
-/// An event before it is written to the outbox.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Event {
-    /// The team it belongs to.
-    pub team_id: TeamId,
-    /// What happened: `host.enrolled`, `claim.opened`, …
-    pub kind: &'static str,
-    /// To what.
-    pub subject: String,
-    /// Details that are not secret.
-    pub payload: Value,
+impl Fact {
+    /// Says what happened, in which team, by whom, to what.
+    pub fn new(what: Happening, team_id: TeamId, author: &Author, subject: impl fmt::Display) -> Self {
+        Self {
+            what,
+            team_id,
+            author: author.clone(),
+            subject: subject.to_string(),
+            host_id: None,
+            outcome: "ok",
+            changed: Vec::new(),
+            details: json!({}),
+        }
+    }
+
+    /// Says which host it is about: events about one host are delivered in their order.
+    pub fn of_host(mut self, host_id: HostId) -> Self {
+        self.host_id = Some(host_id);
+        self
+    }
+
+    /// Says how it ended, if not well: the code of the refusal.
+    pub fn outcome(mut self, outcome: &'static str) -> Self {
+        self.outcome = outcome;
+        self
+    }
+
+    /// Names the fields that were changed; never their values where these are secret.
+    pub fn changed(mut self, fields: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.changed = fields.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds details that are not secret: a JSON object.
+    pub fn details(mut self, details: Value) -> Self {
+        self.details = details;
+        self
+    }
 }
 
 /// One run of a transaction's closure.
@@ -63,59 +95,64 @@ pub struct Unit<'u, 'tx> {
     pub draw: Draw,
     /// What follows the commit.
     pub effects: Effects,
-    entries: Vec<Entry>,
-    events: Vec<Event>,
+    facts: Vec<Fact>,
 }
 
 impl<'u, 'tx> Unit<'u, 'tx> {
     pub(crate) fn new(tx: &'u mut Tx<'tx>, now: Timestamp, seed: &Seed) -> Self {
-        Self {
-            tx,
-            now,
-            draw: seed.draw(),
-            effects: Effects::default(),
-            entries: Vec::new(),
-            events: Vec::new(),
-        }
+        Self { tx, now, draw: seed.draw(), effects: Effects::default(), facts: Vec::new() }
     }
 
-    /// Records something in the audit trail, last in the transaction.
-    pub fn record(&mut self, entry: Entry) {
-        self.entries.push(entry);
-    }
-
-    /// Tells an event, last in the transaction.
-    pub fn tell(&mut self, event: Event) {
-        self.events.push(event);
+    /// Says that something happened: written to the audit trail and the outbox last in the transaction.
+    pub fn happened(&mut self, fact: Fact) {
+        self.facts.push(fact);
     }
 
     /// Writes audit and outbox rows, and returns what follows the commit.
-    pub(crate) fn finish(mut self) -> Result<Effects, StoreError> {
-        for entry in std::mem::take(&mut self.entries) {
+    pub(crate) fn finish(mut self, keyring: &Keyring) -> Result<Effects, StoreError> {
+        let facts = std::mem::take(&mut self.facts);
+        for fact in facts.iter().filter(|fact| fact.what.is_audited()) {
             let id = AuditId::from_uuid(self.draw.uuid(self.now));
-            self.tx.audit_insert(&muster_store::rows::AuditRow {
-                id,
-                team_id: entry.team_id,
-                at: self.now,
-                actor: entry.author.actor,
-                source: entry.author.source,
-                action: entry.action.to_owned(),
-                target: entry.target,
-                outcome: entry.outcome.to_owned(),
-                details: entry.details.to_string(),
-            })?;
+            let row = audit_row(id, fact, self.now);
+            self.tx.audit_insert(&row, &keyring.audit_written(&row.chained_text()))?;
         }
-        for event in std::mem::take(&mut self.events) {
+        for fact in facts.into_iter().filter(|fact| fact.what.is_told()) {
             let id = EventId::from_uuid(self.draw.uuid(self.now));
-            self.tx.outbox_insert(&muster_store::rows::OutboxRow {
-                id,
-                team_id: event.team_id,
-                at: self.now,
-                kind: event.kind.to_owned(),
-                subject: event.subject,
-                payload: event.payload,
-            })?;
+            self.tx.outbox_insert(&outbox_row(id, fact, self.now))?;
         }
         Ok(self.effects)
+    }
+}
+
+fn audit_row(id: AuditId, fact: &Fact, at: Timestamp) -> AuditRow {
+    AuditRow {
+        id,
+        team_id: fact.team_id,
+        at,
+        actor: fact.author.actor.clone(),
+        role: Some(fact.author.role.map_or("", Role::as_str).to_owned()),
+        source: fact.author.source.clone(),
+        action: fact.what.as_str().to_owned(),
+        target: fact.subject.clone(),
+        outcome: fact.outcome.to_owned(),
+        changed: Some(json!(fact.changed).to_string()),
+        host_id: fact
+            .host_id
+            .or_else(|| fact.subject.parse().ok())
+            .or_else(|| fact.author.actor.parse().ok()),
+        details: fact.details.to_string(),
+    }
+}
+
+fn outbox_row(id: EventId, fact: Fact, at: Timestamp) -> OutboxRow {
+    OutboxRow {
+        id,
+        team_id: fact.team_id,
+        at,
+        kind: fact.what.as_str().to_owned(),
+        subject: fact.subject,
+        host_id: fact.host_id,
+        actor: fact.author.actor,
+        payload: fact.details,
     }
 }

@@ -1,7 +1,7 @@
 //! Advisory locks: what a write transaction relies on, and what it takes away (DESIGN §9).
 
 use aws_lc_rs::digest;
-use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, UserId};
+use muster_ids::{EndpointId, HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, UserId};
 
 /// What is locked. The order of the variants, then of the ids, is the order in which locks are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -18,6 +18,8 @@ pub enum LockKey {
     Host(HostId),
     /// A key's validity.
     Key(KeyName),
+    /// The deliveries of an endpoint.
+    Endpoint(EndpointId),
     /// Anything else that there is one of.
     Named(&'static str),
 }
@@ -32,6 +34,7 @@ impl LockKey {
             Self::Uid(team_id, uid) => format!("uid:{team_id}:{uid}"),
             Self::Host(id) => id.to_string(),
             Self::Key(name) => format!("key:{name}"),
+            Self::Endpoint(id) => id.to_string(),
             Self::Named(name) => format!("named:{name}"),
         };
         let digest = digest::digest(&digest::SHA256, text.as_bytes());

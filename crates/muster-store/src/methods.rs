@@ -1,41 +1,68 @@
 //! The store's methods: SQL, once, as plain string literals. One file a family.
 
 mod audit;
+mod audit_pages;
 mod channel;
 mod claims;
+mod ephemeral;
+mod deliveries;
+mod endpoints;
+mod events;
 mod expiry;
 mod hosts;
 mod idempotency;
 mod installation;
+mod invitations;
 mod jobs;
 mod keys;
+mod leaks;
+mod members;
+mod oidc;
+mod operator_tokens;
 mod people;
 mod presence;
 mod refusals;
 mod revocations;
 mod sealing;
 mod secrets;
+mod settings;
+mod sign_in;
 mod sites;
 mod tickets;
+mod uses;
+mod web_sessions;
 
 /// Rows as the methods take and return them.
 pub(crate) mod rows {
-    pub use super::audit::{AuditFilter, AuditRow, OutboxRow, SealedAuditRow};
+    pub use super::audit::{AuditRow, OutboxRow, SealedAuditRow};
+    pub use super::audit_pages::AuditFilter;
     pub use super::channel::{AgentRow, HostConfigRow};
     pub use super::claims::{ClaimEnd, ClaimFilter, ClaimRow, WaitingClaim};
+    pub use super::ephemeral::EphemeralRow;
+    pub use super::deliveries::{DueRow, EventDeliveryRow, NOT_ITS_TURN, ShownDelivery, Tried};
+    pub use super::endpoints::EndpointRow;
+    pub use super::events::{EventFilter, EventRow};
     pub use super::expiry::LapsedClaimRow;
     pub use super::hosts::{Arrival, HostFilter, HostRow, LastSign, ShownHost};
     pub use super::idempotency::IdempotentReplyRow;
+    pub use super::invitations::InvitationRow;
     pub use super::jobs::{JobFilter, JobRow, LapsedJobRow};
     pub use super::keys::{HostKeyRow, KeyState};
-    pub use super::people::{OperatorRow, OperatorTokenRow, PersonRow, TeamRow};
+    pub use super::leaks::{AdmittedRow, LeakRow};
+    pub use super::members::MemberRow;
+    pub use super::oidc::{OidcPersonRow, OidcProviderRow};
+    pub use super::operator_tokens::ShownOperatorToken;
+    pub use super::people::{CredentialRow, OperatorRow, OperatorTokenRow, PersonRow, TeamRow};
     pub use super::presence::{PresenceRow, WatchedRow};
-    pub use super::refusals::RefusalRow;
+    pub use super::refusals::{FoundRefusal, REQUESTS_KEPT, RefusalRow, RefusedRequestRow};
     pub use super::revocations::RevocationRow;
-    pub use super::sealing::ChainHead;
+    pub use super::sealing::{ChainHead, ChainedAuditRow, UnsealedAuditRow};
     pub use super::secrets::{DeliveryRow, SecretRow, ShownSecret};
+    pub use super::settings::SettingRow;
+    pub use super::sign_in::{SecondFactorRow, SignInRow};
     pub use super::sites::{DEFAULT_SITE, SiteRow};
     pub use super::tickets::{ShownTicket, TicketFilter, TicketRow};
+    pub use super::web_sessions::WebSessionRow;
 }
 
 /// Takes apart a list of words that the database joined with spaces, in order.

@@ -15,7 +15,10 @@ pub type Migration = (u32, &'static str, &'static str);
 /// Never change one that was released: its checksum is recorded. Column types are `BIGINT`, `TEXT`, `TEXT_KEY` (text
 /// that is compared or ordered), `UUID_T`, `BYTES_T` and `SERIAL_T` (the whole of an automatic key); no deferred
 /// constraints, because on SQLite one would fail a whole batch at its commit.
-pub const MIGRATIONS: &[Migration] = &[(1, "first_host", include_str!("../migrations/001_first_host.sql"))];
+pub const MIGRATIONS: &[Migration] = &[
+    (1, "first_host", include_str!("../migrations/001_first_host.sql")),
+    (2, "people_and_events", include_str!("../migrations/002_people_and_events.sql")),
+];
 
 const LOCK: LockKey = LockKey::Named("schema");
 

@@ -1,8 +1,9 @@
 //! Values that cross the line to a database: five kinds, the same on both.
 
 use muster_ids::{
-    AgentKeyId, AuditId, ClaimId, EventId, HostId, JobId, KeyName, KeyThumbprint, MachineUid, PublicId,
-    RequestId, SecretId, SiteId, TeamId, TicketId, Timestamp, TokenId, UserId,
+    AgentKeyId, AuditId, ClaimId, DeliveryId, EndpointId, EventId, HostId, InvitationId, JobId, KeyName,
+    KeyThumbprint, MachineUid, PublicId, RequestId, SecretId, SiteId, TeamId, TicketId, Timestamp, TokenId,
+    UserId, WebSessionId,
 };
 use muster_wire::text::{Hostname, Tag};
 use serde::Serialize;
@@ -265,7 +266,10 @@ macro_rules! uuid_ids {
     )+};
 }
 
-uuid_ids!(TeamId, UserId, SiteId, HostId, ClaimId, JobId, SecretId, AuditId, EventId, RequestId);
+uuid_ids!(
+    EndpointId, DeliveryId, TeamId, UserId, SiteId, HostId, ClaimId, JobId, SecretId, AuditId, EventId,
+    RequestId
+);
 
 macro_rules! text_ids {
     ($($name:ty),+ $(,)?) => {$(
@@ -284,7 +288,19 @@ macro_rules! text_ids {
     )+};
 }
 
-text_ids!(PublicId, TicketId, TokenId, AgentKeyId, KeyThumbprint, KeyName, MachineUid, Hostname, Tag);
+text_ids!(
+    PublicId,
+    TicketId,
+    TokenId,
+    WebSessionId,
+    InvitationId,
+    AgentKeyId,
+    KeyThumbprint,
+    KeyName,
+    MachineUid,
+    Hostname,
+    Tag
+);
 
 /// Says which column does not fit, never what it holds.
 pub(crate) fn misfit(index: usize, expected: &'static str, found: &Value) -> StoreError {

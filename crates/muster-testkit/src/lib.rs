@@ -3,8 +3,14 @@
 pub mod binaries;
 pub mod canary;
 pub mod http;
+pub mod mail;
+pub mod matrix;
+pub mod npm;
+pub mod oidc;
 pub mod ports;
 pub mod postgres;
 pub mod proxy;
+pub mod python;
+pub mod receiver;
 pub mod repository;
 pub mod tables;

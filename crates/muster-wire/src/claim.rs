@@ -36,6 +36,8 @@ pub enum ClaimState {
     Waiting,
     /// It took over the contested host.
     Replaced,
+    /// It took over the contested host, which moved to this site.
+    Moved,
     /// It became a host of its own.
     New,
     /// It was refused.
@@ -52,6 +54,8 @@ pub enum ClaimState {
 pub enum Verdict {
     /// The machine takes over the contested host.
     Replace,
+    /// The machine takes over the contested host, which moves to the site of the claim.
+    Move,
     /// The machine becomes a host of its own.
     New,
     /// The machine is refused.
@@ -123,8 +127,10 @@ pub struct ContestedHost {
     pub last_seen_at: Option<Timestamp>,
     /// Its own name, as last reported.
     pub hostname: Option<Hostname>,
-    /// The key it proves itself with.
-    pub key: Option<KeyName>,
+    /// The site it stands at.
+    pub site_id: SiteId,
+    /// The keys it proves itself with: one key pair, or agent keys.
+    pub keys: Vec<KeyName>,
     /// Names of the secrets a replacement would receive.
     pub secrets: Vec<String>,
 }
@@ -148,7 +154,7 @@ pub struct DecideClaim {
     pub verdict: Verdict,
     /// The evidence that was seen.
     pub evidence_version: Line<64>,
-    /// Whether a replacement receives the host's secrets.
+    /// Whether the machine that takes over a host receives its secrets.
     #[serde(default)]
     pub with_secrets: bool,
 }

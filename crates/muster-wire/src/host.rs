@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::Few;
 use crate::enroll::{Disposition, Facts, Labels};
 use crate::text::{Hostname, Line, Name, Tag};
-use crate::ticket::MintedTicket;
+use crate::ticket::{EphemeralHours, MintedTicket, OneTimeLife};
 
 /// Where a host stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -65,6 +65,15 @@ pub struct InviteHost {
     /// Tags that selectors match.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
     pub tags: Few<Tag, 32>,
+    /// Seconds until its registration token lapses; an hour when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_secs: Option<OneTimeLife>,
+    /// Whether its machine must hold a key pair.
+    #[serde(default)]
+    pub require_key: bool,
+    /// Hours without contact after which it is retired; never when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral_hours: Option<EphemeralHours>,
 }
 
 /// The reply to `POST /v1/hosts`: the host and the ticket it registers with, shown once.
@@ -105,10 +114,12 @@ pub struct Host {
     pub tags: Vec<Tag>,
     /// What the machine says about itself; matches no selector.
     pub reported: Option<Reported>,
-    /// The key it proves itself with.
-    pub key: Option<KeyName>,
+    /// The keys it proves itself with: one key pair, or agent keys.
+    pub keys: Vec<KeyName>,
     /// The ticket it came with.
     pub ticket_id: Option<TicketId>,
+    /// Hours without contact after which it is retired by itself.
+    pub ephemeral_hours: Option<u64>,
     /// When the row was made.
     pub created_at: Timestamp,
     /// When it was first admitted.
@@ -147,6 +158,14 @@ pub struct Reported {
 pub struct SetTags {
     /// All tags of the host from now on.
     pub tags: Few<Tag, 32>,
+}
+
+/// `POST /v1/hosts/{host_id}/move`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MoveHost {
+    /// The site it stands at from now on: one of its team.
+    pub site_id: SiteId,
 }
 
 /// `GET /v1/hosts/{host_id}/retirement`: what retiring would destroy.

@@ -37,6 +37,18 @@ fn is_invisible(c: char) -> bool {
         | '\u{1BCA0}'..='\u{1BCA3}' | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// Returns text that somebody else chose as one line that can be shown: what is invisible or steers a terminal or the
+/// direction of text becomes U+FFFD, and what is longer than `max_chars` ends in an ellipsis.
+pub fn shown(text: &str, max_chars: usize) -> String {
+    let shown = |c: char| if c.is_control() || is_invisible(c) { char::REPLACEMENT_CHARACTER } else { c };
+    let mut line: String = text.trim().chars().take(max_chars).map(shown).collect();
+    if text.trim().chars().nth(max_chars).is_some() {
+        line.pop();
+        line.push('…');
+    }
+    line
+}
+
 fn judge(text: &str, max_chars: usize) -> Result<(), TextError> {
     if text.chars().count() > max_chars {
         return Err(TextError::TooLong);
@@ -104,6 +116,8 @@ macro_rules! text_traits {
         }
     };
 }
+
+pub(crate) use text_traits;
 
 /// One visible line of at most `MAX` characters, without control or invisible characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -204,6 +218,25 @@ impl SecretName {
 
 text_traits!(
     [] SecretName,
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 32, "pattern": "^[a-z][a-z0-9_-]*$" })
+);
+
+/// The name of a provider people sign in with: as that of a secret, and no word of the paths beside it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ProviderName(String);
+
+impl ProviderName {
+    /// Parses the name of a provider.
+    pub fn parse(text: &str) -> Result<Self, TextError> {
+        if matches!(text, "providers" | "callback") {
+            return Err(TextError::Malformed);
+        }
+        SecretName::parse(text).map(|name| Self(name.0))
+    }
+}
+
+text_traits!(
+    [] ProviderName,
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 32, "pattern": "^[a-z][a-z0-9_-]*$" })
 );
 

@@ -33,6 +33,14 @@ impl TicketKind {
 
 /// Life of a one-time ticket in seconds: 5 minutes to 30 days, 1 hour when not said.
 pub type OneTimeLife = Whole<300, 2_592_000>;
+/// Life of a site key in seconds: from 5 minutes on; for ever when not said.
+pub type SiteKeyLife = Whole<300, 315_360_000>;
+/// How many hosts a site key may make or re-key.
+pub type MaxUses = Whole<1, 1_000_000>;
+/// Hours without contact after which a host is retired; never when not said.
+pub type EphemeralHours = Whole<1, 8760>;
+/// Seconds in which a rotated site key still admits: up to 30 days, 7 days when not said.
+pub type Overlap = Whole<0, 2_592_000>;
 
 /// `POST /v1/enrolment-tokens`: door 1.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -56,6 +64,9 @@ pub struct CreateEnrolmentToken {
     /// Whether the machine must hold a key pair.
     #[serde(default)]
     pub require_key: bool,
+    /// Hours without contact after which the host is retired; never when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral_hours: Option<EphemeralHours>,
 }
 
 /// `POST /v1/site-keys`: door 3.
@@ -66,14 +77,35 @@ pub struct CreateSiteKey {
     pub site_id: SiteId,
     /// Seconds until it lapses; never when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expires_in_secs: Option<Whole<300, 315_360_000>>,
+    pub expires_in_secs: Option<SiteKeyLife>,
     /// How many hosts it may make or re-key; without bound when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max_uses: Option<Whole<1, 1_000_000>>,
+    pub max_uses: Option<MaxUses>,
+    /// Whether machines must hold a key pair, whatever the site asks for.
+    #[serde(default)]
+    pub require_key: bool,
+    /// Hours without contact after which its hosts are retired; never when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral_hours: Option<EphemeralHours>,
+}
+
+/// `POST /v1/site-keys/{ticket_id}/rotate`: the next key of the same site, with the same settings.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotateSiteKey {
+    /// Seconds in which the former key still admits; 7 days when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overlap_secs: Option<Overlap>,
+    /// Seconds until the new key lapses; as long as the former one was made for when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_secs: Option<SiteKeyLife>,
+    /// How many hosts the new key may make or re-key; as many as the former one when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_uses: Option<MaxUses>,
 }
 
 /// `POST /v1/hosts/{host_id}/registration-token`: door 2.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateRegistrationToken {
     /// Seconds until it lapses.
@@ -82,6 +114,12 @@ pub struct CreateRegistrationToken {
     /// Re-keys an active host whatever its presence.
     #[serde(default)]
     pub rejoin: bool,
+    /// Whether the machine must hold a key pair; as the token it takes the place of when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_key: Option<bool>,
+    /// Hours without contact after which the host is retired; as the host stands when not said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ephemeral_hours: Option<EphemeralHours>,
 }
 
 /// A ticket with its bearer string, shown once.
@@ -124,6 +162,8 @@ pub struct Ticket {
     pub secrets: Vec<String>,
     /// Whether the machine must hold a key pair.
     pub require_key: bool,
+    /// Hours without contact after which its hosts are retired.
+    pub ephemeral_hours: Option<u64>,
     /// Hosts it made or re-keyed.
     pub uses: u64,
     /// How many it may make or re-key.
@@ -132,10 +172,23 @@ pub struct Ticket {
     pub created_at: Timestamp,
     /// When it lapses.
     pub expires_at: Option<Timestamp>,
+    /// What took its place, if it is a rotated site key.
+    pub rotation: Option<TicketRotation>,
     /// When it was last used.
     pub last_used_at: Option<Timestamp>,
     /// The host it last made or re-keyed.
     pub last_host_id: Option<HostId>,
+}
+
+/// How a site key was rotated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TicketRotation {
+    /// The key that took its place.
+    pub to: TicketId,
+    /// When.
+    pub at: Timestamp,
+    /// Until when both admit.
+    pub both_admit_until: Timestamp,
 }
 
 /// Where a ticket stands.
@@ -146,27 +199,16 @@ pub enum TicketStatus {
     Open,
     /// A waiting claim holds it for one key.
     Reserved,
-    /// It was used up.
+    /// One machine spent it.
     Spent,
+    /// It made or re-keyed as many hosts as it may.
+    UsedUp,
     /// It lapsed.
     Expired,
+    /// Another site key takes its place; it still admits for a while.
+    Rotated,
+    /// Another site key took its place.
+    RotatedOut,
     /// A person revoked it, or a newer one voided it.
     Revoked,
-}
-
-/// One cause of refusals at a ticket, aggregated: `GET /v1/tickets/{ticket_id}/refusals`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct TicketRefusal {
-    /// Why machines were refused.
-    pub cause: String,
-    /// How often.
-    pub count: u64,
-    /// When first.
-    pub first_at: Timestamp,
-    /// When last.
-    pub last_at: Timestamp,
-    /// The address the last one came from.
-    pub last_source: String,
-    /// The request id the last machine may quote.
-    pub last_request_id: String,
 }

@@ -6,14 +6,17 @@ use muster_wire::Object;
 use muster_wire::claim::DecideClaim;
 use muster_wire::enroll::{EnrollRequest, Heartbeat};
 use muster_wire::host::{InviteHost, RetireHost, SetTags};
+use muster_wire::invitation::{AcceptInvitation, CreateInvitation, MintedInvitation};
 use muster_wire::job::CreateJob;
-use muster_wire::people::{CreateOwner, CreateTeam, MintedToken, Setup};
+use muster_wire::people::{CreateOwner, CreateTeam, MintedToken, SetRole, Setup};
 use muster_wire::secret::{Document, RepoSecret};
 use muster_wire::site::{CreateSite, SetSitePolicy, SitePolicy};
 use muster_wire::ticket::{CreateEnrolmentToken, CreateRegistrationToken, CreateSiteKey, MintedTicket};
+use muster_wire::token::{CreateApiToken, MintedApiToken};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+const TEAM: &str = "team_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5";
 const SITE: &str = "site_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5";
 
 fn parse<T: DeserializeOwned>(body: &Value) -> Result<T, serde_json::Error> {
@@ -40,6 +43,12 @@ fn every_request_body_is_one_exact_object() {
     );
     is_exact::<CreateTeam>(&json!({ "name": "ops" }));
     is_exact::<CreateOwner>(&json!({ "name": "Ada" }));
+    is_exact::<SetRole>(&json!({ "role": "viewer" }));
+    is_exact::<CreateInvitation>(&json!({ "name": "Bob", "role": "operator", "expires_in_secs": 300 }));
+    is_exact::<AcceptInvitation>(&json!({ "login": "bob", "password": "correct horse" }));
+    is_exact::<CreateApiToken>(&json!({
+        "name": "ci", "scopes": ["see_fleet"], "expires_in_secs": 300, "team_id": TEAM,
+    }));
     is_exact::<CreateSite>(&json!({ "name": "hq", "policy": { "new": "approve" } }));
     is_exact::<SetSitePolicy>(&json!({ "policy": { "surge": 5 } }));
     is_exact::<CreateEnrolmentToken>(&json!({

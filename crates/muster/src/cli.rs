@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    audit, claim, completions, host, job, login, secret, serve, setup, site, team, ticket, whoami,
+    account, admin, audit, claim, completions, events, host, invitation, job, login, notify, oidc, people, secret, serve, settings, setup, site, team, ticket, token, webhook, whoami,
 };
 use crate::demo::Demo;
 use crate::failure::Failure;
@@ -31,7 +31,8 @@ Exit codes:
   1  refused, or tried and failed
   2  the command line, or a file it names, does not hold
   3  the server cannot be reached
-  4  waiting: a claim nobody decided yet, or a job that has not ended";
+  4  waiting: a claim nobody decided yet, or a job that has not ended
+  5  the audit trail was changed behind the server's back";
 
 /// Muster turns a machine nobody knows yet into a host you can trust, reach and revoke
 #[derive(Debug, Parser)]
@@ -93,7 +94,24 @@ enum Command {
     Login(login::Login),
     Whoami(whoami::Whoami),
     #[command(subcommand)]
+    Account(account::Account),
+    #[command(subcommand)]
+    Admin(admin::Admin),
+    #[command(subcommand)]
     Team(team::Team),
+    #[command(subcommand)]
+    People(people::People),
+    #[command(subcommand)]
+    Invitation(invitation::Invitation),
+    #[command(subcommand)]
+    Token(token::Token),
+    #[command(subcommand)]
+    Oidc(oidc::Oidc),
+    Events(Box<events::Events>),
+    #[command(subcommand)]
+    Webhook(webhook::Webhook),
+    #[command(subcommand)]
+    Notify(notify::Notify),
     #[command(subcommand)]
     Site(site::Site),
     #[command(subcommand)]
@@ -108,6 +126,8 @@ enum Command {
     Job(job::Job),
     #[command(subcommand)]
     Audit(audit::Audit),
+    #[command(subcommand)]
+    Settings(settings::Settings),
     Demo(Demo),
     Completions(completions::Completions),
 }
@@ -122,15 +142,27 @@ impl Cli {
             Command::Completions(completions) => completions.run(),
             Command::Setup(setup) => wait(setup.run(global)),
             Command::Login(login) => wait(login.run(global)),
+            Command::Account(account) => call(global, async |operator| account.run(operator).await),
+            Command::Admin(admin) => wait(admin.run(global)),
             Command::Whoami(whoami) => call(global, async |operator| whoami.run(operator).await),
             Command::Team(team) => call(global, async |operator| team.run(operator).await),
+            Command::People(people) => call(global, async |operator| people.run(operator).await),
+            Command::Invitation(invitation) => {
+                call(global, async |operator| invitation.run(operator).await)
+            }
+            Command::Token(token) => call(global, async |operator| token.run(operator).await),
+            Command::Events(events) => call(global, async |operator| events.run(operator).await),
+            Command::Webhook(webhook) => call(global, async |operator| webhook.run(operator).await),
+            Command::Notify(notify) => call(global, async |operator| notify.run(operator).await),
+            Command::Oidc(oidc) => call(global, async |operator| oidc.run(operator).await),
             Command::Site(site) => call(global, async |operator| site.run(operator).await),
             Command::Ticket(ticket) => call(global, async |operator| ticket.run(operator).await),
             Command::Host(host) => call(global, async |operator| host.run(operator).await),
             Command::Claim(claim) => call(global, async |operator| claim.run(operator).await),
             Command::Secret(secret) => call(global, async |operator| secret.run(operator).await),
             Command::Job(job) => call(global, async |operator| job.run(operator).await),
-            Command::Audit(audit) => call(global, async |operator| audit.run(operator).await),
+            Command::Audit(audit) => wait(audit.run(global)),
+            Command::Settings(settings) => call(global, async |operator| settings.run(operator).await),
         }
     }
 }

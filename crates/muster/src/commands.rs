@@ -1,17 +1,27 @@
 //! The commands, one file per noun: arguments, examples, `run`.
 
+pub(crate) mod account;
+pub(crate) mod admin;
 pub(crate) mod audit;
 pub(crate) mod claim;
 pub(crate) mod completions;
+pub(crate) mod events;
 pub(crate) mod host;
+pub(crate) mod invitation;
 pub(crate) mod job;
 pub(crate) mod login;
+pub(crate) mod notify;
+pub(crate) mod oidc;
+pub(crate) mod people;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod settings;
 pub(crate) mod setup;
 pub(crate) mod site;
 pub(crate) mod team;
 pub(crate) mod ticket;
+pub(crate) mod token;
+pub(crate) mod webhook;
 pub(crate) mod whoami;
 
 use clap::Args;

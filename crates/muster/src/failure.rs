@@ -23,6 +23,8 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// Neither done nor failed: somebody or something is waited for.
     Waiting = 4,
+    /// The audit trail is not what was sealed.
+    Broken = 5,
 }
 
 /// Why a command failed.
@@ -54,6 +56,11 @@ impl Failure {
         Self::new(Exit::Waiting, cause, Some(next_step.into()))
     }
 
+    /// The audit trail is not what was sealed.
+    pub(crate) fn broken(cause: impl Into<String>, next_step: impl Into<String>) -> Self {
+        Self::new(Exit::Broken, cause, Some(next_step.into()))
+    }
+
     /// A failure whose text names the next step itself.
     pub(crate) fn plain(cause: impl Into<String>) -> Self {
         Self::new(Exit::Failed, cause, None)
@@ -66,6 +73,19 @@ impl Failure {
             self.next_step = Some(next_step.into());
         }
         self
+    }
+
+    /// Says where it happened, and `next_step` instead of its own.
+    #[must_use]
+    pub(crate) fn at(mut self, place: &str, next_step: impl Into<String>) -> Self {
+        self.cause = format!("{place}: {}", self.cause);
+        self.next_step = Some(next_step.into());
+        self
+    }
+
+    /// Returns the cause alone.
+    pub(crate) fn cause(&self) -> &str {
+        &self.cause
     }
 
     /// Returns how the command ends.
@@ -173,6 +193,14 @@ fn next_step(problem: &ProblemBody, request_id: &str, retry_after_secs: Option<u
     }
     let fixed = match problem.code.as_str() {
         "unauthorized" => "run `muster login` with a valid token, or ask an admin for one",
+        "second_factor_required" => "sign in with a code: muster login --password asks for one",
+        "limited_token" => "use your first token, or sign in: muster login --password",
+        "wrong_password" => "type the password of your account again",
+        "wrong_code" => "wait for the next code, or use a recovery code",
+        "no_password" => "set one first: muster account set-password",
+        "second_factor_set" => "remove the old one first: muster account second-factor remove",
+        "no_second_factor" => "set one up: muster account second-factor add",
+        "login_taken" => "choose another login",
         "forbidden" => "`muster whoami` shows your role; ask an admin of this server to do it",
         "not_found" => "check the id with `list`; something of another team needs --team",
         "validation" | "bad_request" | "invalid_query" => {
@@ -189,6 +217,8 @@ fn next_step(problem: &ProblemBody, request_id: &str, retry_after_secs: Option<u
         "preview_stale" => {
             "what would be destroyed changed meanwhile: run the command again and read the preview"
         }
+        "already_rotated" => "`muster ticket show` names the key that took its place",
+        "ticket_revoked" => "mint a new one: muster ticket mint-site-key SITE",
         "claim_not_waiting" => "it was decided or has lapsed: `muster claim show` says how",
         "claim_not_rejected" => "`muster claim show` says how it stands",
         "ticket_unusable" => "reject the claim; the machine needs a new ticket",

@@ -191,6 +191,37 @@ impl Drop for Hidden {
     }
 }
 
+/// Asks for one line; from something that is no terminal, takes its next line.
+pub(crate) fn ask_line(what: &str) -> Result<String, Failure> {
+    if io::stdin().is_terminal() {
+        write!(io::stderr(), "{what}: ")?;
+    }
+    let mut line = String::new();
+    io::stdin().lock().read_line(&mut line)?;
+    answered(what, &line).map(str::to_owned)
+}
+
+/// Asks for one line that is secret, without showing it; from something that is no terminal, takes its next line.
+pub(crate) fn ask_secret(what: &str) -> Result<SecretString, Failure> {
+    let line = if io::stdin().is_terminal() {
+        ask_hidden(what)?
+    } else {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line)?;
+        line
+    };
+    answered(what, &line).map(SecretString::from)
+}
+
+/// Takes the line end from an answer; space is part of it.
+fn answered<'a>(what: &str, line: &'a str) -> Result<&'a str, Failure> {
+    let line = line.trim_end_matches(['\r', '\n']);
+    if line.is_empty() {
+        return Err(Failure::usage(format!("no {what} was given"), format!("type the {what}, or pipe it in")));
+    }
+    Ok(line)
+}
+
 fn ask_hidden(what: &str) -> io::Result<String> {
     let before = termios::tcgetattr(io::stdin())?;
     let mut silent = before.clone();

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use muster_client::api::{HostFilter, collect};
-use muster_ids::{HostId, SiteId, TeamId};
+use muster_ids::{EndpointId, HostId, SiteId, TeamId, UserId};
 use muster_wire::host::HostState;
 
 use crate::failure::Failure;
@@ -76,6 +76,22 @@ impl Operator {
         choose("team", text, &candidates)
     }
 
+    /// Finds a member of the team by id or name.
+    pub(crate) async fn person(&self, text: &str) -> Result<UserId, Failure> {
+        if let Some(id) = as_id(text) {
+            return Ok(id);
+        }
+        let people = collect(None, async |page| self.client.people(&page).await).await?;
+        // A team has one person of a name.
+        let named = people.items.iter().find(|person| person.name == text);
+        named.map(|person| person.id).ok_or_else(|| {
+            Failure::failed(
+                format!("nobody is called `{}`", visible(text)),
+                "`muster people list` shows who is there; somebody of another team needs --team",
+            )
+        })
+    }
+
     /// Finds a site by id or name.
     pub(crate) async fn site(&self, text: &str) -> Result<SiteId, Failure> {
         if let Some(id) = as_id(text) {
@@ -95,6 +111,19 @@ impl Operator {
             Some(text) => self.site(text).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// Finds an endpoint by id or name; `noun` is what the person calls it.
+    pub(crate) async fn endpoint(&self, noun: &str, text: &str) -> Result<EndpointId, Failure> {
+        if let Some(id) = as_id(text) {
+            return Ok(id);
+        }
+        let endpoints = collect(None, async |page| self.client.endpoints(&page).await).await?;
+        let named = endpoints.items.iter().filter(|endpoint| endpoint.name == text);
+        let candidates: Vec<_> = named
+            .map(|endpoint| Candidate { id: endpoint.id, note: word(&endpoint.kind), gone: false })
+            .collect();
+        choose(noun, text, &candidates)
     }
 
     /// Finds a host by id or name; a living host wins over retired ones of its name.

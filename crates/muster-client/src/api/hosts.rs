@@ -1,7 +1,8 @@
-use muster_ids::{HostId, SiteId};
+use muster_ids::{HostId, KeyName, SiteId};
 use muster_wire::host::{
-    Host, HostState, InviteHost, InvitedHost, Presence, RetireHost, RetirementPreview, SetTags,
+    Host, HostState, InviteHost, InvitedHost, MoveHost, Presence, RetireHost, RetirementPreview, SetTags,
 };
+use muster_wire::host_key::{HostKey, MintAgentKey, MintedAgentKey};
 use muster_wire::page::Page;
 use muster_wire::text::Tag;
 
@@ -50,6 +51,15 @@ impl OperatorClient {
         self.mint("/v1/hosts", host).await
     }
 
+    /// `POST /v1/hosts` under a key of the caller's: the same request gets the same host and token, for a day.
+    pub async fn invite_host_once(
+        &self,
+        host: &InviteHost,
+        idempotency_key: &str,
+    ) -> Result<Answer<InvitedHost>, ApiError> {
+        self.mint_as("/v1/hosts", host, idempotency_key).await
+    }
+
     /// `GET /v1/hosts/{host_id}/retirement`: what retiring would destroy.
     pub async fn retirement(&self, host_id: HostId) -> Result<Answer<RetirementPreview>, ApiError> {
         self.get(&format!("/v1/hosts/{host_id}/retirement")).await
@@ -68,6 +78,30 @@ impl OperatorClient {
     /// `POST /v1/hosts/{host_id}/resume`
     pub async fn resume_host(&self, host_id: HostId) -> Result<Answer<Host>, ApiError> {
         self.post_empty(&format!("/v1/hosts/{host_id}/resume")).await
+    }
+
+    /// `POST /v1/hosts/{host_id}/move`: another site of the same team.
+    pub async fn move_host(&self, host_id: HostId, to: &MoveHost) -> Result<Answer<Host>, ApiError> {
+        self.post(&format!("/v1/hosts/{host_id}/move"), to).await
+    }
+
+    /// `GET /v1/hosts/{host_id}/keys`: every key it ever had, the newest first.
+    pub async fn host_keys(
+        &self,
+        host_id: HostId,
+        page: &PageRequest,
+    ) -> Result<Page<Answer<HostKey>>, ApiError> {
+        self.get(&path(&format!("/v1/hosts/{host_id}/keys"), page, &[])).await
+    }
+
+    /// `POST /v1/hosts/{host_id}/agent-keys`: shown once.
+    pub async fn mint_agent_key(&self, host_id: HostId) -> Result<Answer<MintedAgentKey>, ApiError> {
+        self.mint(&format!("/v1/hosts/{host_id}/agent-keys"), &MintAgentKey {}).await
+    }
+
+    /// `POST /v1/hosts/{host_id}/keys/{key_name}/revoke`: the host stays.
+    pub async fn revoke_host_key(&self, host_id: HostId, key: KeyName) -> Result<Answer<HostKey>, ApiError> {
+        self.post_empty(&format!("/v1/hosts/{host_id}/keys/{key}/revoke")).await
     }
 
     /// `PUT /v1/hosts/{host_id}/tags`: all tags from now on.

@@ -1,6 +1,9 @@
-use muster_ids::TeamId;
+use muster_ids::{InvitationId, TeamId, UserId};
+use muster_wire::invitation::{CreateInvitation, Invitation, MintedInvitation};
 use muster_wire::page::Page;
-use muster_wire::people::{CreateOwner, CreateTeam, Me, MintedToken, Setup, SetupStatus, Team};
+use muster_wire::people::{
+    CreateOwner, CreateTeam, Me, MintedToken, Person, SetRole, Setup, SetupStatus, Team,
+};
 
 use super::{Answer, ApiError, OperatorClient, PageRequest, page::path};
 
@@ -37,5 +40,40 @@ impl OperatorClient {
         owner: &CreateOwner,
     ) -> Result<Answer<MintedToken>, ApiError> {
         self.mint(&format!("/v1/teams/{team_id}/owners"), owner).await
+    }
+
+    /// `GET /v1/people`: the members of the team.
+    pub async fn people(&self, page: &PageRequest) -> Result<Page<Answer<Person>>, ApiError> {
+        self.get(&path("/v1/people", page, &[])).await
+    }
+
+    /// `GET /v1/people/{user_id}`
+    pub async fn person(&self, user_id: UserId) -> Result<Answer<Person>, ApiError> {
+        self.get(&format!("/v1/people/{user_id}")).await
+    }
+
+    /// `PUT /v1/people/{user_id}/role`
+    pub async fn set_role(&self, user_id: UserId, role: &SetRole) -> Result<Answer<Person>, ApiError> {
+        self.put(&format!("/v1/people/{user_id}/role"), role).await
+    }
+
+    /// `POST /v1/people/{user_id}/remove`
+    pub async fn remove_person(&self, user_id: UserId) -> Result<Answer<Person>, ApiError> {
+        self.post_empty(&format!("/v1/people/{user_id}/remove")).await
+    }
+
+    /// `POST /v1/invitations`
+    pub async fn invite(&self, invitation: &CreateInvitation) -> Result<Answer<MintedInvitation>, ApiError> {
+        self.mint("/v1/invitations", invitation).await
+    }
+
+    /// `GET /v1/invitations`
+    pub async fn invitations(&self, page: &PageRequest) -> Result<Page<Answer<Invitation>>, ApiError> {
+        self.get(&path("/v1/invitations", page, &[])).await
+    }
+
+    /// `POST /v1/invitations/{invitation_id}/revoke`
+    pub async fn revoke_invitation(&self, id: InvitationId) -> Result<Answer<Invitation>, ApiError> {
+        self.post_empty(&format!("/v1/invitations/{id}/revoke")).await
     }
 }

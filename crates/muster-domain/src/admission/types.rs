@@ -4,6 +4,7 @@ use muster_ids::{ClaimId, HostId, KeyName, MachineUid, SiteId, TeamId, TicketId,
 use muster_wire::claim::{ClaimReason, ClaimState};
 use muster_wire::enroll::{Disposition, Facts, Labels};
 use muster_wire::host::HostState;
+use muster_wire::refusal::RefusalCause;
 use muster_wire::text::Hostname;
 
 /// A machine at the door, its key proved.
@@ -161,6 +162,11 @@ pub enum Admission {
         /// The host.
         host_id: HostId,
     },
+    /// The host's key is replaced by a person's decision, and the host moves to the site of the ticket.
+    Move {
+        /// The host.
+        host_id: HostId,
+    },
     /// A claim is opened; no existing host changes.
     Claim {
         /// Why a person must decide.
@@ -223,12 +229,18 @@ pub enum Cause {
     /// The id exists, the secret is wrong.
     #[error("wrong_secret")]
     WrongSecret,
+    /// The id exists, as that of a ticket of another kind.
+    #[error("wrong_kind")]
+    WrongKind,
     /// It lapsed.
     #[error("expired")]
     Expired,
     /// A person revoked it, or a newer one voided it.
     #[error("revoked")]
     Revoked,
+    /// Another site key took its place, and the time in which both admit is over.
+    #[error("rotated_out")]
+    RotatedOut,
     /// It made as many hosts as it may.
     #[error("used_up")]
     UsedUp,
@@ -241,4 +253,37 @@ pub enum Cause {
     /// The host it names does not wait for it.
     #[error("host_gone")]
     HostGone,
+}
+
+impl Cause {
+    /// Returns the word operators read.
+    pub const fn word(self) -> RefusalCause {
+        match self {
+            Self::WrongSecret => RefusalCause::WrongSecret,
+            Self::WrongKind => RefusalCause::WrongKind,
+            Self::Expired => RefusalCause::Expired,
+            Self::Revoked => RefusalCause::Revoked,
+            Self::RotatedOut => RefusalCause::RotatedOut,
+            Self::UsedUp => RefusalCause::UsedUp,
+            Self::SpentByAnotherKey => RefusalCause::SpentByAnotherKey,
+            Self::ReservedForAnotherKey => RefusalCause::ReservedForAnotherKey,
+            Self::HostGone => RefusalCause::HostGone,
+        }
+    }
+}
+
+impl Refusal {
+    /// Returns the word operators read. A person's verdict is refused to their face and has none.
+    pub const fn word(&self) -> Option<RefusalCause> {
+        match self {
+            Self::Rejected(cause) => Some(cause.word()),
+            Self::KeyRevoked { .. } => Some(RefusalCause::KeyRevoked),
+            Self::KeyInUse => Some(RefusalCause::KeyInUse),
+            Self::HostSuspended => Some(RefusalCause::HostSuspended),
+            Self::ClaimRejected => Some(RefusalCause::ClaimRejected),
+            Self::KeyRequired => Some(RefusalCause::KeyRequired),
+            Self::TooManyClaims => Some(RefusalCause::TooManyClaims),
+            Self::VerdictNotPossible => None,
+        }
+    }
 }

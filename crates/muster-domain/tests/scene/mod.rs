@@ -118,6 +118,7 @@ impl Scene {
                 require_key: false,
                 expires_at: Some(NOW.plus(minutes(30))),
                 revoked_at: None,
+                rotation: None,
                 max_uses: None,
                 uses: 0,
                 spent: None,

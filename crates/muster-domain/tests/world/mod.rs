@@ -208,6 +208,7 @@ impl World {
             Ok(Some(admission)) => {
                 self.claims[index].known.state = match admission {
                     Admission::Replace { .. } => ClaimState::Replaced,
+                    Admission::Move { .. } => ClaimState::Moved,
                     _ => ClaimState::New,
                 };
                 self.apply(&ticket, &claim.machine, admission);
@@ -255,6 +256,15 @@ impl World {
             }
             Admission::Replace { host_id } => {
                 self.becomes(host_id, machine, None, ticket, Disposition::Replaced);
+            }
+            Admission::Move { host_id } => {
+                self.becomes(host_id, machine, None, ticket, Disposition::Replaced);
+                self.hosts.get_mut(&host_id).expect("hosts stay").view.site_id = ticket.site_id;
+                let waits = |claim: &&Claim| {
+                    claim.contested == Some(host_id) && claim.known.state == ClaimState::Waiting
+                };
+                let waiting: Vec<ClaimId> = self.claims.iter().filter(waits).map(|c| c.known.id).collect();
+                waiting.into_iter().for_each(|id| self.close_claim(id));
             }
             Admission::Claim { reason, contested, supersedes } => {
                 if let Some(earlier) = supersedes {
@@ -370,6 +380,7 @@ impl World {
             require_key: false,
             expires_at: Some(self.now.plus(Duration::from_secs(3600))),
             revoked_at: None,
+            rotation: None,
             max_uses: None,
             uses: 0,
             spent: None,

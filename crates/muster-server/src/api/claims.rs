@@ -5,7 +5,6 @@ use muster_domain::claim::{differences, verdicts};
 use muster_domain::presence::presence;
 use muster_http::{Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::{ClaimId, SiteId, Timestamp};
-use muster_store::Priority;
 use muster_store::rows::{ClaimFilter, ShownHost};
 use muster_wire::claim::{Claim, ClaimMachine, ClaimState, ContestedHost, DecideClaim};
 use muster_wire::page::{Page, PageLimit};
@@ -86,10 +85,10 @@ pub async fn decide(
 ) -> Result<Reply<Claim>, Problem> {
     let now = app.clock.now();
     let inner = app.clone();
-    let claim = app
-        .change(Priority::Urgent, now, move |unit| {
+    let claim = actor
+        .change(&app, now, move |unit, actor| {
             claim::decide(unit, &inner, actor.team_id, path.claim_id, &decision, &actor.author())?;
-            shown(unit, &inner, &actor, path.claim_id)
+            shown(unit, &inner, actor, path.claim_id)
         })
         .await?;
     Ok(Reply::new(claim))
@@ -103,10 +102,10 @@ pub async fn clear(
 ) -> Result<Reply<Claim>, Problem> {
     let now = app.clock.now();
     let inner = app.clone();
-    let claim = app
-        .change(Priority::Urgent, now, move |unit| {
+    let claim = actor
+        .change(&app, now, move |unit, actor| {
             claim::clear(unit, actor.team_id, path.claim_id, &actor.author())?;
-            shown(unit, &inner, &actor, path.claim_id)
+            shown(unit, &inner, actor, path.claim_id)
         })
         .await?;
     Ok(Reply::new(claim))
@@ -162,7 +161,8 @@ fn contested_host(app: &App, host: ShownHost, secrets: Vec<String>, now: Timesta
         presence: presence(host.row.state, &signs, now),
         last_seen_at: signs.seen_at,
         hostname: host.row.arrival.map(|arrival| arrival.hostname),
-        key: host.key,
+        site_id: host.row.site_id,
+        keys: host.keys,
         secrets,
     }
 }

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::auth::{Door, failed, refused_proof};
 use crate::channel::revoked_statement;
 use crate::enrol::{self, Outcome};
+use crate::failed_attempts::AttemptKind;
 use crate::failure::Failure;
 use crate::metrics::DoorAnswer;
 use crate::problems::too_many_proofs;
@@ -46,7 +47,7 @@ pub async fn create(
     let now = app.clock.now();
     let request_id = request_id.map(|id| id.to_string()).unwrap_or_default();
     let (source, presented) = (door.bucket, door.bearer.as_ref().map(|bearer| bearer.id));
-    let refuse = |problem| failed(&app, source, presented, problem);
+    let refuse = |problem| failed(&app, AttemptKind::Ticket, source, presented, problem);
     let outcome = enrol::answer(&app, door, request_id, now).await?;
     app.metrics.count_enrolment(counted(&outcome));
     match outcome {

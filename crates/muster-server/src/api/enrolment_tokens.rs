@@ -7,6 +7,7 @@ use muster_http::{Created, Problem};
 use muster_ids::{SiteId, TeamId};
 use muster_store::rows::DEFAULT_SITE;
 use muster_store::{Lock, LockKey};
+use muster_wire::bounds::Whole;
 use muster_wire::ticket::{CreateEnrolmentToken, MintedTicket, TicketKind};
 
 use crate::app::App;
@@ -20,14 +21,16 @@ use crate::unit::{Author, Unit};
 /// `POST /v1/enrolment-tokens`
 pub async fn create(
     State(app): State<App>,
-    actor: Actor<permits::ManageTickets>,
+    actor: Actor<permits::MintTokens>,
     body: Once<CreateEnrolmentToken>,
 ) -> Result<Created<MintedTicket>, Problem> {
     let now = app.clock.now();
     let (request, asked) = body.into_parts();
-    let (inner, user_id) = (app.clone(), actor.user_id);
+    let inner = app.clone();
     let ticket = asked
-        .change(&app, user_id, now, move |unit| make(unit, &inner, actor.team_id, &actor.author(), &request))
+        .change_as(&app, actor, now, move |unit, actor| {
+            make(unit, &inner, actor.team_id, &actor.author(), &request)
+        })
         .await?;
     Ok(Created::new(ticket))
 }
@@ -40,7 +43,17 @@ fn make(
     request: &CreateEnrolmentToken,
 ) -> Result<MintedTicket, Failure> {
     let site_id = site_or_default(unit, team_id, request.site_id)?;
-    let minting = Minting {
+    let ticket = mint(unit, app, author, minting(team_id, site_id, request))?;
+    let owner = Owner::ticket(team_id, &ticket.0);
+    for (name, document) in request.secrets.iter() {
+        secrets::put(unit, &app.keyring, &owner, name, document, &format!("/secrets/{name}"))?;
+    }
+    minted(unit, app, team_id, ticket)
+}
+
+/// Describes the ticket that is asked for.
+pub(super) fn minting(team_id: TeamId, site_id: SiteId, request: &CreateEnrolmentToken) -> Minting {
+    Minting {
         kind: TicketKind::EnrolmentToken,
         team_id,
         site_id,
@@ -49,17 +62,12 @@ fn make(
         require_key: request.require_key,
         host_name: request.host_name.as_ref().map(ToString::to_string),
         tags: request.tags.iter().cloned().collect(),
+        ephemeral_hours: request.ephemeral_hours.map(Whole::get),
         lives_for: Some(
             request.expires_in_secs.map_or(ONE_TIME_LIFE, |secs| Duration::from_secs(secs.get())),
         ),
         max_uses: None,
-    };
-    let ticket = mint(unit, app, author, minting)?;
-    let owner = Owner::ticket(team_id, &ticket.0);
-    for (name, document) in request.secrets.iter() {
-        secrets::put(unit, &app.keyring, &owner, name, document, &format!("/secrets/{name}"))?;
     }
-    minted(unit, app, team_id, ticket)
 }
 
 /// Returns the site that was named, or the team's `default` one, locked.

@@ -1,5 +1,6 @@
-//! `/v1/hosts`: invited, listed, tagged, suspended, retired.
+//! `/v1/hosts`: invited, listed, tagged, moved, suspended, retired; their keys.
 
+mod keys;
 mod life;
 mod list;
 
@@ -7,8 +8,10 @@ use axum::extract::State;
 use muster_http::{Created, Problem, Reply, StrictJson, StrictPath};
 use muster_ids::HostId;
 use muster_store::rows::HostRow;
-use muster_store::{Lock, LockKey, Priority};
-use muster_wire::host::{Host, HostKind, HostState, InviteHost, InvitedHost, SetTags};
+use muster_store::{Lock, LockKey};
+use muster_wire::bounds::Whole;
+use muster_wire::happening::Happening;
+use muster_wire::host::{Host, HostKind, HostState, InviteHost, InvitedHost, MoveHost, SetTags};
 use muster_wire::text::Tag;
 use muster_wire::ticket::CreateRegistrationToken;
 use schemars::JsonSchema;
@@ -20,12 +23,14 @@ use super::registration_tokens::for_host;
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::enrol::mint::{mint, minted};
+use crate::enrol::moving::move_host;
 use crate::enrol::retire;
 use crate::failure::Failure;
 use crate::host_view::view;
 use crate::idempotency::Once;
-use crate::unit::{Entry, Unit};
+use crate::unit::{Fact, Unit};
 
+pub use keys::{list_keys, mint_agent_key, revoke_key};
 pub use life::{resume, retire, retirement, suspend};
 pub use list::{HostQuery, list};
 
@@ -39,14 +44,14 @@ pub struct HostPath {
 /// `POST /v1/hosts`
 pub async fn create(
     State(app): State<App>,
-    actor: Actor<permits::ManageTickets>,
+    actor: Actor<permits::ManageHosts>,
     body: Once<InviteHost>,
 ) -> Result<Created<InvitedHost>, Problem> {
     let now = app.clock.now();
     let (request, asked) = body.into_parts();
-    let (inner, user_id) = (app.clone(), actor.user_id);
+    let inner = app.clone();
     let invited =
-        asked.change(&app, user_id, now, move |unit| invite(unit, &inner, &actor, &request)).await?;
+        asked.change_as(&app, actor, now, move |unit, actor| invite(unit, &inner, actor, &request)).await?;
     Ok(Created::new(invited))
 }
 
@@ -70,21 +75,21 @@ fn invite<P>(
         created_at: unit.now,
         enrolled_at: None,
         retired_at: None,
+        ephemeral_hours: request.ephemeral_hours.map(Whole::get),
     };
     unit.tx.host_insert(&host)?;
     unit.tx.host_rows_insert(host.id, app.installation.epoch)?;
     let tags: Vec<Tag> = request.tags.iter().cloned().collect();
     unit.tx.host_tags_set(team_id, host.id, &tags)?;
-    unit.record(Entry {
-        team_id,
-        author: actor.author(),
-        action: "host.invited",
-        target: host.id.to_string(),
-        outcome: "ok",
-        details: json!({ "name": host.name, "site_id": host.site_id, "tags": tags }),
-    });
-    let registration = CreateRegistrationToken { expires_in_secs: None, rejoin: false };
-    let ticket = mint(unit, app, &actor.author(), for_host(&host, &registration))?;
+    let invited = Fact::new(Happening::HostInvited, team_id, &actor.author(), host.id).of_host(host.id);
+    unit.happened(invited.details(json!({ "name": host.name, "site_id": host.site_id, "tags": tags })));
+    let registration = CreateRegistrationToken {
+        expires_in_secs: request.expires_in_secs,
+        rejoin: false,
+        require_key: Some(request.require_key),
+        ephemeral_hours: None,
+    };
+    let ticket = mint(unit, app, &actor.author(), for_host(&host, &registration, false))?;
     let registration = minted(unit, app, team_id, ticket)?;
     Ok(InvitedHost { host: shown(unit, app, &host)?, registration })
 }
@@ -102,14 +107,14 @@ pub async fn get(
 /// `PUT /v1/hosts/{host_id}/tags`
 pub async fn set_tags(
     State(app): State<App>,
-    actor: Actor<permits::ManageHosts>,
+    actor: Actor<permits::OperateHosts>,
     StrictPath(path): StrictPath<HostPath>,
     StrictJson(request): StrictJson<SetTags>,
 ) -> Result<Reply<Host>, Problem> {
     let now = app.clock.now();
     let inner = app.clone();
-    let host = app
-        .change(Priority::Urgent, now, move |unit| {
+    let host = actor
+        .change(&app, now, move |unit, actor| {
             unit.tx.lock(&[Lock::exclusive(LockKey::Host(path.host_id))])?;
             let host = retire::host(unit, actor.team_id, path.host_id)?;
             if host.state == HostState::Retired {
@@ -117,14 +122,27 @@ pub async fn set_tags(
             }
             let tags: Vec<Tag> = request.tags.iter().cloned().collect();
             unit.tx.host_tags_set(host.team_id, host.id, &tags)?;
-            unit.record(Entry {
-                team_id: host.team_id,
-                author: actor.author(),
-                action: "host.tags_set",
-                target: host.id.to_string(),
-                outcome: "ok",
-                details: json!({ "tags": tags }),
-            });
+            let set = Fact::new(Happening::HostTagsSet, host.team_id, &actor.author(), host.id);
+            unit.happened(set.of_host(host.id).changed(["tags"]).details(json!({ "tags": tags })));
+            shown(unit, &inner, &host)
+        })
+        .await?;
+    Ok(Reply::new(host))
+}
+
+/// `POST /v1/hosts/{host_id}/move`
+pub async fn move_to(
+    State(app): State<App>,
+    actor: Actor<permits::ManageHosts>,
+    StrictPath(path): StrictPath<HostPath>,
+    StrictJson(request): StrictJson<MoveHost>,
+) -> Result<Reply<Host>, Problem> {
+    let now = app.clock.now();
+    let inner = app.clone();
+    let host = actor
+        .change(&app, now, move |unit, actor| {
+            move_host(unit, actor.team_id, path.host_id, request.site_id, &actor.author())?;
+            let host = retire::host(unit, actor.team_id, path.host_id)?;
             shown(unit, &inner, &host)
         })
         .await?;

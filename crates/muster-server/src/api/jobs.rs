@@ -3,7 +3,6 @@
 use axum::extract::State;
 use muster_http::{Created, Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::{HostId, JobId};
-use muster_store::Priority;
 use muster_store::rows::{JobFilter, JobRow};
 use muster_wire::bounds::Whole;
 use muster_wire::job::{CreateJob, Job, JobState, LogLine};
@@ -59,8 +58,8 @@ pub async fn create(
     StrictPath(path): StrictPath<HostPath>,
     StrictJson(request): StrictJson<CreateJob>,
 ) -> Result<Created<Job>, Problem> {
-    let job = app
-        .change(Priority::Urgent, app.clock.now(), move |unit| {
+    let job = actor
+        .change(&app, app.clock.now(), move |unit, actor| {
             jobs::create(unit, actor.team_id, &actor.author(), path.host_id, &request)
         })
         .await?;

@@ -4,7 +4,8 @@ use axum::extract::State;
 use muster_http::{Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::HostId;
 use muster_store::rows::{DeliveryRow, ShownSecret};
-use muster_store::{Lock, LockKey, Priority};
+use muster_store::{Lock, LockKey};
+use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use muster_wire::page::Page;
 use muster_wire::secret::{Delivery, Document, SecretMetadata};
@@ -20,7 +21,7 @@ use crate::auth::{Actor, permits};
 use crate::failure::Failure;
 use crate::host_config;
 use crate::secrets::{self, Owner};
-use crate::unit::{Entry, Unit};
+use crate::unit::{Fact, Unit};
 
 const LIST: &str = "secrets";
 /// Most deliveries that are listed of one secret.
@@ -69,20 +70,15 @@ pub async fn set(
     StrictJson(patch): StrictJson<Document>,
 ) -> Result<Reply<SecretMetadata>, Problem> {
     let keyring = app.keyring.clone();
-    let metadata = app
-        .change(Priority::Urgent, app.clock.now(), move |unit| {
-            writable(unit, &actor, path.host_id)?;
+    let metadata = actor
+        .change(&app, app.clock.now(), move |unit, actor| {
+            writable(unit, actor, path.host_id)?;
             let owner = Owner::host(actor.team_id, path.host_id);
             let row = secrets::put(unit, &keyring, &owner, &path.name, &patch, "")?;
             host_config::changed(unit, path.host_id)?;
-            unit.record(Entry {
-                team_id: actor.team_id,
-                author: actor.author(),
-                action: "secret.set",
-                target: path.host_id.to_string(),
-                outcome: "ok",
-                details: json!({ "secret": row.name, "version": row.version, "fields": patch.field_names() }),
-            });
+            let set = Fact::new(Happening::SecretSet, actor.team_id, &actor.author(), path.host_id);
+            let details = json!({ "secret": row.name, "version": row.version });
+            unit.happened(set.of_host(path.host_id).changed(patch.field_names()).details(details));
             let shown = unit.tx.secrets_shown(actor.team_id, path.host_id)?;
             let shown = shown.into_iter().find(|shown| shown.id == row.id).ok_or(Failure::NotFound)?;
             Ok(view(shown, &unit.tx.secret_deliveries(actor.team_id, path.host_id, MAX_DELIVERIES)?))

@@ -1,9 +1,11 @@
 //! `/v1/setup`: the first admin, once, with the code the server printed.
 
 use axum::extract::State;
-use muster_http::{ClientAddress, ConnectInfo, Created, Problem, Reply};
+use muster_domain::login::Login;
+use muster_http::{Created, Problem, Reply};
 use muster_ids::{Bearer, BearerKind, SiteId, TeamId, TokenId, UserId};
 use muster_store::rows::{DEFAULT_SITE, OperatorTokenRow, PersonRow, SiteRow, TeamRow};
+use muster_wire::happening::Happening;
 use muster_wire::people::{MintedToken, Role, Setup, SetupStatus};
 use muster_wire::site::SitePolicy;
 use secrecy::ExposeSecret;
@@ -11,12 +13,14 @@ use serde_json::json;
 use url::Url;
 
 use crate::app::App;
-use crate::auth::failed;
+use crate::auth::{Visitor, failed};
+use crate::failed_attempts::AttemptKind;
 use crate::failure::Failure;
 use crate::idempotency::Once;
 use crate::installation::{is_public_url, store_public_urls};
+use crate::passwords::{hash, judge_new};
 use crate::problems::too_many_failures;
-use crate::unit::{Author, Entry, Unit};
+use crate::unit::{Author, Fact, Unit};
 
 /// Who acts before anybody exists.
 const SETUP: &str = "setup";
@@ -34,21 +38,22 @@ pub async fn status(State(app): State<App>) -> Result<Reply<SetupStatus>, Proble
 /// A lost reply is had again with the same `Idempotency-Key` and the same code; nothing else reopens the setup.
 pub async fn create(
     State(app): State<App>,
-    source: ClientAddress,
-    connection: ConnectInfo,
+    visitor: Visitor,
     once: Once<Setup>,
 ) -> Result<Created<MintedToken>, Problem> {
     let now = app.clock.now();
     let (setup, asked) = once.into_parts();
     let urls = public_urls(&setup)?;
     let configured = app.look(|tx| tx.people_exist()).await?;
+    let mut sign_in = None;
     if !configured {
-        judge_code(&app, &setup, source, &connection)?;
+        judge_code(&app, &setup, &visitor)?;
+        sign_in = first_sign_in(&app, &setup).await?;
     } else if !asked.was_answered(&app, SETUP).await? {
         // A read settles it: whoever knocks at a closed setup must not reach the writer.
         return Err(ALREADY.into());
     }
-    let (keyring, source) = (app.keyring.clone(), source.0.to_string());
+    let (keyring, source) = (app.keyring.clone(), visitor.source.to_string());
     let minted = asked
         .change(&app, SETUP, now, move |unit| {
             if unit.tx.people_exist()? {
@@ -59,28 +64,58 @@ pub async fn create(
                 store_public_urls(unit.tx, &urls)?;
             }
             unit.effects.set_up = Some(urls.clone());
-            let author = Author { actor: SETUP.to_owned(), source: source.clone() };
-            make_person(unit, &keyring, &author, team_id, setup.admin_name.as_str(), Role::Admin)
+            let author = Author { actor: SETUP.to_owned(), role: None, source: source.clone() };
+            let minted =
+                make_person(unit, &keyring, &author, team_id, setup.admin_name.as_str(), Role::Admin)?;
+            if let Some((login, phc)) = &sign_in {
+                give_sign_in(unit, &author, &minted, login, phc)?;
+            }
+            Ok(minted)
         })
         .await?;
     Ok(Created::new(minted))
 }
 
-fn judge_code(
-    app: &App,
-    setup: &Setup,
-    source: ClientAddress,
-    connection: &ConnectInfo,
-) -> Result<(), Problem> {
+fn judge_code(app: &App, setup: &Setup, visitor: &Visitor) -> Result<(), Problem> {
     let judge = || app.installation.is_setup_code(setup.code.as_str());
-    match app.limits.judge_setup_code(connection.listener, app.clock.monotonic(), judge) {
+    match app.limits.judge_setup_code(visitor.listener, app.clock.monotonic(), judge) {
         Ok(true) => Ok(()),
         Ok(false) => {
             let wrong = Failure::Forbidden { code: "wrong_setup_code", detail: "the setup code is wrong" };
-            Err(failed(app, source.bucket(), None, wrong.into()))
+            Err(failed(app, AttemptKind::Setup, visitor.source.bucket(), None, wrong.into()))
         }
         Err(wait) => Err(too_many_failures(wait)),
     }
+}
+
+/// Returns login and hashed password of the first admin, if they shall have them.
+async fn first_sign_in(app: &App, setup: &Setup) -> Result<Option<(Login, String)>, Failure> {
+    let (login, password) = match (&setup.login, &setup.password) {
+        (Some(login), Some(password)) => (login, password),
+        (None, None) => return Ok(None),
+        (None, Some(_)) => return Err(Failure::invalid("/login", "required")),
+        (Some(_), None) => return Err(Failure::invalid("/password", "required")),
+    };
+    let login =
+        Login::parse(login.as_str()).map_err(|error| Failure::invalid("/login", error.to_string()))?;
+    let normal = judge_new(password, &[login.as_str(), setup.admin_name.as_str()], "/password")?;
+    Ok(Some((login, hash(app, normal).await?)))
+}
+
+fn give_sign_in(
+    unit: &mut Unit<'_, '_>,
+    author: &Author,
+    minted: &MintedToken,
+    login: &Login,
+    phc: &str,
+) -> Result<(), Failure> {
+    if !unit.tx.login_set(minted.user_id, login.as_str())? {
+        return Err(ALREADY);
+    }
+    unit.tx.password_set(minted.user_id, phc, unit.now)?;
+    let set = Fact::new(Happening::PasswordSet, minted.team_id, author, minted.user_id);
+    unit.happened(set.changed(["login", "password"]));
+    Ok(())
 }
 
 fn public_urls(setup: &Setup) -> Result<Vec<Url>, Failure> {
@@ -139,15 +174,13 @@ pub(super) fn make_person(
         team_id,
         user_id,
         verifier,
+        name: None,
+        scopes: None,
+        bound_team_id: None,
         created_at: now,
+        expires_at: None,
     })?;
-    unit.record(Entry {
-        team_id,
-        author: author.clone(),
-        action: "person.created",
-        target: user_id.to_string(),
-        outcome: "ok",
-        details: json!({ "role": role, "token_id": token_id }),
-    });
+    let created = Fact::new(Happening::PersonCreated, team_id, author, user_id);
+    unit.happened(created.details(json!({ "role": role, "token_id": token_id })));
     Ok(MintedToken { token_id, user_id, team_id, token: bearer.expose().expose_secret().to_owned() })
 }

@@ -4,9 +4,10 @@ use axum::extract::State;
 use muster_http::{Created, Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::SiteId;
 use muster_store::rows::SiteRow;
-use muster_store::{Lock, LockKey, Priority};
+use muster_store::{Lock, LockKey};
+use muster_wire::happening::Happening;
 use muster_wire::page::Page;
-use muster_wire::site::{CreateSite, SetSitePolicy, Site};
+use muster_wire::site::{CreateSite, SetSitePolicy, Site, SitePolicy};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::json;
@@ -15,7 +16,7 @@ use super::page::{PageQuery, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
-use crate::unit::Entry;
+use crate::unit::Fact;
 
 const LIST: &str = "sites";
 
@@ -45,8 +46,8 @@ pub async fn create(
     StrictJson(request): StrictJson<CreateSite>,
 ) -> Result<Created<Site>, Problem> {
     let now = app.clock.now();
-    let site = app
-        .change(Priority::Urgent, now, move |unit| {
+    let site = actor
+        .change(&app, now, move |unit, actor| {
             let row = SiteRow {
                 id: SiteId::from_uuid(unit.draw.uuid(now)),
                 team_id: actor.team_id,
@@ -57,14 +58,8 @@ pub async fn create(
             if !unit.tx.site_insert(&row)? {
                 return Err(Failure::conflict("name_taken", "the team has a site of this name"));
             }
-            unit.record(Entry {
-                team_id: actor.team_id,
-                author: actor.author(),
-                action: "site.created",
-                target: row.id.to_string(),
-                outcome: "ok",
-                details: json!({ "name": row.name, "policy": row.policy }),
-            });
+            let created = Fact::new(Happening::SiteCreated, row.team_id, &actor.author(), row.id);
+            unit.happened(created.details(json!({ "name": row.name, "policy": row.policy })));
             Ok(view(row))
         })
         .await?;
@@ -89,24 +84,30 @@ pub async fn set_policy(
     StrictJson(request): StrictJson<SetSitePolicy>,
 ) -> Result<Reply<Site>, Problem> {
     let now = app.clock.now();
-    let site = app
-        .change(Priority::Urgent, now, move |unit| {
+    let site = actor
+        .change(&app, now, move |unit, actor| {
             unit.tx.lock(&[Lock::exclusive(LockKey::Site(path.site_id))])?;
+            let before = unit.tx.site(actor.team_id, path.site_id)?.ok_or(Failure::NotFound)?;
             if !unit.tx.site_set_policy(actor.team_id, path.site_id, &request.policy)? {
                 return Err(Failure::NotFound);
             }
-            unit.record(Entry {
-                team_id: actor.team_id,
-                author: actor.author(),
-                action: "site.policy_set",
-                target: path.site_id.to_string(),
-                outcome: "ok",
-                details: json!({ "policy": request.policy }),
-            });
-            unit.tx.site(actor.team_id, path.site_id)?.map(view).ok_or(Failure::NotFound)
+            let set = Fact::new(Happening::SitePolicySet, actor.team_id, &actor.author(), path.site_id);
+            let changed = changed(&before.policy, &request.policy);
+            unit.happened(set.changed(changed).details(json!({ "policy": request.policy })));
+            Ok(view(SiteRow { policy: request.policy.clone(), ..before }))
         })
         .await?;
     Ok(Reply::new(site))
+}
+
+/// Names the fields in which a policy differs from the one before.
+fn changed(before: &SitePolicy, after: &SitePolicy) -> Vec<String> {
+    let (before, after) = (json!(before), json!(after));
+    let fields = after.as_object().into_iter().flatten();
+    fields
+        .filter(|(name, value)| before.get(name.as_str()) != Some(*value))
+        .map(|(name, _)| name.clone())
+        .collect()
 }
 
 fn view(row: SiteRow) -> Site {

@@ -1,10 +1,11 @@
 //! `/v1/teams`: tenants and their owners.
 
 use axum::extract::State;
+use muster_domain::membership;
 use muster_http::{Created, Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::TeamId;
-use muster_store::Priority;
 use muster_store::rows::TeamRow;
+use muster_wire::happening::Happening;
 use muster_wire::page::Page;
 use muster_wire::people::{CreateOwner, CreateTeam, MintedToken, Role, Team};
 use schemars::JsonSchema;
@@ -17,7 +18,7 @@ use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
 use crate::idempotency::Once;
-use crate::unit::Entry;
+use crate::unit::Fact;
 
 const LIST: &str = "teams";
 
@@ -36,7 +37,7 @@ pub async fn list(
 ) -> Result<Reply<Page<Team>>, Problem> {
     let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let only = (actor.role != Role::Admin).then_some(actor.team_id);
+    let only = (actor.role() != Role::Admin).then_some(actor.team_id);
     let rows = app.look(move |tx| tx.teams(only, after, limit + 1)).await?;
     Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, |row| row.id, view)?))
 }
@@ -50,18 +51,12 @@ pub async fn create(
     let now = app.clock.now();
     let keyring = app.keyring.clone();
     let name = request.name.to_string();
-    let team = app
-        .change(Priority::Urgent, now, move |unit| {
+    let team = actor
+        .change(&app, now, move |unit, actor| {
             let taken = Failure::conflict("name_taken", "a team of this name exists");
             let id = make_team(unit, &keyring, &name, false)?.ok_or(taken)?;
-            unit.record(Entry {
-                team_id: id,
-                author: actor.author(),
-                action: "team.created",
-                target: id.to_string(),
-                outcome: "ok",
-                details: json!({ "name": name }),
-            });
+            let created = Fact::new(Happening::TeamCreated, id, &actor.author(), id);
+            unit.happened(created.details(json!({ "name": name })));
             Ok(Team { id, name: name.clone(), created_at: now })
         })
         .await?;
@@ -77,9 +72,10 @@ pub async fn create_owner(
 ) -> Result<Created<MintedToken>, Problem> {
     let now = app.clock.now();
     let (request, asked) = body.into_parts();
-    let (keyring, user_id) = (app.keyring.clone(), actor.user_id);
+    let keyring = app.keyring.clone();
     let minted = asked
-        .change(&app, user_id, now, move |unit| {
+        .change_as(&app, actor, now, move |unit, actor| {
+            membership::invite(&actor.reach, Role::Owner, false)?;
             let team =
                 unit.tx.team(path.team_id)?.filter(|team| !team.is_platform).ok_or(Failure::NotFound)?;
             make_person(unit, &keyring, &actor.author(), team.id, request.name.as_str(), Role::Owner)

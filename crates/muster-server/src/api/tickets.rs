@@ -1,12 +1,17 @@
 //! `/v1/tickets`: what opens the doors, and why it did not.
 
+pub mod explain;
+pub mod leak;
+
 use axum::extract::State;
 use muster_http::{Problem, Reply, StrictPath, StrictQuery};
 use muster_ids::TicketId;
 use muster_store::rows::{RefusalRow, TicketFilter};
-use muster_store::{Lock, LockKey, Priority};
+use muster_store::{Lock, LockKey};
 use muster_wire::page::{Page, PageLimit};
-use muster_wire::ticket::{Ticket, TicketKind, TicketRefusal, TicketStatus};
+use muster_wire::permission::Permission;
+use muster_wire::refusal::TicketRefusal;
+use muster_wire::ticket::{Ticket, TicketKind, TicketStatus};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,6 +22,8 @@ use crate::enrol::mint::{revoke_unused, view};
 use crate::failure::Failure;
 
 const LIST: &str = "tickets";
+const FORBIDDEN: Failure =
+    Failure::Forbidden { code: "forbidden", detail: "your role, or your token, does not allow this" };
 
 /// The ticket of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -66,13 +73,17 @@ pub async fn get(
 /// `POST /v1/tickets/{ticket_id}/revoke`
 pub async fn revoke(
     State(app): State<App>,
-    actor: Actor<permits::ManageTickets>,
+    actor: Actor<permits::MintTokens>,
     StrictPath(path): StrictPath<TicketPath>,
 ) -> Result<Reply<Ticket>, Problem> {
     let now = app.clock.now();
-    let ticket = app
-        .change(Priority::Urgent, now, move |unit| {
+    let ticket = actor
+        .change(&app, now, move |unit, actor| {
             unit.tx.lock(&[Lock::exclusive(LockKey::Ticket(path.ticket_id))])?;
+            let found = unit.tx.ticket_shown(actor.team_id, &path.ticket_id)?.ok_or(Failure::NotFound)?;
+            if !actor.reach.covers(to_revoke(found.row.ticket.kind)) {
+                return Err(FORBIDDEN);
+            }
             revoke_unused(unit, actor.team_id, &path.ticket_id, &actor.author())?;
             let shown = unit.tx.ticket_shown(actor.team_id, &path.ticket_id)?;
             Ok(view(shown.ok_or(Failure::NotFound)?, now))
@@ -81,16 +92,23 @@ pub async fn revoke(
     Ok(Reply::new(ticket))
 }
 
+/// Returns what it takes to revoke a ticket: what it takes to mint it.
+const fn to_revoke(kind: TicketKind) -> Permission {
+    match kind {
+        TicketKind::EnrolmentToken => Permission::MintTokens,
+        TicketKind::RegistrationToken => Permission::ManageHosts,
+        TicketKind::SiteKey => Permission::ManageSiteKeys,
+    }
+}
+
 /// `GET /v1/tickets/{ticket_id}/refusals`
 pub async fn refusals(
     State(app): State<App>,
     actor: Actor<permits::SeeFleet>,
     StrictPath(path): StrictPath<TicketPath>,
 ) -> Result<Reply<Page<TicketRefusal>>, Problem> {
-    // What is shown is what the machines were told until now, as far as the database takes it.
-    if let Err(error) = app.tally.write(&app).await {
-        tracing::warn!(%error, "refusals were not written down");
-    }
+    // What is shown is what the machines were told until now.
+    app.tally.write_if_possible(&app).await;
     let refusals = app
         .look(move |tx| match tx.ticket_shown(actor.team_id, &path.ticket_id)? {
             Some(_) => tx.refusals(&path.ticket_id).map(Some),

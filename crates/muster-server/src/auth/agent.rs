@@ -23,9 +23,11 @@ use super::proof::{DPOP, accepted_urls, refused_proof, the_one_proof, use_nonce}
 use super::used_proofs::NotTaken;
 use crate::app::App;
 use crate::channel::revoked_statement;
+use crate::failed_attempts::AttemptKind;
 use crate::failure::Failure;
 use crate::problems::too_many_proofs;
 use crate::unit::{Author, Unit};
+use crate::uses::Used;
 
 /// What the signed statement says of a key that ended before its agent asked.
 const KEY_ENDED: &str = "this key was revoked or replaced";
@@ -52,7 +54,14 @@ pub struct Agent {
 impl Agent {
     /// Names the key for the audit trail.
     pub fn author(&self) -> Author {
-        Author { actor: self.key.to_string(), source: self.source.clone() }
+        Author { actor: self.key.to_string(), role: None, source: self.source.clone() }
+    }
+
+    /// Notes that its agent key is in use; a key pair shows in the host's signs of life alone.
+    pub fn note_use(&self, app: &App, now: Timestamp) {
+        if let KeyName::Agent(id) = self.key {
+            app.uses.note(Used::AgentKey(id), now, &self.source);
+        }
     }
 
     /// Checks, in the transaction that relies on it, that the key is still its host's and the host still active:
@@ -130,7 +139,9 @@ async fn admit(app: &App, parts: &Parts, body: Option<&[u8]>) -> Result<Agent, P
         HostState::Invited | HostState::Retired => return Err(unauthorized(app, now)),
     }
     let AgentRow { team_id, host_id, material, seq, .. } = row;
-    Ok(Agent { host_id, team_id, key, material, seq, source: source(parts) })
+    let agent = Agent { host_id, team_id, key, material, seq, source: source(parts) };
+    agent.note_use(app, now);
+    Ok(agent)
 }
 
 async fn find(app: &App, key: KeyName) -> Result<Option<AgentRow>, Failure> {
@@ -144,7 +155,7 @@ async fn by_agent_key(app: &App, parts: &Parts, now: Timestamp) -> Result<(KeyNa
     }
     let bearer = bearer(&parts.headers);
     let presented = bearer.as_ref().map(|bearer| bearer.id);
-    let refuse = || failed(app, bucket(parts), presented, unauthorized(app, now));
+    let refuse = || failed(app, AttemptKind::Agent, bucket(parts), presented, unauthorized(app, now));
     let Some(bearer) = bearer.filter(|bearer| bearer.kind == BearerKind::AgentKey) else {
         return Err(refuse());
     };
@@ -164,12 +175,12 @@ async fn by_key_pair(
 ) -> Result<(KeyName, AgentRow), Problem> {
     let refuse = |error| match error {
         ProofError::UseNonce => use_nonce(app, now),
-        error => failed(app, bucket(parts), None, refused_proof(app, error, now)),
+        error => failed(app, AttemptKind::Agent, bucket(parts), None, refused_proof(app, error, now)),
     };
     let judged = judged(app, parts, body, now).map_err(refuse)?;
     let key = KeyName::Pair(judged.thumbprint());
     let Some(row) = find(app, key).await? else {
-        return Err(failed(app, bucket(parts), None, unauthorized(app, now)));
+        return Err(failed(app, AttemptKind::Agent, bucket(parts), None, unauthorized(app, now)));
     };
     let proof = judged.verify_signature().map_err(refuse)?;
     if proof.claims.sub != Some(row.host_id) {

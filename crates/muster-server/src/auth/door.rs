@@ -14,6 +14,7 @@ use super::actor::{bearer, source};
 use super::failed::{bucket, failed};
 use super::proof::{DPOP, accepted_urls, refused_proof, the_one_proof, use_nonce};
 use crate::app::App;
+use crate::failed_attempts::AttemptKind;
 
 /// Largest body of an enrolment, in bytes.
 const ENROLL_LIMIT: usize = 16 * 1024;
@@ -59,7 +60,13 @@ where
                 Err(ProofError::UseNonce) => return Err(use_nonce(&app, now)),
                 Err(error) => {
                     let presented = bearer.map(|bearer| bearer.id);
-                    return Err(failed(&app, bucket, presented, refused_proof(&app, error, now)));
+                    return Err(failed(
+                        &app,
+                        AttemptKind::Ticket,
+                        bucket,
+                        presented,
+                        refused_proof(&app, error, now),
+                    ));
                 }
             },
         };

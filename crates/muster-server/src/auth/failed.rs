@@ -5,13 +5,48 @@ use muster_http::{AddressBucket, ClientAddress, Problem};
 use muster_ids::PublicId;
 
 use crate::app::App;
+use crate::failed_attempts::{AttemptKind, Whom};
 use crate::problems::too_many_failures;
 
 /// Counts an attempt whose credential does not hold; `problem` is its answer unless there were too many.
 ///
 /// Called after the credential was judged, never before. Whether `presented` exists makes no difference.
-pub fn failed(app: &App, source: AddressBucket, presented: Option<PublicId>, problem: Problem) -> Problem {
+pub fn failed(
+    app: &App,
+    kind: AttemptKind,
+    source: AddressBucket,
+    presented: Option<PublicId>,
+    problem: Problem,
+) -> Problem {
+    failed_of(app, kind, source, presented, None, problem)
+}
+
+/// Counts like [`failed`]; `whom`: the person whose account or credential was tried, if there is one.
+pub(crate) fn failed_of(
+    app: &App,
+    kind: AttemptKind,
+    source: AddressBucket,
+    presented: Option<PublicId>,
+    whom: Option<Whom>,
+    problem: Problem,
+) -> Problem {
+    app.attempts.note(kind, source, whom, app.clock.now(), app.clock.monotonic());
     match app.limits.count(source, presented, app.clock.monotonic()) {
+        Some(wait) => too_many_failures(wait),
+        None => problem,
+    }
+}
+
+/// Counts a wrong password, or a wrong code, for what was typed as a login, and among all failures.
+pub(crate) fn failed_guess(
+    app: &App,
+    source: AddressBucket,
+    login: PublicId,
+    whom: Option<Whom>,
+    problem: Problem,
+) -> Problem {
+    let problem = failed_of(app, AttemptKind::SignIn, source, Some(login), whom, problem);
+    match app.limits.count_guess(source, login, app.clock.monotonic()) {
         Some(wait) => too_many_failures(wait),
         None => problem,
     }

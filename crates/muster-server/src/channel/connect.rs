@@ -2,21 +2,24 @@
 
 use std::time::Duration;
 
+use muster_domain::agent_key::takes_over;
 use muster_domain::generation::{Generation, Judgement, Known, judge};
-use muster_ids::TeamId;
+use muster_ids::{KeyName, TeamId};
 use muster_proof::{HtuUrl, PublicKey, hello};
 use muster_store::rows::PresenceRow;
 use muster_store::{Priority, StoreError};
 use muster_wire::Object;
 use muster_wire::channel::{HelloClaims, close};
+use muster_wire::happening::Happening;
 use serde_json::json;
 
+use super::hub::SUPERSEDED_RETRY_SECS;
 use super::open::Open;
 use super::wire::End;
 use crate::app::App;
 use crate::auth::{Agent, accepted_urls};
 use crate::failure::Failure;
-use crate::unit::{Entry, Event, Unit};
+use crate::unit::{Fact, Unit};
 
 /// Where an agent connects.
 pub const PATH: &str = "/v1/agent/connect";
@@ -60,6 +63,14 @@ pub(super) async fn admit(app: &App, agent: &Agent, claims: &HelloClaims) -> Res
             return Err(stale(app, agent, claims, presented).await);
         }
         let Some(open) = Open::register(app, agent) else {
+            match app.hub.key_of(agent.host_id) {
+                None => continue,
+                Some(open) if open != agent.key => {
+                    other_key(app, agent, open).await?;
+                    continue;
+                }
+                Some(_) => {}
+            }
             if app.hub.first_answers(agent.host_id, FIRST_ANSWERS_WITHIN).await {
                 return Err(fenced(app, agent, claims).await);
             }
@@ -73,10 +84,26 @@ pub(super) async fn admit(app: &App, agent: &Agent, claims: &HelloClaims) -> Res
     Err(End::goodbye(close::TRY_LATER, "busy", 5))
 }
 
+/// A host may hold two agent keys while one takes the place of the other: two holders are no copy of each other, and
+/// the one with the newer key gets the channel.
+async fn other_key(app: &App, agent: &Agent, open: KeyName) -> Result<(), End> {
+    let own = agent.key;
+    let dates = app.look(move |tx| {
+        let mut made_at = |key| Ok::<_, StoreError>(tx.host_key(&key)?.map(|row| (key, row.created_at)));
+        Ok(made_at(own)?.zip(made_at(open)?))
+    });
+    let dates = dates.await.map_err(End::from)?;
+    let (own, open) = dates.ok_or(End::close(close::TRY_LATER, "try later"))?;
+    if !takes_over(own, open) {
+        return Err(End::goodbye(close::TRY_LATER, "superseded", SUPERSEDED_RETRY_SECS));
+    }
+    app.hub.give_way(agent.host_id, open.0).await;
+    Ok(())
+}
+
 async fn is_stale(app: &App, agent: &Agent, presented: Option<Generation>) -> Result<bool, End> {
-    let (host_id, key) = (agent.host_id, agent.key);
-    let known = app.look(move |tx| tx.host_generation(host_id, &key)).await.map_err(End::from)?;
-    let known = known.ok_or(End::close(close::TRY_LATER, "try later"))?;
+    let key = agent.key;
+    let known = app.look(move |tx| tx.key_generation(&key)).await.map_err(End::from)?;
     Ok(judge(presented, &known, app.installation.epoch) == Judgement::Stale)
 }
 
@@ -90,8 +117,8 @@ async fn issue(
     let (agent, boot_id, epoch) = (agent.clone(), boot_id.to_owned(), app.installation.epoch);
     let issued = app.change(Priority::Normal, app.clock.now(), move |unit| {
         agent.still_may(unit)?;
-        unit.tx.generation_adopt(agent.host_id, &agent.key)?;
-        let known = unit.tx.host_generation(agent.host_id, &agent.key)?.ok_or(Failure::NotFound)?;
+        unit.tx.generation_begin(agent.host_id, &agent.key)?;
+        let known = unit.tx.key_generation(&agent.key)?;
         let (holds, issue) = match judge(presented, &known, epoch) {
             Judgement::Stale => return Ok(None),
             Judgement::Current { holds, issue } => (holds, issue),
@@ -100,7 +127,7 @@ async fn issue(
                 (holds, issue)
             }
         };
-        if !unit.tx.generation_issue(agent.host_id, &known, holds, issue, &boot_id)? {
+        if !unit.tx.generation_issue(&agent.key, &known, holds, issue, &boot_id)? {
             return Err(StoreError::Conflict.into());
         }
         let sign = PresenceRow { seq: agent.seq, seen_at: unit.now, said_goodbye: false };
@@ -121,12 +148,9 @@ fn tell_lost_state(
         return Ok(());
     }
     let team_id: TeamId = unit.tx.platform_team_id()?.unwrap_or(agent.team_id);
-    unit.tell(Event {
-        team_id,
-        kind: "installation.state_lost",
-        subject: agent.host_id.to_string(),
-        payload: json!({ "known": known.committed.counter, "shown": holds.counter }),
-    });
+    let details = json!({ "known": known.committed.counter, "shown": holds.counter });
+    let fact = Fact::new(Happening::InstallationStateLost, team_id, &agent.author(), agent.host_id);
+    unit.happened(fact.of_host(agent.host_id).details(details));
     Ok(())
 }
 
@@ -152,23 +176,11 @@ async fn suspect(app: &App, agent: &Agent, boot_id: &str, evidence: serde_json::
     let (agent, boot_id) = (agent.clone(), boot_id.to_owned());
     let recorded = app.change(Priority::Normal, app.clock.now(), move |unit| {
         agent.still_may(unit)?;
-        if !unit.tx.generation_suspect(agent.host_id, &boot_id)? {
+        if !unit.tx.generation_suspect(agent.host_id, &agent.key, &boot_id)? {
             return Ok(());
         }
-        unit.record(Entry {
-            team_id: agent.team_id,
-            author: agent.author(),
-            action: "clone.suspected",
-            target: agent.host_id.to_string(),
-            outcome: "refused",
-            details: evidence.clone(),
-        });
-        unit.tell(Event {
-            team_id: agent.team_id,
-            kind: "clone.suspected",
-            subject: agent.host_id.to_string(),
-            payload: evidence.clone(),
-        });
+        let fact = Fact::new(Happening::CloneSuspected, agent.team_id, &agent.author(), agent.host_id);
+        unit.happened(fact.of_host(agent.host_id).outcome("refused").details(evidence.clone()));
         Ok(())
     });
     if let Err(error) = recorded.await {

@@ -10,6 +10,7 @@ use muster_store::Priority;
 use muster_wire::channel::{
     AgentMessage, Attempt, ConfigVersion, Dispatch, MAX_FRAME, Report, ServerMessage, close,
 };
+use muster_wire::happening::Happening;
 use muster_wire::job::JobEnd;
 use muster_wire::text::SecretName;
 use serde_json::json;
@@ -26,7 +27,7 @@ use crate::auth::Agent;
 use crate::failure::Failure;
 use crate::host_config::{self, Carried};
 use crate::jobs::{self, Finish};
-use crate::unit::{Entry, Unit};
+use crate::unit::{Fact, Unit};
 
 const PING_EVERY: Duration = Duration::from_secs(25);
 const SILENT_FOR: Duration = Duration::from_secs(60);
@@ -254,7 +255,7 @@ impl<'a> Conversation<'a> {
         let committed = self.record(move |unit, agent| {
             agent.still_may(unit)?;
             unit.tx.host_reported(agent.host_id, &told.hostname, &told.facts)?;
-            Ok(unit.tx.generation_commit(agent.host_id, issued)?)
+            Ok(unit.tx.generation_commit(&agent.key, issued)?)
         });
         if !committed.await? {
             return Err(End::goodbye(close::TRY_LATER, "busy", 5));
@@ -331,6 +332,7 @@ impl<'a> Conversation<'a> {
     async fn heartbeat(&mut self) -> Result<(), End> {
         self.app.metrics.heartbeats.inc();
         self.open.heard();
+        self.agent.note_use(self.app, self.app.clock.now());
         if Instant::now() >= self.renew_at {
             self.renew_at = Instant::now() + RENEW_EVERY;
             let running: Vec<Attempt> = self.running.iter().copied().collect();
@@ -358,14 +360,9 @@ impl<'a> Conversation<'a> {
             return Ok(());
         }
         self.record(move |unit, agent| {
-            unit.record(Entry {
-                team_id: agent.team_id,
-                author: agent.author(),
-                action: "job.unknown",
-                target: attempt.job_id.to_string(),
-                outcome: "refused",
-                details: json!({ "host_id": agent.host_id, "attempt": attempt.attempt }),
-            });
+            let details = json!({ "host_id": agent.host_id, "attempt": attempt.attempt });
+            let fact = Fact::new(Happening::JobUnknown, agent.team_id, &agent.author(), attempt.job_id);
+            unit.happened(fact.of_host(agent.host_id).outcome("refused").details(details));
             Ok(())
         })
         .await
@@ -423,20 +420,17 @@ fn record_applied(
 ) -> Result<(), Failure> {
     agent.still_may(unit)?;
     let is_news = unit.tx.host_config_applied(agent.host_id, version, unit.now)?;
-    let entry = |action, details| {
-        let (author, target) = (agent.author(), agent.host_id.to_string());
-        Entry { team_id: agent.team_id, author, action, target, outcome: "ok", details }
-    };
-    let mut entries = Vec::new();
+    let author = agent.author();
+    let fact = |what| Fact::new(what, agent.team_id, &author, agent.host_id).of_host(agent.host_id);
     for secret in carries {
         if unit.tx.secret_delivered(secret.secret_id, secret.version, &agent.key, unit.now)? {
             let details = json!({ "secret": secret.name, "version": secret.version, "key": agent.key });
-            entries.push(entry("secret.delivered", details));
+            unit.happened(fact(Happening::SecretDelivered).details(details));
         }
     }
     if is_news {
-        entries.push(entry("host_config.applied", json!({ "epoch": version.epoch, "n": version.n })));
+        let details = json!({ "epoch": version.epoch, "n": version.n });
+        unit.happened(fact(Happening::HostConfigApplied).details(details));
     }
-    entries.into_iter().for_each(|entry| unit.record(entry));
     Ok(())
 }

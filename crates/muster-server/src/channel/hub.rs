@@ -23,6 +23,9 @@ const MAX_WAITING: usize = 8;
 const MAX_REPORTS: u32 = 30;
 const REPORTS_COUNTED_FOR: Duration = Duration::from_secs(600);
 
+/// Seconds the holder of an older key waits before it looks whether the newer one still holds the channel.
+pub(super) const SUPERSEDED_RETRY_SECS: u32 = 60;
+
 /// How long an aborted channel may take to close.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -40,7 +43,7 @@ pub enum Command {
     },
     /// Say goodbye and close.
     Leave {
-        /// Why: `restart`, `suspended`, `fenced`.
+        /// Why: `restart`, `suspended`, `superseded`.
         reason: &'static str,
         /// The WebSocket close code.
         code: u16,
@@ -159,6 +162,25 @@ impl Hub {
     /// Whether the host's channel is open here.
     pub fn is_connected(&self, host_id: HostId) -> bool {
         self.lock().channels.contains_key(&host_id)
+    }
+
+    /// Returns the key the host's open channel was proved with.
+    pub fn key_of(&self, host_id: HostId) -> Option<KeyName> {
+        self.channel(host_id).map(|channel| channel.key)
+    }
+
+    /// Asks the channel that a host opened with an older key to leave: the one with the newer key takes its place.
+    pub async fn give_way(&self, host_id: HostId, older: KeyName) {
+        let Some(channel) = self.channel(host_id).filter(|channel| channel.key == older) else { return };
+        let leave = Command::Leave {
+            reason: "superseded",
+            code: muster_wire::channel::close::TRY_LATER,
+            retry_after_secs: SUPERSEDED_RETRY_SECS,
+        };
+        if channel.commands.try_send(leave).is_ok() {
+            let _ = tokio::time::timeout(LAST_WORDS, channel.closed.cancelled()).await;
+        }
+        self.end(host_id, &channel).await;
     }
 
     /// How many channels are open here.

@@ -5,6 +5,7 @@ use muster_channel::server::{HANDSHAKE_WITHIN, ServerChannel};
 use muster_domain::presence::HEARTBEAT_EVERY;
 use muster_store::Priority;
 use muster_wire::channel::{AgentMessage, HelloClaims, MAX_FRAME_BEFORE_HELLO, close};
+use muster_wire::happening::Happening;
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -15,7 +16,7 @@ use super::wire::{End, Heard, Wire};
 use crate::app::App;
 use crate::auth::Agent;
 use crate::failure::Failure;
-use crate::unit::Entry;
+use crate::unit::Fact;
 
 /// Seconds between heartbeats, as agents are told.
 pub const HEARTBEAT_SECS: u32 = HEARTBEAT_EVERY.as_secs() as u32;
@@ -93,14 +94,8 @@ async fn report(app: &App, agent: &Agent, what: &'static str) {
     }
     let agent = agent.clone();
     let written = app.change(Priority::Normal, now, move |unit| {
-        unit.record(Entry {
-            team_id: agent.team_id,
-            author: agent.author(),
-            action: "channel.violation",
-            target: agent.host_id.to_string(),
-            outcome: "refused",
-            details: json!({ "what": what }),
-        });
+        let fact = Fact::new(Happening::ChannelViolation, agent.team_id, &agent.author(), agent.host_id);
+        unit.happened(fact.of_host(agent.host_id).outcome("refused").details(json!({ "what": what })));
         Ok(())
     });
     if let Err(error) = written.await {

@@ -5,17 +5,20 @@ use muster_domain::ticket::Spent;
 use muster_ids::{ClaimId, HostId};
 use muster_keyring::OwnerKind;
 use muster_store::StoreError;
-use muster_store::rows::{Arrival, ClaimEnd, HostKeyRow, HostRow, KeyState, TicketRow};
+use muster_store::rows::{Arrival, HostKeyRow, HostRow, KeyState, TicketRow};
 use muster_wire::claim::ClaimState;
 use muster_wire::enroll::Disposition;
+use muster_wire::happening::Happening;
 use muster_wire::host::{HostKind, HostState};
 use muster_wire::ticket::TicketKind;
 use serde_json::json;
 
-use super::retire::{NOT_POSSIBLE, end_key};
+use super::keys::{self, Ending};
+use super::retire::NOT_POSSIBLE;
+use super::{claim, moving};
 use crate::app::App;
 use crate::failure::Failure;
-use crate::unit::{Author, Entry, Event, Unit};
+use crate::unit::{Author, Fact, Unit};
 use crate::{host_config, secrets};
 
 /// A machine that is let in, by the door itself or by a person's decision.
@@ -75,6 +78,7 @@ pub(super) fn arrive(
             enter(unit, arriving, &entering(host_id, active, Disposition::Rekeyed, true))?
         }
         Admission::Replace { host_id } => replace(unit, arriving, host_id)?,
+        Admission::Move { host_id } => replace_and_move(unit, arriving, host_id)?,
         Admission::Replay { .. }
         | Admission::Wait { .. }
         | Admission::Reuse { .. }
@@ -105,6 +109,7 @@ fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Res
         created_at: unit.now,
         enrolled_at: Some(unit.now),
         retired_at: None,
+        ephemeral_hours: ticket.ephemeral_hours,
     };
     if !unit.tx.host_insert(&host)? {
         return Err(StoreError::Conflict.into());
@@ -131,6 +136,19 @@ fn replace(
     enter(unit, arriving, &entering)
 }
 
+/// The machine takes the host over, and with it the host comes to the site of the ticket.
+fn replace_and_move(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    host_id: HostId,
+) -> Result<(HostId, Disposition), Failure> {
+    let ticket = &arriving.ticket.ticket;
+    let replaced = replace(unit, arriving, host_id)?;
+    let host = unit.tx.host(ticket.team_id, host_id)?.ok_or(Failure::NotFound)?;
+    moving::relocate(unit, &host, ticket.site_id, arriving.author, arriving.decided)?;
+    Ok(replaced)
+}
+
 fn enter(
     unit: &mut Unit<'_, '_>,
     arriving: &Arriving<'_>,
@@ -138,11 +156,11 @@ fn enter(
 ) -> Result<(HostId, Disposition), Failure> {
     let Entering { host_id, from, disposition, owns_uid } = *entering;
     let team_id = arriving.ticket.ticket.team_id;
-    let keys = unit.tx.host_keys(host_id)?;
-    for key in keys.iter().filter(|key| key.state == KeyState::Active) {
-        end_key(unit, key, KeyState::Replaced, arriving.author)?;
+    let former = unit.tx.host_keys_active(host_id)?;
+    for key in &former {
+        keys::end(unit, key, Ending::ReplacedBy(arriving.machine.key), arriving.author)?;
     }
-    if !keys.is_empty() {
+    if from != HostState::Invited {
         host_config::changed(unit, host_id)?;
     }
     let arrival = arrival(arriving, disposition, owns_uid);
@@ -181,9 +199,12 @@ fn bind(
         material: arriving.material.to_vec(),
         state: KeyState::Active,
         ticket_id: Some(ticket.id),
+        created_by: None,
         created_at: unit.now,
         ended_at: None,
         ended_by: None,
+        first_used_at: None,
+        last_used_at: None,
     };
     let used = if ticket.is_one_time() {
         let spent = Spent { by_key: key.name, by_host: host_id, disposition };
@@ -196,8 +217,10 @@ fn bind(
     if !used || !unit.tx.host_key_insert(&key)? {
         return Err(StoreError::Conflict.into());
     }
-    if ticket.kind == TicketKind::EnrolmentToken {
+    if ticket.is_one_time() {
         carry_over(unit, arriving.ticket, host_id)?;
+    }
+    if ticket.kind == TicketKind::EnrolmentToken {
         secrets::bind_to_host(unit, &arriving.app.keyring, ticket.team_id, &ticket.id, host_id)?;
     }
     close_other_claim(unit, arriving)
@@ -210,6 +233,9 @@ fn carry_over(unit: &mut Unit<'_, '_>, ticket: &TicketRow, host_id: HostId) -> R
     if let Some(name) = &ticket.host_name {
         unit.tx.host_rename(team_id, host_id, name)?;
     }
+    if let Some(hours) = ticket.ephemeral_hours {
+        unit.tx.host_set_ephemeral(team_id, host_id, hours)?;
+    }
     Ok(())
 }
 
@@ -221,24 +247,17 @@ fn close_other_claim(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>) -> Result
     let waits = |claim: &muster_domain::admission::KnownClaim| {
         claim.state == ClaimState::Waiting && Some(claim.id) != arriving.decided
     };
-    if let Some(claim) = claim.filter(waits) {
-        let end = ClaimEnd {
-            from: ClaimState::Waiting,
-            to: ClaimState::Closed,
-            by: &arriving.author.actor,
-            result: None,
-        };
-        unit.tx.claim_end(ticket.team_id, claim.id, end, unit.now)?;
-        unit.tx.ticket_free(&claim.ticket_id, key)?;
+    match claim.filter(waits) {
+        Some(claim) => claim::close_and_free(unit, ticket.team_id, claim.id, arriving.author),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn tell(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, host_id: HostId, disposition: Disposition) {
     let ticket = &arriving.ticket.ticket;
-    let action = match disposition {
-        Disposition::New | Disposition::Registered | Disposition::Reuse => "host.enrolled",
-        Disposition::Rekeyed | Disposition::Rejoined | Disposition::Replaced => "host.rekeyed",
+    let what = match disposition {
+        Disposition::New | Disposition::Registered | Disposition::Reuse => Happening::HostEnrolled,
+        Disposition::Rekeyed | Disposition::Rejoined | Disposition::Replaced => Happening::HostRekeyed,
     };
     let details = json!({
         "disposition": disposition,
@@ -248,18 +267,6 @@ fn tell(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, host_id: HostId, dispo
         "machine_uid": arriving.machine.uid,
         "claim_id": arriving.decided,
     });
-    unit.record(Entry {
-        team_id: ticket.team_id,
-        author: arriving.author.clone(),
-        action,
-        target: host_id.to_string(),
-        outcome: "ok",
-        details: details.clone(),
-    });
-    unit.tell(Event {
-        team_id: ticket.team_id,
-        kind: action,
-        subject: host_id.to_string(),
-        payload: details,
-    });
+    let fact = Fact::new(what, ticket.team_id, arriving.author, host_id);
+    unit.happened(fact.of_host(host_id).details(details));
 }

@@ -5,16 +5,17 @@ use muster_domain::claim::{Evidence, EvidenceOfHost};
 use muster_ids::{ClaimId, HostId, TeamId};
 use muster_keyring::OwnerKind;
 use muster_proof::digest::sha256_base64url;
-use muster_store::rows::{ClaimEnd, ClaimRow, LapsedClaimRow, ShownHost, TicketRow};
+use muster_store::rows::{self, ClaimEnd, ClaimRow, LapsedClaimRow, ShownHost, TicketRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
 use muster_wire::claim::{ClaimReason, ClaimState, DecideClaim};
+use muster_wire::happening::Happening;
 use serde_json::json;
 
 use super::apply::{Arriving, arrive};
 use super::{Outcome, known, mint, retire};
 use crate::app::App;
 use crate::failure::Failure;
-use crate::unit::{Author, Entry, Event, Unit};
+use crate::unit::{Author, Fact, Unit};
 
 const STALE: Failure =
     Failure::conflict("claim_stale", "what the decision rests on has changed; look at the claim again");
@@ -49,7 +50,7 @@ pub(super) fn open(
     let Opening { reason, contested, supersedes } = opening;
     let ticket = &arriving.ticket.ticket;
     if let Some(earlier) = supersedes {
-        supersede(unit, arriving, earlier)?;
+        close_and_free(unit, ticket.team_id, earlier, arriving.author)?;
     }
     let claim = ClaimRow {
         id: ClaimId::from_uuid(unit.draw.uuid(unit.now)),
@@ -75,32 +76,69 @@ pub(super) fn open(
     if !reserved || !unit.tx.claim_insert(&claim)? {
         return Err(StoreError::Conflict.into());
     }
-    let details = json!({
-        "reason": reason,
-        "site_id": claim.site_id,
-        "ticket_id": claim.ticket_id,
-        "key": claim.machine.key,
-        "contested_host_id": contested,
-    });
-    unit.record(Entry {
-        team_id: claim.team_id,
-        author: arriving.author.clone(),
-        action: "claim.opened",
-        target: claim.id.to_string(),
-        outcome: "ok",
-        details: details.clone(),
-    });
-    let (kind, subject) = ("claim.opened", claim.id.to_string());
-    unit.tell(Event { team_id: claim.team_id, kind, subject, payload: details });
+    tell_opened(unit, &claim, arriving.author);
     Ok(Outcome::Waiting { claim_id: claim.id, reason })
 }
 
-/// Closes the claim that another one of the same machine takes the place of, and frees the ticket it held.
-fn supersede(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, earlier: ClaimId) -> Result<(), Failure> {
-    let team_id = arriving.ticket.ticket.team_id;
-    let claim = unit.tx.claim(team_id, earlier)?.ok_or(StoreError::Conflict)?;
-    end(unit, &claim, ClaimState::Closed, None, arriving.author)?;
+fn tell_opened(unit: &mut Unit<'_, '_>, claim: &ClaimRow, author: &Author) {
+    let details = json!({
+        "reason": claim.reason,
+        "site_id": claim.site_id,
+        "ticket_id": claim.ticket_id,
+        "key": claim.machine.key,
+        "contested_host_id": claim.host_id,
+    });
+    let opened = Fact::new(Happening::ClaimOpened, claim.team_id, author, claim.id).details(details);
+    unit.happened(about(opened, claim.host_id));
+    if claim.reason == ClaimReason::SiteConflict {
+        let details = json!({ "claim_id": claim.id, "contested_host_id": claim.host_id });
+        let conflict =
+            Fact::new(Happening::SiteConflict, claim.team_id, author, claim.site_id).details(details);
+        unit.happened(about(conflict, claim.host_id));
+    }
+}
+
+fn about(fact: Fact, host_id: Option<HostId>) -> Fact {
+    match host_id {
+        Some(host_id) => fact.of_host(host_id),
+        None => fact,
+    }
+}
+
+/// Closes a waiting claim that its machine needs no more, and frees the ticket it held.
+pub(super) fn close_and_free(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    claim_id: ClaimId,
+    author: &Author,
+) -> Result<(), Failure> {
+    let claim = unit.tx.claim(team_id, claim_id)?.ok_or(StoreError::Conflict)?;
+    end(unit, &claim, ClaimState::Closed, None, author)?;
     unit.tx.ticket_free(&claim.ticket_id, &claim.machine.key)?;
+    Ok(())
+}
+
+/// Closes a claim whose ground fell away and frees the ticket it held: its machine may ask again, and is judged anew.
+pub(super) fn let_go(
+    unit: &mut Unit<'_, '_>,
+    claim: &rows::WaitingClaim,
+    author: &Author,
+) -> Result<(), Failure> {
+    close(unit, claim, author)?;
+    unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
+    Ok(())
+}
+
+/// Closes a claim whose ground fell away, if it still waits.
+pub(super) fn close(
+    unit: &mut Unit<'_, '_>,
+    claim: &rows::WaitingClaim,
+    author: &Author,
+) -> Result<(), Failure> {
+    let end = ClaimEnd { from: ClaimState::Waiting, to: ClaimState::Closed, by: &author.actor, result: None };
+    if unit.tx.claim_end(claim.team_id, claim.id, end, unit.now)? {
+        tell_ended(unit, claim, ClaimState::Closed, None, author);
+    }
     Ok(())
 }
 
@@ -108,12 +146,8 @@ fn supersede(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, earlier: ClaimId)
 fn tell_surge(unit: &mut Unit<'_, '_>, claim: &ClaimRow) -> Result<(), Failure> {
     let since = unit.now.minus(known::SURGE_WINDOW);
     if !unit.tx.claim_waits_since(claim.site_id, ClaimReason::Surge, since)? {
-        unit.tell(Event {
-            team_id: claim.team_id,
-            kind: "site.surge",
-            subject: claim.site_id.to_string(),
-            payload: json!({ "claim_id": claim.id }),
-        });
+        let fact = Fact::new(Happening::SiteSurge, claim.team_id, &Author::system(), claim.site_id);
+        unit.happened(fact.details(json!({ "claim_id": claim.id })));
     }
     Ok(())
 }
@@ -158,7 +192,8 @@ impl ShownClaim {
             contested: self.contested.as_ref().map(|host| EvidenceOfHost {
                 id: host.row.id,
                 state: host.row.state,
-                key: host.key,
+                site_id: host.row.site_id,
+                keys: &host.keys,
                 secrets: &self.secrets,
             }),
             owner_of_uid: self.owner_of_uid,
@@ -178,7 +213,8 @@ pub fn decide(
 ) -> Result<(), Failure> {
     let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
     let before = known::ticket(unit.tx, &claim.ticket_id)?;
-    let candidates = known::lock(unit.tx, &before.ticket, &claim.machine, claim.host_id)?;
+    let candidates =
+        known::lock(unit.tx, &before.ticket, &claim.machine, claim.host_id, known::AtSite::Shared)?;
     let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
     if claim.state != ClaimState::Waiting || unit.now >= claim.expires_at {
         return Err(NOT_WAITING);
@@ -223,6 +259,7 @@ fn admit(
     let (host_id, _) = arrive(unit, &arriving, admission)?;
     let to = match admission {
         Admission::Replace { .. } => ClaimState::Replaced,
+        Admission::Move { .. } => ClaimState::Moved,
         _ => ClaimState::New,
     };
     end(unit, claim, to, Some(host_id), author)
@@ -249,16 +286,8 @@ pub fn lapse(unit: &mut Unit<'_, '_>, claim: &LapsedClaimRow) -> Result<(), Stor
     }
     unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
     let details = json!({ "ticket_id": claim.ticket_id, "key": claim.key });
-    unit.record(Entry {
-        team_id: claim.team_id,
-        author: Author::system(),
-        action: "claim.expired",
-        target: claim.id.to_string(),
-        outcome: "ok",
-        details: details.clone(),
-    });
-    let (kind, subject) = ("claim.expired", claim.id.to_string());
-    unit.tell(Event { team_id: claim.team_id, kind, subject, payload: details });
+    let fact = Fact::new(Happening::ClaimExpired, claim.team_id, &Author::system(), claim.id);
+    unit.happened(about(fact, claim.host_id).details(details));
     Ok(())
 }
 
@@ -276,14 +305,8 @@ pub fn clear(
     if !unit.tx.claim_end(team_id, claim_id, end, unit.now)? {
         return Err(Failure::conflict("claim_not_rejected", "only a rejected claim can be cleared"));
     }
-    unit.record(Entry {
-        team_id,
-        author: author.clone(),
-        action: "claim.cleared",
-        target: claim_id.to_string(),
-        outcome: "ok",
-        details: json!({ "key": claim.machine.key }),
-    });
+    let fact = Fact::new(Happening::ClaimCleared, team_id, author, claim_id);
+    unit.happened(about(fact, claim.host_id).details(json!({ "key": claim.machine.key })));
     Ok(())
 }
 
@@ -298,22 +321,33 @@ fn end(
     if !unit.tx.claim_end(claim.team_id, claim.id, end, unit.now)? {
         return Err(StoreError::Conflict.into());
     }
+    let waiting = rows::WaitingClaim {
+        id: claim.id,
+        team_id: claim.team_id,
+        ticket_id: claim.ticket_id,
+        key: claim.machine.key,
+        host_id: claim.host_id,
+        reason: claim.reason,
+    };
+    tell_ended(unit, &waiting, to, result, author);
+    Ok(())
+}
+
+fn tell_ended(
+    unit: &mut Unit<'_, '_>,
+    claim: &rows::WaitingClaim,
+    to: ClaimState,
+    result: Option<HostId>,
+    author: &Author,
+) {
     let details = json!({
         "verdict": to,
         "reason": claim.reason,
-        "key": claim.machine.key,
+        "key": claim.key,
+        "ticket_id": claim.ticket_id,
         "contested_host_id": claim.host_id,
         "host_id": result,
     });
-    unit.record(Entry {
-        team_id: claim.team_id,
-        author: author.clone(),
-        action: "claim.decided",
-        target: claim.id.to_string(),
-        outcome: "ok",
-        details: details.clone(),
-    });
-    let (kind, subject) = ("claim.decided", claim.id.to_string());
-    unit.tell(Event { team_id: claim.team_id, kind, subject, payload: details });
-    Ok(())
+    let fact = Fact::new(Happening::ClaimDecided, claim.team_id, author, claim.id).details(details);
+    unit.happened(about(fact, claim.host_id.or(result)));
 }

@@ -2,16 +2,19 @@
 
 use std::time::Duration;
 
-use muster_domain::admission::{CLAIMS_PER_SITE, HostView, KeyHistory, Known, Machine};
+use muster_domain::admission::{Admission, CLAIMS_PER_SITE, HostView, KeyHistory, Known, Machine};
 use muster_domain::presence::RECONNECT_WINDOW;
 use muster_domain::ticket::Ticket;
-use muster_ids::{HostId, TicketId};
+use muster_ids::{HostId, SiteId, TicketId};
 use muster_store::rows::{KeyState, SiteRow, TicketRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
+use muster_wire::claim::ClaimReason;
 use muster_wire::site::SitePolicy;
+use muster_wire::ticket::TicketKind;
 
 use super::claim;
 use crate::app::App;
+use crate::budgets::ENTERING;
 use crate::unit::Unit;
 
 pub(super) const SURGE_WINDOW: Duration = Duration::from_secs(3600);
@@ -22,6 +25,8 @@ pub(super) struct Candidates {
     by_key: Option<HostId>,
     owner: Option<HostId>,
     invited: Option<HostId>,
+    /// Where the ticket admits now: a host takes the tickets made for it along when it moves.
+    site_id: SiteId,
 }
 
 impl Candidates {
@@ -30,7 +35,42 @@ impl Candidates {
             by_key: tx.host_key(&machine.key)?.map(|key| key.host_id),
             owner: tx.owner_of_uid(ticket.team_id, &machine.uid)?,
             invited: ticket.host_id,
+            site_id: match ticket.host_id {
+                Some(_) => self::ticket(tx, &ticket.id)?.ticket.site_id,
+                None => ticket.site_id,
+            },
         })
+    }
+}
+
+/// Whether a transaction shares its site with the others, or counts there alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AtSite {
+    /// Beside others: a bound of the site is far away.
+    Shared,
+    /// Alone: what it counts is exact.
+    Alone,
+}
+
+/// Whether an admission is so near a bound of its site that others beside it could cross it together.
+///
+/// At most [`ENTERING`] enrolments are in their transactions at once: whoever sees that many places left may share
+/// the site with all of them. The others begin again and count alone.
+pub(super) fn must_be_alone(
+    ticket: &Ticket,
+    admission: &Admission,
+    known: &Known,
+    policy: &SitePolicy,
+) -> bool {
+    match admission {
+        Admission::New { .. } => {
+            let others = known.new_hosts_this_hour.saturating_add(ENTERING as u64);
+            ticket.kind == TicketKind::SiteKey && others >= policy.surge.get()
+        }
+        // The first of a surge tells of it, once.
+        Admission::Claim { reason: ClaimReason::Surge, .. } => true,
+        Admission::Claim { .. } => known.claims_at_site.saturating_add(ENTERING as u32) >= CLAIMS_PER_SITE,
+        _ => false,
     }
 }
 
@@ -40,13 +80,17 @@ pub(super) fn lock(
     ticket: &Ticket,
     machine: &Machine,
     contested: Option<HostId>,
+    at_site: AtSite,
 ) -> Result<Candidates, StoreError> {
     let found = Candidates::find(tx, ticket, machine)?;
     let is_limited = ticket.is_one_time() || ticket.max_uses.is_some();
     let ticket_key = LockKey::Ticket(ticket.id);
     let mut locks = vec![
         if is_limited { Lock::exclusive(ticket_key) } else { Lock::shared(ticket_key) },
-        Lock::shared(LockKey::Site(ticket.site_id)),
+        match at_site {
+            AtSite::Shared => Lock::shared(LockKey::Site(found.site_id)),
+            AtSite::Alone => Lock::exclusive(LockKey::Site(found.site_id)),
+        },
         Lock::exclusive(LockKey::Uid(ticket.team_id, machine.uid)),
         Lock::exclusive(LockKey::Key(machine.key)),
     ];

@@ -3,25 +3,26 @@
 use std::time::Duration;
 
 use muster_domain::ticket::Ticket;
-use muster_ids::{Bearer, BearerKind, HostId, SiteId, TeamId, TicketId};
+use muster_ids::{Bearer, BearerKind, HostId, SiteId, TeamId, TicketId, Timestamp};
 use muster_keyring::OwnerKind;
-use muster_store::rows::{ClaimEnd, ShownTicket, TicketRow};
-use muster_wire::claim::ClaimState;
+use muster_store::rows::{ShownTicket, TicketRow};
+use muster_wire::happening::Happening;
 use muster_wire::join_string::JoinString;
 use muster_wire::text::Tag;
 use muster_wire::ticket::{self as wire, MintedTicket, TicketKind};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
+use super::claim;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::secrets;
-use crate::unit::{Author, Entry, Unit};
+use crate::unit::{Author, Fact, Unit};
 
 /// Life of a one-time ticket when nobody says otherwise.
 pub const ONE_TIME_LIFE: Duration = Duration::from_secs(3600);
 /// Claims that one transaction closes: a site has no more.
-const CLAIMS: i64 = muster_domain::admission::CLAIMS_PER_SITE as i64 * 2;
+pub(super) const CLAIMS: i64 = muster_domain::admission::CLAIMS_PER_SITE as i64 * 2;
 
 /// A ticket to be minted.
 #[derive(Debug, Clone)]
@@ -42,10 +43,43 @@ pub struct Minting {
     pub host_name: Option<String>,
     /// The tags its host will have.
     pub tags: Vec<Tag>,
+    /// Hours without contact after which its hosts are retired.
+    pub ephemeral_hours: Option<u64>,
     /// How long it lives; for ever when not said.
     pub lives_for: Option<Duration>,
     /// How many hosts it may make or re-key.
     pub max_uses: Option<u64>,
+}
+
+impl Minting {
+    /// Describes the ticket as the door would judge it.
+    pub fn ticket(&self, id: TicketId, now: Timestamp) -> Ticket {
+        Ticket {
+            id,
+            kind: self.kind,
+            team_id: self.team_id,
+            site_id: self.site_id,
+            host_id: self.host_id,
+            rejoin: self.rejoin,
+            require_key: self.require_key,
+            expires_at: self.lives_for.map(|span| now.plus(span)),
+            revoked_at: None,
+            rotation: None,
+            max_uses: self.max_uses,
+            uses: 0,
+            spent: None,
+            reserved_for: None,
+        }
+    }
+}
+
+/// Returns the kind of the bearer string of a kind of ticket.
+pub(super) const fn bearer_kind(kind: TicketKind) -> BearerKind {
+    match kind {
+        TicketKind::EnrolmentToken => BearerKind::EnrolmentToken,
+        TicketKind::RegistrationToken => BearerKind::RegistrationToken,
+        TicketKind::SiteKey => BearerKind::SiteKey,
+    }
 }
 
 /// Mints a ticket and returns it with its bearer string.
@@ -55,51 +89,30 @@ pub fn mint(
     author: &Author,
     minting: Minting,
 ) -> Result<(TicketId, Bearer), Failure> {
-    let kind = match minting.kind {
-        TicketKind::EnrolmentToken => BearerKind::EnrolmentToken,
-        TicketKind::RegistrationToken => BearerKind::RegistrationToken,
-        TicketKind::SiteKey => BearerKind::SiteKey,
-    };
-    let bearer = Bearer::new(kind, unit.draw.public_id(), unit.draw.bytes());
-    let ticket = Ticket {
-        id: TicketId::new(bearer.id),
-        kind: minting.kind,
-        team_id: minting.team_id,
-        site_id: minting.site_id,
-        host_id: minting.host_id,
-        rejoin: minting.rejoin,
-        require_key: minting.require_key,
-        expires_at: minting.lives_for.map(|span| unit.now.plus(span)),
-        revoked_at: None,
-        max_uses: minting.max_uses,
-        uses: 0,
-        spent: None,
-        reserved_for: None,
-    };
+    let bearer = Bearer::new(bearer_kind(minting.kind), unit.draw.public_id(), unit.draw.bytes());
+    let ticket = minting.ticket(TicketId::new(bearer.id), unit.now);
     let row = TicketRow {
         ticket,
         host_name: minting.host_name,
         tags: minting.tags,
+        ephemeral_hours: minting.ephemeral_hours,
         verifier: app.keyring.verifier(&bearer).to_vec(),
         created_by: author.actor.clone(),
         created_at: unit.now,
     };
     unit.tx.ticket_insert(&row)?;
-    unit.record(Entry {
-        team_id: row.ticket.team_id,
-        author: author.clone(),
-        action: "ticket.minted",
-        target: row.ticket.id.to_string(),
-        outcome: "ok",
-        details: json!({
-            "kind": row.ticket.kind,
-            "site_id": row.ticket.site_id,
-            "host_id": row.ticket.host_id,
-            "rejoin": row.ticket.rejoin,
-            "expires_at": row.ticket.expires_at,
-            "max_uses": row.ticket.max_uses,
-        }),
+    let details = json!({
+        "kind": row.ticket.kind,
+        "site_id": row.ticket.site_id,
+        "host_id": row.ticket.host_id,
+        "rejoin": row.ticket.rejoin,
+        "expires_at": row.ticket.expires_at,
+        "max_uses": row.ticket.max_uses,
+        "require_key": row.ticket.require_key,
+        "ephemeral_hours": row.ephemeral_hours,
     });
+    let fact = Fact::new(Happening::TicketMinted, row.ticket.team_id, author, row.ticket.id);
+    unit.happened(fact.details(details));
     Ok((row.ticket.id, bearer))
 }
 
@@ -134,25 +147,17 @@ pub fn revoke_unused(
     if !unit.tx.ticket_revoke(team_id, id, unit.now)? {
         return Ok(false);
     }
-    let end = ClaimEnd { from: ClaimState::Waiting, to: ClaimState::Closed, by: &author.actor, result: None };
-    for claim in unit.tx.claims_with_ticket(team_id, id, CLAIMS)? {
-        unit.tx.claim_end(team_id, claim.id, end, unit.now)?;
+    for waiting in unit.tx.claims_with_ticket(team_id, id, CLAIMS)? {
+        claim::close(unit, &waiting, author)?;
     }
     secrets::destroy_owned(unit, team_id, OwnerKind::Ticket, id.as_str())?;
     unit.tx.revocation_insert(team_id, &format!("ticket:{id}"), "revoked", unit.now)?;
-    unit.record(Entry {
-        team_id,
-        author: author.clone(),
-        action: "ticket.revoked",
-        target: id.to_string(),
-        outcome: "ok",
-        details: json!({}),
-    });
+    unit.happened(Fact::new(Happening::TicketRevoked, team_id, author, id));
     Ok(true)
 }
 
 /// Shows a ticket as it stands at `now`.
-pub fn view(shown: ShownTicket, now: muster_ids::Timestamp) -> wire::Ticket {
+pub fn view(shown: ShownTicket, now: Timestamp) -> wire::Ticket {
     let ticket = shown.row.ticket;
     wire::Ticket {
         id: ticket.id,
@@ -165,10 +170,16 @@ pub fn view(shown: ShownTicket, now: muster_ids::Timestamp) -> wire::Ticket {
         tags: shown.row.tags,
         secrets: shown.secrets,
         require_key: ticket.require_key,
+        ephemeral_hours: shown.row.ephemeral_hours,
         uses: shown.uses,
         max_uses: ticket.max_uses,
         created_at: shown.row.created_at,
         expires_at: ticket.expires_at,
+        rotation: ticket.rotation.map(|rotation| wire::TicketRotation {
+            to: rotation.to,
+            at: rotation.at,
+            both_admit_until: rotation.ends_at,
+        }),
         last_used_at: shown.last_used_at,
         last_host_id: shown.last_host_id,
     }

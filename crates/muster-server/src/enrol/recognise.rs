@@ -4,6 +4,8 @@
 //! that time tells neither apart; what it showed is never remembered. A ticket that can only be refused is refused
 //! here, without its lock: a flood of it keeps nobody waiting. Whoever may be admitted is judged in the transaction.
 
+use std::sync::atomic::AtomicBool;
+
 use muster_domain::admission::{Cause, Machine};
 use muster_ids::{AgentKeyId, Bearer, BearerKind, KeyName, PublicId, SiteId, TicketId, Timestamp};
 use muster_proof::ProofError;
@@ -11,9 +13,11 @@ use muster_proof::dpop::{JudgedProof, VerifiedProof};
 use muster_store::rows::TicketRow;
 use muster_store::{StoreError, Tx};
 use muster_wire::enroll::EnrollRequest;
+use muster_wire::refusal::RefusalCause;
 use uuid::Uuid;
 
 use super::Knock;
+use super::mint::bearer_kind;
 use crate::app::App;
 use crate::auth::{Door, NotTaken};
 use crate::failure::Failure;
@@ -85,7 +89,7 @@ pub(super) async fn recognise(
         .unwrap_or_else(|| Bearer::new(BearerKind::EnrolmentToken, PublicId::from_entropy([0; 16]), [0; 32]));
     let ticket_id = TicketId::new(bearer.id);
     let found = app.look(move |tx| tx.ticket_by_id(&ticket_id)).await?;
-    let exists = found.is_some();
+    let kind = found.as_ref().map(|row| row.ticket.kind);
     let secret_is_right = app.keyring.verify(&bearer, found.as_ref().map(|row| row.verifier.as_slice()));
     let ticket = found.filter(|_| secret_is_right);
     let verified = credential.verify();
@@ -95,17 +99,23 @@ pub(super) async fn recognise(
         false => app.look(move |tx| why_hopeless(tx, &ticket_id, &key, now)).await?,
     };
     let Some(ticket) = ticket else {
-        if exists {
-            app.tally.add(ticket_id, Cause::WrongSecret, key, source, request_id, now);
+        let is_of_kind = kind.is_none_or(|kind| bearer_kind(kind) == bearer.kind);
+        let cause = if is_of_kind { Cause::WrongSecret } else { Cause::WrongKind };
+        // What names no ticket is not written down at all: it would be anybody's to fill the disk with.
+        if kind.is_some() {
+            app.tally.add(ticket_id, cause.word(), key, source, request_id, now);
         }
-        return Ok(Recognised::Rejected(Cause::WrongSecret));
+        return Ok(Recognised::Rejected(cause));
     };
     let (material, proof) = match verified {
         Ok(verified) => verified,
-        Err(error) => return Ok(Recognised::Unproved(error)),
+        Err(error) => {
+            app.tally.add(ticket_id, RefusalCause::InvalidProof, key, source, request_id, now);
+            return Ok(Recognised::Unproved(error));
+        }
     };
     if let Some(cause) = hopeless {
-        app.tally.add(ticket_id, cause, key, source, request_id, now);
+        app.tally.add(ticket_id, cause.word(), key, source, request_id, now);
         return Ok(Recognised::Rejected(cause));
     }
     if let Some(proof) = proof {
@@ -117,7 +127,8 @@ pub(super) async fn recognise(
     }
     let EnrollRequest { hostname, machine_uid, facts, labels, .. } = request;
     let machine = Machine { key, uid: machine_uid, hostname, facts, labels };
-    Ok(Recognised::Knock(Box::new(Knock { machine, material, ticket, source, request_id })))
+    let counts_alone = AtomicBool::new(false);
+    Ok(Recognised::Knock(Box::new(Knock { machine, material, ticket, source, request_id, counts_alone })))
 }
 
 /// Says why a ticket can do nothing for a key, on one snapshot. `None`: only the transaction can tell.

@@ -3,16 +3,16 @@
 use muster_domain::host_life::Life;
 use muster_ids::HostId;
 use muster_keyring::OwnerKind;
-use muster_store::rows::{ClaimEnd, HostKeyRow, HostRow, KeyState};
+use muster_store::rows::{HostKeyRow, HostRow};
 use muster_store::{Lock, LockKey, StoreError};
-use muster_wire::claim::ClaimState;
+use muster_wire::happening::Happening;
 use serde_json::json;
 
+use super::claim;
+use super::keys::{self, Ending};
 use super::mint::revoke_unused;
-use super::refuse::reason;
-use crate::effects::{Cut, CutReason};
 use crate::failure::Failure;
-use crate::unit::{Author, Entry, Event, Unit};
+use crate::unit::{Author, Fact, Unit};
 use crate::{jobs, secrets};
 
 /// What a person is told who asks for a step that is not possible from where the host stands.
@@ -27,31 +27,50 @@ pub fn lock(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<(), Failure> {
     locks.extend(held.1.iter().map(|key| Lock::exclusive(LockKey::Key(key.name))));
     unit.tx.lock(&locks)?;
     // A ticket or key that came between is not locked: find it and begin again.
-    if self::held(unit, host)? == held { Ok(()) } else { Err(StoreError::Conflict.into()) }
+    let names = |held: &Held| held.1.iter().map(|key| key.name).collect::<Vec<_>>();
+    let again = self::held(unit, host)?;
+    if again.0 == held.0 && names(&again) == names(&held) { Ok(()) } else { Err(StoreError::Conflict.into()) }
 }
 
 type Held = (Vec<muster_ids::TicketId>, Vec<HostKeyRow>);
 
 fn held(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<Held, Failure> {
     let tickets = unit.tx.tickets_of_host(host.team_id, host.id)?;
-    let mut keys = unit.tx.host_keys(host.id)?;
-    keys.retain(|key| key.state == KeyState::Active);
-    Ok((tickets, keys))
+    Ok((tickets, unit.tx.host_keys_active(host.id)?))
+}
+
+/// Why a host ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// A person retired it.
+    Person,
+    /// Its machine left.
+    Machine,
+    /// It is an ephemeral host nobody heard of for long enough.
+    Ephemeral,
+}
+
+impl Why {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "retired_by_person",
+            Self::Machine => "left",
+            Self::Ephemeral => "ephemeral_and_away",
+        }
+    }
 }
 
 /// Retires a living host: keys, tickets, secrets, jobs, tags and its uid are gone; the tombstone stays.
-///
-/// A person retires a host, or the machine itself leaves; `author` says who.
-pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Result<(), Failure> {
+pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author, why: Why) -> Result<(), Failure> {
     lock(unit, host)?;
     let now_host = unit.tx.host(host.team_id, host.id)?.ok_or(Failure::NotFound)?;
     now_host.state.retire().map_err(|_| NOT_POSSIBLE)?;
-    let (tickets, keys) = held(unit, host)?;
+    let (tickets, active) = held(unit, host)?;
     for ticket_id in &tickets {
         revoke_unused(unit, host.team_id, ticket_id, author)?;
     }
-    for key in &keys {
-        end_key(unit, key, KeyState::Revoked, author)?;
+    for key in &active {
+        keys::end(unit, key, Ending::Retired, author)?;
     }
     secrets::destroy_owned(unit, host.team_id, OwnerKind::Host, &host.id.to_string())?;
     jobs::host_retired(unit, host.id)?;
@@ -62,51 +81,16 @@ pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Resul
     }
     unit.tx.revocation_insert(host.team_id, &host.id.to_string(), "retired", unit.now)?;
     unit.effects.retired.push(host.id);
-    let details = json!({ "name": host.name, "keys": keys.iter().map(|key| key.name).collect::<Vec<_>>() });
-    unit.record(Entry {
-        team_id: host.team_id,
-        author: author.clone(),
-        action: "host.retired",
-        target: host.id.to_string(),
-        outcome: "ok",
-        details: details.clone(),
-    });
-    unit.tell(Event {
-        team_id: host.team_id,
-        kind: "host.retired",
-        subject: host.id.to_string(),
-        payload: details,
-    });
-    Ok(())
-}
-
-/// Ends an active key: remembered for ever, logged for every node, its sockets cut after the commit.
-pub(super) fn end_key(
-    unit: &mut Unit<'_, '_>,
-    key: &HostKeyRow,
-    state: KeyState,
-    author: &Author,
-) -> Result<(), Failure> {
-    if !unit.tx.host_key_end(&key.name, state, &author.actor, unit.now)? {
-        return Err(StoreError::Conflict.into());
-    }
-    let reason = reason(state);
-    unit.tx.revocation_insert(key.team_id, &key.name.to_string(), reason, unit.now)?;
-    unit.effects.cuts.push(Cut {
-        host_id: key.host_id,
-        key: key.name,
-        reason: CutReason::Revoked { reason },
-        decided_at: unit.now,
-    });
+    let details = json!({ "name": host.name, "reason": why.as_str(), "keys": active.iter().map(|key| key.name).collect::<Vec<_>>() });
+    let fact = Fact::new(Happening::HostRetired, host.team_id, author, host.id);
+    unit.happened(fact.of_host(host.id).details(details));
     Ok(())
 }
 
 /// The ground of these claims falls away; their machines may ask again and are judged anew.
 fn close_claims_on(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Result<(), Failure> {
-    let end = ClaimEnd { from: ClaimState::Waiting, to: ClaimState::Closed, by: &author.actor, result: None };
-    for claim in unit.tx.claims_on_host(host.team_id, host.id)? {
-        unit.tx.claim_end(claim.team_id, claim.id, end, unit.now)?;
-        unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
+    for waiting in unit.tx.claims_on_host(host.team_id, host.id)? {
+        claim::let_go(unit, &waiting, author)?;
     }
     Ok(())
 }

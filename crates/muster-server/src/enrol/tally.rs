@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use muster_domain::admission::Cause;
 use muster_ids::{KeyName, TicketId, Timestamp};
 use muster_store::Priority;
-use muster_store::rows::RefusalRow;
+use muster_store::rows::{REQUESTS_KEPT, RefusalRow, RefusedRequestRow};
+use muster_wire::refusal::RefusalCause;
 
 use super::refuse;
 use crate::app::App;
@@ -23,8 +23,8 @@ const BATCH: usize = 100;
 /// Refusals that are still to be written down.
 #[derive(Debug, Default)]
 pub struct Tally {
-    /// By ticket and word of the cause: every node writes its rows in the same order.
-    gathered: Mutex<BTreeMap<(TicketId, String), Gathered>>,
+    /// By ticket and cause: every node writes its rows in the same order.
+    gathered: Mutex<BTreeMap<(TicketId, RefusalCause), Gathered>>,
     /// Who reads waits until what was taken out is written.
     writing: tokio::sync::Mutex<()>,
 }
@@ -32,10 +32,25 @@ pub struct Tally {
 /// Refusals of one cause at one ticket.
 #[derive(Debug, Clone)]
 struct Gathered {
-    cause: Cause,
     /// The key of the first of them.
     key: KeyName,
     row: RefusalRow,
+    /// The last of them, in order.
+    requests: Vec<RefusedRequestRow>,
+}
+
+impl Gathered {
+    /// Takes what was counted elsewhere into account, whichever of both came first.
+    fn add(&mut self, other: Self) {
+        let count = self.row.count.saturating_add(other.row.count);
+        let first_at = self.row.first_at.min(other.row.first_at);
+        let latest = if other.row.last_at < self.row.last_at { self.row.clone() } else { other.row };
+        self.row = RefusalRow { first_at, count, ..latest };
+        self.requests.extend(other.requests);
+        self.requests.sort_by_key(|request| request.at);
+        let kept = usize::try_from(REQUESTS_KEPT).unwrap_or(usize::MAX);
+        self.requests.drain(..self.requests.len().saturating_sub(kept));
+    }
 }
 
 impl Tally {
@@ -43,35 +58,31 @@ impl Tally {
     pub(super) fn add(
         &self,
         ticket_id: TicketId,
-        cause: Cause,
+        cause: RefusalCause,
         key: KeyName,
         source: String,
         request_id: String,
         now: Timestamp,
     ) {
+        let request = RefusedRequestRow { request_id: request_id.clone(), at: now, source: source.clone() };
         let row = RefusalRow {
             ticket_id,
-            cause: cause.to_string(),
+            cause,
             count: 1,
             first_at: now,
             last_at: now,
             last_source: source,
             last_request_id: request_id,
         };
-        self.merge(Gathered { cause, key, row });
+        self.merge(Gathered { key, row, requests: vec![request] });
     }
 
     fn merge(&self, one: Gathered) {
         let mut gathered = self.gathered();
-        let place = (one.row.ticket_id, one.row.cause.clone());
+        let place = (one.row.ticket_id, one.row.cause);
         let has_place = gathered.len() < GATHERED;
         match gathered.get_mut(&place) {
-            Some(known) => {
-                let first_at = known.row.first_at.min(one.row.first_at);
-                let count = known.row.count.saturating_add(one.row.count);
-                let latest = if one.row.last_at < known.row.last_at { known.row.clone() } else { one.row };
-                known.row = RefusalRow { first_at, count, ..latest };
-            }
+            Some(known) => known.add(one),
             None if has_place => {
                 gathered.insert(place, one);
             }
@@ -97,22 +108,29 @@ impl Tally {
         Ok(())
     }
 
+    /// Writes down what was gathered before somebody reads it, as far as the database takes it.
+    pub async fn write_if_possible(&self, app: &App) {
+        if let Err(error) = self.write(app).await {
+            tracing::warn!(%error, "refusals were not written down");
+        }
+    }
+
     fn take_batch(&self) -> Vec<Gathered> {
         let mut gathered = self.gathered();
         std::iter::from_fn(|| gathered.pop_first().map(|(_, one)| one)).take(BATCH).collect()
     }
 
-    fn gathered(&self) -> MutexGuard<'_, BTreeMap<(TicketId, String), Gathered>> {
+    fn gathered(&self) -> MutexGuard<'_, BTreeMap<(TicketId, RefusalCause), Gathered>> {
         self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn record(unit: &mut Unit<'_, '_>, gathered: &Gathered) -> Result<(), Failure> {
     let row = &gathered.row;
-    let is_first = unit.tx.refusals_count(row)? == row.count;
+    let is_first = unit.tx.refusals_count(row, &gathered.requests)? == row.count;
     match unit.tx.ticket_by_id(&row.ticket_id)? {
         Some(ticket) if is_first => {
-            refuse::tell(unit, &ticket.ticket, gathered.cause, gathered.key, &row.last_source);
+            refuse::tell(unit, &ticket.ticket, row.cause, gathered.key, &row.last_source);
             Ok(())
         }
         _ => Ok(()),

@@ -110,3 +110,62 @@ fn b10_guesses_of_the_setup_code_end_after_ten_and_the_right_one_waits_too() {
     assert_eq!(limits.judge_setup_code(ListenerKind::Operators, secs(1), || true), Ok(true));
     assert_eq!(guess(true, secs(7)), Ok(true), "asking meanwhile did not prolong it");
 }
+
+fn login(n: u32) -> PublicId {
+    PublicId::from_entropy(u128::from(n).to_be_bytes())
+}
+
+/// A /64 somewhere.
+fn network(n: u32) -> AddressBucket {
+    AddressBucket(IpAddr::V6(std::net::Ipv6Addr::from_bits(u128::from(n + 1) << 64)))
+}
+
+#[test]
+fn a_source_that_guessed_too_often_waits_whatever_it_guesses_at() {
+    let limits = FailureLimits::default();
+    for n in 0..20 {
+        assert_eq!(limits.refuses_guess(source(1), login(n), secs(9)), None);
+        limits.count_guess(source(1), login(n), secs(9));
+    }
+    assert_eq!(limits.refuses_guess(source(1), login(99), secs(9)), Some(secs(15)));
+    assert_eq!(limits.refuses_guess(source(2), login(0), secs(9)), None);
+    assert_eq!(limits.refuses_guess(source(1), login(99), secs(25)), None);
+}
+
+#[test]
+fn failures_at_other_doors_keep_a_source_from_guessing() {
+    let limits = FailureLimits::default();
+    for _ in 0..600 {
+        limits.count(source(1), None, secs(9));
+    }
+    assert!(limits.refuses_guess(source(1), login(1), secs(9)).is_some());
+}
+
+#[test]
+fn b10_no_crowd_makes_a_login_that_is_guessed_at_fresh_again() {
+    let limits = FailureLimits::default();
+    for n in 0..100 {
+        limits.count_guess(network(n), login(0), secs(9));
+    }
+    for n in 1..100_000 {
+        limits.count_guess(network(n), login(n), secs(9));
+    }
+    {
+        let levels = limits.levels();
+        assert_eq!((levels.guessers.levels.len(), levels.guessed.levels.len()), (REMEMBERED, REMEMBERED));
+    }
+    limits.count_guess(source(1), login(77), secs(9));
+    assert!(limits.refuses_guess(source(1), login(0), secs(9)).is_some(), "it failed, and the login is hot");
+    assert_eq!(limits.refuses_guess(source(2), login(0), secs(9)), None, "its owner, from anywhere else");
+}
+
+#[test]
+fn codes_of_one_person_are_refused_wherever_they_come_from() {
+    let limits = FailureLimits::default();
+    for _ in 0..10 {
+        assert_eq!(limits.refuses_code(login(1), secs(9)), None);
+        limits.count_code(login(1), secs(9));
+    }
+    assert_eq!(limits.refuses_code(login(1), secs(9)), Some(secs(60)));
+    assert_eq!(limits.refuses_code(login(2), secs(9)), None);
+}

@@ -6,6 +6,7 @@ use muster_ids::{TeamId, TicketId};
 use muster_keyring::OwnerKind;
 use muster_store::rows::LapsedClaimRow;
 use muster_store::{Lock, LockKey, Priority};
+use muster_wire::happening::Happening;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -15,12 +16,17 @@ use crate::enrol::claim;
 use crate::failure::Failure;
 use crate::metrics::Reconciler;
 use crate::secrets;
-use crate::unit::{Author, Entry};
+use crate::unit::{Author, Fact};
 
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: i64 = 100;
 /// How long the reply of a POST that showed something once can be asked for again.
 const REPLIES_KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// How long API tokens and invitations that are good no more are kept to be looked at.
+const TOKENS_KEPT_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
+/// How long a session that is good no more is kept to be looked at.
+const SESSIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Looks every minute until `shutdown`.
 pub async fn expiry(app: App, shutdown: CancellationToken) {
@@ -30,7 +36,13 @@ pub async fn expiry(app: App, shutdown: CancellationToken) {
 
 /// Takes one batch of everything away; what cannot be taken away keeps nothing else. `true`: there may be more.
 pub async fn expire(app: &App) -> Result<bool, Failure> {
-    let taken = [lapse_claims(app).await, destroy_leftovers(app).await, forget(app).await];
+    let taken = [
+        lapse_claims(app).await,
+        destroy_leftovers(app).await,
+        forget(app).await,
+        forget_sessions(app).await,
+        forget_tokens(app).await,
+    ];
     let mut is_full = false;
     for taken in taken {
         is_full |= taken? >= BATCH as usize;
@@ -72,14 +84,8 @@ async fn destroy(app: &App, team_id: TeamId, ticket_id: TicketId) -> Result<(), 
             return Ok(());
         }
         let destroyed = secrets::destroy_owned(unit, team_id, OwnerKind::Ticket, ticket_id.as_str())?;
-        unit.record(Entry {
-            team_id,
-            author: Author::system(),
-            action: "ticket.secrets_destroyed",
-            target: ticket_id.to_string(),
-            outcome: "ok",
-            details: json!({ "count": destroyed }),
-        });
+        let fact = Fact::new(Happening::TicketSecretsDestroyed, team_id, &Author::system(), ticket_id);
+        unit.happened(fact.details(json!({ "count": destroyed })));
         Ok(())
     })
     .await
@@ -91,6 +97,29 @@ async fn forget(app: &App) -> Result<usize, Failure> {
     let forgotten = app
         .store
         .write(Priority::Normal, move |tx| Ok::<_, Failure>(tx.idempotent_replies_forget(before, BATCH)?))
+        .await?;
+    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+}
+
+/// Forgets sessions that lapsed long ago.
+async fn forget_sessions(app: &App) -> Result<usize, Failure> {
+    let before = app.clock.now().minus(SESSIONS_KEPT_FOR);
+    let forgotten = app
+        .store
+        .write(Priority::Normal, move |tx| Ok::<_, Failure>(tx.web_sessions_forget(before, BATCH)?))
+        .await?;
+    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+}
+
+/// Forgets API tokens and invitations that ended long ago; the audit trail remembers them.
+async fn forget_tokens(app: &App) -> Result<usize, Failure> {
+    let before = app.clock.now().minus(TOKENS_KEPT_FOR);
+    let forgotten = app
+        .store
+        .write(Priority::Normal, move |tx| {
+            let tokens = tx.operator_tokens_forget(before, BATCH)?;
+            Ok::<_, Failure>(tokens.max(tx.invitations_forget(before, BATCH)?))
+        })
         .await?;
     Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
 }

@@ -7,6 +7,7 @@ use muster_domain::presence::{RECONNECT_WINDOW, presence};
 use muster_ids::{HostId, SiteId, TeamId, Timestamp};
 use muster_store::Priority;
 use muster_store::rows::{LastSign, PresenceRow, WatchedRow};
+use muster_wire::happening::Happening;
 use muster_wire::host::{HostState, Presence};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,7 @@ use crate::failure::Failure;
 use crate::host_view::signs_of_life;
 use crate::metrics::Reconciler;
 use crate::presence::Sign;
-use crate::unit::{Event, Unit};
+use crate::unit::{Author, Fact, Unit};
 
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 const WATCH_EVERY: Duration = Duration::from_secs(30);
@@ -108,7 +109,7 @@ async fn tell(app: &App, changes: Vec<Change>, now: Timestamp) -> Result<(), Fai
             if *unreachable {
                 lost.entry((row.team_id, row.site_id)).or_default().push(row.host_id);
             } else {
-                unit.tell(event(row.team_id, "host.back", row.host_id.to_string(), json!({})));
+                unit.happened(of_host(Happening::HostBack, row.team_id, row.host_id));
             }
         }
         for ((team_id, site_id), hosts) in &lost {
@@ -129,17 +130,17 @@ fn tell_lost(
     let all = unit.tx.active_hosts_at_site(team_id, site_id)?;
     let is_many = hosts.len() >= MANY && i64::try_from(hosts.len() * 5).is_ok_and(|lost| lost > all);
     if is_many {
-        let payload = json!({ "count": hosts.len(), "of": all });
-        unit.tell(event(team_id, "site.unreachable", site_id.to_string(), payload));
+        let fact = Fact::new(Happening::SiteUnreachable, team_id, &Author::system(), site_id);
+        unit.happened(fact.details(json!({ "count": hosts.len(), "of": all })));
         return Ok(());
     }
     for host_id in hosts {
-        let payload = json!({ "site_id": site_id });
-        unit.tell(event(team_id, "host.unreachable", host_id.to_string(), payload));
+        let fact = of_host(Happening::HostUnreachable, team_id, *host_id);
+        unit.happened(fact.details(json!({ "site_id": site_id })));
     }
     Ok(())
 }
 
-fn event(team_id: TeamId, kind: &'static str, subject: String, payload: serde_json::Value) -> Event {
-    Event { team_id, kind, subject, payload }
+fn of_host(what: Happening, team_id: TeamId, host_id: HostId) -> Fact {
+    Fact::new(what, team_id, &Author::system(), host_id).of_host(host_id)
 }

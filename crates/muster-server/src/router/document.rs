@@ -3,10 +3,12 @@
 use std::fmt::Write;
 
 use aide::openapi::{Info, OpenApi};
+use muster_http::ListenerKind;
 use serde_json::{Value, json};
 
 use super::routes;
 use crate::api::meta::Documentation;
+use crate::auth::web_session::cookie_name;
 
 /// Returns the OpenAPI document of every route.
 pub fn openapi_document() -> Value {
@@ -27,6 +29,12 @@ pub fn openapi_document() -> Value {
     let mut document = serde_json::to_value(&api).expect("the document is plain data");
     document["components"]["securitySchemes"] = json!({
         "operator_token": { "type": "http", "scheme": "bearer", "description": "`mso_…`, an operator's API token." },
+        "web_session": { "type": "apiKey", "in": "cookie", "name": cookie_name(ListenerKind::Machines),
+                         "description": format!(
+                             "`msw_…`, the session of a signed-in browser; `{}` on the operators' loopback listener. \
+                              State-changing requests must come from the same origin.",
+                             cookie_name(ListenerKind::Operators)
+                         ) },
         "ticket": { "type": "http", "scheme": "bearer", "description": "`mse_…`, `msr_…` or `mss_…`, a ticket." },
         "agent_key": { "type": "http", "scheme": "bearer", "description": "`msa_…`, an agent key." },
         "dpop": { "type": "apiKey", "in": "header", "name": "DPoP",

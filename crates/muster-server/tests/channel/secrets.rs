@@ -24,7 +24,7 @@ both! {
         let set = world.must("PUT", &path, Some(json!({ "user": null }))).await;
         assert_eq!((&set["version"], &set["fields"]), (&json!(3), &json!(["password", "url"])));
         let audited = serde_json::to_string(&world.audited_times("secret.set", 2).await).unwrap();
-        assert!(audited.contains(r#""fields":["password","user"]"#), "{audited}");
+        assert!(audited.contains(r#""changed":["password","user"]"#), "{audited}");
         assert!(!audited.contains("battery"));
     }
 

@@ -194,7 +194,7 @@ scenes! {
         assert_eq!(server.admin.get(&format!("/v1/hosts/{host_id}")).await.raw_body, before);
         let listed = server.admin.get(&format!("/v1/claims?site_id={there}")).await.expect(200);
         let claim = &listed["items"][0];
-        assert_eq!((&claim["reason"], &claim["verdicts"]), (&json!("site_conflict"), &json!(["new", "reject"])));
+        assert_eq!((&claim["reason"], &claim["verdicts"]), (&json!("site_conflict"), &json!(["move", "new", "reject"])));
         let decided = server.admin.decide(claim["id"].as_str().unwrap(), "new").await.expect(200);
         let made = server.admin.host(decided["result_host_id"].as_str().unwrap()).await;
         assert_eq!(made["site_id"], there.as_str());

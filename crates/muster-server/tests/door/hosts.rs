@@ -15,7 +15,7 @@ scenes! {
         let retire = format!("/v1/hosts/{host_id}/retire");
         server.admin.post(&retire, &json!({ "preview_version": "stale" })).await.refused(409, "preview_stale");
         let retired = server.admin.retire(&host_id).await.expect(200);
-        assert_eq!((&retired["state"], &retired["tags"], &retired["key"]), (&json!("retired"), &json!([]), &json!(null)));
+        assert_eq!((&retired["state"], &retired["tags"], &retired["keys"]), (&json!("retired"), &json!([]), &json!([])));
         let (one_time, _) = server.admin.enrolment_token(json!({})).await;
         for token in [&site_key, &one_time] {
             let refused = machine.enroll(&server, token).await;

@@ -5,7 +5,11 @@
 #[path = "../world/mod.rs"]
 mod world;
 
+mod attempts;
 mod effects;
+mod export;
 mod flood;
 mod list;
+mod retention;
 mod sealing;
+mod verify;

@@ -1,39 +1,34 @@
 //! What the sealer promises: one order, one chain, no place given twice.
 
-use muster_ids::TeamId;
+use muster_ids::{AuditId, TeamId};
 use muster_server::reconcile;
-use muster_server::unit::{Author, Entry, Event};
+use muster_store::rows::AuditRow;
+use muster_server::unit::{Author, Fact};
 use muster_store::{Priority, StoreError, Tx, params};
+use muster_wire::happening::Happening;
 use serde_json::json;
 
 use crate::world::{World, both};
 
-/// Records `count` entries and events in one transaction, numbered from `first`.
-async fn act(world: &World, first: u32, count: u32) {
+/// Lets `count` things happen that are recorded and told, in one transaction, numbered from `first`.
+pub(crate) async fn act(world: &World, first: u32, count: u32) {
     let change = world.app.change(Priority::Normal, world.app.clock.now(), move |unit| {
         let team_id: TeamId = unit.tx.platform_team_id()?.unwrap();
         for n in first..first + count {
-            unit.record(Entry {
-                team_id,
-                author: Author::system(),
-                action: "test.acted",
-                target: n.to_string(),
-                outcome: "ok",
-                details: json!({ "n": n }),
-            });
-            unit.tell(Event { team_id, kind: "test.told", subject: n.to_string(), payload: json!({}) });
+            let fact = Fact::new(Happening::KeyRotated, team_id, &Author::system(), n);
+            unit.happened(fact.details(json!({ "n": n })));
         }
         Ok(())
     });
     change.await.unwrap();
 }
 
-async fn seal(world: &World) {
+pub(crate) async fn seal(world: &World) {
     while reconcile::seal(&world.app).await.unwrap() > 0 {}
 }
 
 /// Does to the database what only somebody with its password can.
-async fn meddle(world: &World, sql: &'static str) {
+pub(crate) async fn meddle(world: &World, sql: &'static str) {
     let write = world.app.store.write(Priority::Normal, move |tx: &mut Tx<'_>| tx.execute(sql, params![]));
     assert!(write.await.unwrap() > 0, "{sql}");
 }
@@ -43,7 +38,7 @@ async fn positions(world: &World, sql: &'static str) -> Vec<(i64, String)> {
     read.await.unwrap()
 }
 
-async fn trail(world: &World) -> Vec<(i64, String)> {
+pub(crate) async fn trail(world: &World) -> Vec<(i64, String)> {
     positions(world, "SELECT position, action FROM audit WHERE position IS NOT NULL ORDER BY position").await
 }
 
@@ -51,7 +46,8 @@ async fn trail(world: &World) -> Vec<(i64, String)> {
 async fn breaks(world: &World) -> Vec<i64> {
     let read = world.app.look(|tx| {
         tx.query(
-            "SELECT position, mac, id, team_id, at, actor, source, action, target, outcome, details FROM audit
+            "SELECT position, mac, id, team_id, at, actor, source, action, target, outcome, details, role, changed, host_id
+               FROM audit
               WHERE position IS NOT NULL ORDER BY position",
             params![],
             |row| {
@@ -64,6 +60,11 @@ async fn breaks(world: &World) -> Vec<i64> {
                 for column in 5..=10 {
                     fields.push(row.get(column)?);
                 }
+                for column in 11..=12 {
+                    fields.push(format!("+{}", row.get::<String>(column)?));
+                }
+                let host_id = row.get::<Option<muster_ids::HostId>>(13)?;
+                fields.push(host_id.map_or_else(|| "-".to_owned(), |host_id| format!("+{host_id}")));
                 let mut text = Vec::new();
                 for field in fields {
                     text.extend((field.len() as u64).to_be_bytes());
@@ -83,13 +84,37 @@ async fn breaks(world: &World) -> Vec<i64> {
     broken
 }
 
+async fn platform(world: &World) -> TeamId {
+    world.app.look(|tx| tx.platform_team_id()).await.unwrap().unwrap()
+}
+
+/// A row as the server would write it.
+fn written_row(world: &World, team_id: TeamId) -> AuditRow {
+    let now = world.app.clock.now();
+    let id = world.app.entropy.uuid(now);
+    AuditRow {
+        id: AuditId::from_uuid(id),
+        team_id,
+        at: now,
+        actor: "system".to_owned(),
+        role: Some(String::new()),
+        source: "-".to_owned(),
+        action: "key.rotated".to_owned(),
+        target: "1".to_owned(),
+        outcome: "ok".to_owned(),
+        changed: Some("[]".to_owned()),
+        host_id: None,
+        details: "{}".to_owned(),
+    }
+}
+
 both! {
     async fn what_one_transaction_did_is_told_in_its_order(world) {
         act(&world, 1, 20).await;
         seal(&world).await;
-        let done: Vec<_> = world.audited("test.acted").await.iter().map(|entry| entry["target"].clone()).collect();
+        let done: Vec<_> = world.audited("key.rotated").await.iter().map(|entry| entry["target"].clone()).collect();
         assert_eq!(done, (1..=20).map(|n| json!(n.to_string())).collect::<Vec<_>>());
-        let told = positions(&world, "SELECT position, subject FROM outbox WHERE kind = 'test.told' ORDER BY position").await;
+        let told = positions(&world, "SELECT position, subject FROM outbox WHERE kind = 'key.rotated' ORDER BY position").await;
         let subjects: Vec<_> = told.iter().map(|(_, subject)| subject.clone()).collect();
         assert_eq!(subjects, (1..=20).map(|n| n.to_string()).collect::<Vec<_>>());
         assert_eq!(breaks(&world).await, [0i64; 0]);
@@ -105,13 +130,15 @@ both! {
     }
 
     async fn the_chain_covers_the_text_and_not_its_meaning(world) {
-        act(&world, 1, 1).await;
-        meddle(&world, r#"UPDATE audit SET details = '{ "n" : 1.0 }' WHERE action = 'test.acted'"#).await;
+        let row = AuditRow { details: r#"{ "n" : 1.0 }"#.to_owned(), ..written_row(&world, platform(&world).await) };
+        let written = world.app.keyring.audit_written(&row.chained_text());
+        let write = world.app.store.write(Priority::Normal, move |tx: &mut Tx<'_>| tx.audit_insert(&row, &written));
+        write.await.unwrap();
         seal(&world).await;
         assert_eq!(breaks(&world).await, [0i64; 0], "sealed over another text than is stored");
-        assert_eq!(world.audited("test.acted").await[0]["details"], json!({ "n": 1.0 }));
+        assert_eq!(world.audited("key.rotated").await[0]["details"], json!({ "n": 1.0 }));
         // The same document in other words is another text.
-        meddle(&world, r#"UPDATE audit SET details = '{"n":1.0}' WHERE action = 'test.acted'"#).await;
+        meddle(&world, r#"UPDATE audit SET details = '{"n":1.0}' WHERE action = 'key.rotated'"#).await;
         assert_eq!(breaks(&world).await.len(), 1);
     }
 
@@ -125,11 +152,11 @@ both! {
         let trail = trail(&world).await;
         let end: Vec<_> = trail[trail.len() - 3..].to_vec();
         let [cut, after, word] = &end[..] else { unreachable!() };
-        assert_eq!(*cut, (last - 2, "test.acted".to_owned()), "the places of what is gone are given again: {trail:?}");
-        assert_eq!(*after, (last + 1, "test.acted".to_owned()), "{trail:?}");
+        assert_eq!(*cut, (last - 2, "key.rotated".to_owned()), "the places of what is gone are given again: {trail:?}");
+        assert_eq!(*after, (last + 1, "key.rotated".to_owned()), "{trail:?}");
         assert_eq!(*word, (last + 2, "audit.broken".to_owned()), "{trail:?}");
         let record = world.audited("audit.broken").await;
-        assert_eq!(record[0]["details"], json!({ "left_at": last, "found_at": last - 2 }));
+        assert_eq!(record[0]["details"], json!({ "left_at": last, "found_at": last - 2, "inserted": 0 }));
         assert_eq!(world.events("audit.broken").await, ["audit"]);
         assert_eq!(breaks(&world).await, [last + 1], "what came later cannot close the gap");
         act(&world, 7, 1).await;
@@ -157,7 +184,7 @@ both! {
         act(&world, 3, 1).await;
         seal(&world).await;
         let record = world.audited("audit.broken").await;
-        assert_eq!(record[0]["details"], json!({ "left_at": last, "found_at": 500 }));
+        assert_eq!(record[0]["details"], json!({ "left_at": last, "found_at": 500, "inserted": 0 }));
         assert!(breaks(&world).await.contains(&500));
     }
 

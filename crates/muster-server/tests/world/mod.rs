@@ -19,6 +19,7 @@ use muster_ids::Timestamp;
 use muster_keyring::{Keyring, MasterKey};
 use muster_server::app::{App, Parts};
 use muster_server::installation::{Installation, Opening};
+use muster_server::outbound::Gate;
 use muster_server::{auth, channel, metrics, presence, reconcile, router};
 use muster_store::{Location, Store, StoreConfig, params};
 use muster_testkit::postgres::{Cluster, Database};
@@ -84,7 +85,8 @@ impl World {
         let store = Store::open(config).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let app = open(store, clock, address, &folder).await;
+        let outbound = Gate::reaching(&["127.0.0.0/8".parse().unwrap()]);
+        let app = open(store, clock, address, &folder, outbound).await;
         let shutdown = CancellationToken::new();
         let edge = Edge::new(app.clock.clone(), app.entropy);
         let server = Server {
@@ -104,6 +106,12 @@ impl World {
             _folder: folder,
             _database: database,
         }
+    }
+
+    /// Another node on the same database, which reaches public addresses and these networks.
+    pub(crate) async fn with_outbound(&self, networks: &[ipnet::IpNet]) -> App {
+        let (store, clock) = (self.app.store.clone(), self.app.clock.clone());
+        open(store, clock, self.address, &self._folder, Gate::reaching(networks)).await
     }
 
     /// The code that makes the first admin.
@@ -232,7 +240,7 @@ impl World {
     }
 }
 
-async fn open(store: Store, clock: Clock, address: SocketAddr, folder: &TempDir) -> App {
+async fn open(store: Store, clock: Clock, address: SocketAddr, folder: &TempDir, outbound: Gate) -> App {
     let keyring = Arc::new(Keyring::derive(&MasterKey::from_bytes([7; 32])));
     let entropy = Entropy;
     let installation = Installation::open(Opening {
@@ -261,7 +269,14 @@ async fn open(store: Store, clock: Clock, address: SocketAddr, folder: &TempDir)
         limits: muster_server::limits::FailureLimits::default(),
         budgets: muster_server::budgets::Budgets::default(),
         tally: muster_server::enrol::Tally::default(),
+        streams: muster_server::streams::Streams::default(),
+        uses: muster_server::uses::Uses::default(),
+        trail: muster_server::trail::Trail::default(),
+        attempts: muster_server::failed_attempts::FailedAttempts::default(),
         sealer: tokio::sync::Notify::new(),
+        oidc: muster_server::oidc::Providers::default(),
+        outbound,
+        news: muster_server::news::News::default(),
     })
 }
 

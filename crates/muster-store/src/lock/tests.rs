@@ -12,7 +12,9 @@ fn locks_are_taken_by_kind_then_id_whatever_order_they_are_asked_in() {
     let ticket = LockKey::Ticket("0123456789ab".parse().unwrap());
     let site = LockKey::Site(SiteId::from_uuid(Uuid::from_u128(3)));
     let key = LockKey::Key("agk:0123456789ab".parse().unwrap());
-    let ordered = [user, ticket, site, host(1), host(2), key, LockKey::Named("a"), LockKey::Named("b")];
+    let endpoint = LockKey::Endpoint(EndpointId::from_uuid(Uuid::from_u128(3)));
+    let (a, b) = (LockKey::Named("a"), LockKey::Named("b"));
+    let ordered = [user, ticket, site, host(1), host(2), key, endpoint, a, b];
     let mut asked = ordered.map(Lock::shared);
     asked.reverse();
     assert_eq!(in_order(&asked).0, ordered.map(|key| key.hash64()));

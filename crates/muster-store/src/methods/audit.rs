@@ -1,10 +1,9 @@
 //! The audit trail and the outbox: rows are added without a place and read once they have one.
 
-use muster_ids::{AuditId, EventId, TeamId, Timestamp};
-use muster_wire::page::Order;
+use muster_ids::{AuditId, EventId, HostId, TeamId, Timestamp};
 use serde_json::Value as Payload;
 
-use crate::{Json, Row, StoreError, Tx, Value, params};
+use crate::{Json, Row, StoreError, Tx, params};
 
 /// An audit row before it is sealed.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +16,8 @@ pub struct AuditRow {
     pub at: Timestamp,
     /// Who.
     pub actor: String,
+    /// In which role, if in one; none in rows of before there were roles.
+    pub role: Option<String>,
     /// From where.
     pub source: String,
     /// What.
@@ -25,6 +26,10 @@ pub struct AuditRow {
     pub target: String,
     /// How it ended.
     pub outcome: String,
+    /// Names of the fields that changed: a JSON list; none in rows of before they were written.
+    pub changed: Option<String>,
+    /// The host it is about, if it is about one.
+    pub host_id: Option<HostId>,
     /// Details that are not secret: JSON, as the text that is stored and chained.
     pub details: String,
 }
@@ -42,6 +47,10 @@ pub struct OutboxRow {
     pub kind: String,
     /// To what.
     pub subject: String,
+    /// The host it is about, if it is about one.
+    pub host_id: Option<HostId>,
+    /// Who did it.
+    pub actor: String,
     /// Details that are not secret.
     pub payload: Payload,
 }
@@ -53,15 +62,6 @@ pub struct SealedAuditRow {
     pub position: u64,
     /// The row.
     pub row: AuditRow,
-}
-
-/// Which audit rows to read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AuditFilter {
-    /// Only this action.
-    pub action: Option<String>,
-    /// Only what was done to this.
-    pub target: Option<String>,
 }
 
 impl AuditRow {
@@ -82,7 +82,15 @@ impl AuditRow {
             &self.outcome,
             &self.details,
         ];
-        for field in fields {
+        let host_id = self.host_id.map(|host_id| host_id.to_string());
+        // Rows of before have none of them; one that loses any has another text.
+        let later = match (&self.role, &self.changed, &host_id) {
+            (None, None, None) => Vec::new(),
+            (role, changed, host_id) => {
+                [role, changed, host_id].map(|field| marked(field.as_deref())).to_vec()
+            }
+        };
+        for field in fields.into_iter().chain(later.iter().map(String::as_str)) {
             text.extend_from_slice(&(field.len() as u64).to_be_bytes());
             text.extend_from_slice(field.as_bytes());
         }
@@ -90,12 +98,17 @@ impl AuditRow {
     }
 }
 
+fn marked(field: Option<&str>) -> String {
+    field.map_or_else(|| "-".to_owned(), |text| format!("+{text}"))
+}
+
 impl Tx<'_> {
-    /// Writes an audit row; last in its transaction, before outbox rows.
-    pub fn audit_insert(&mut self, row: &AuditRow) -> Result<(), StoreError> {
+    /// Writes an audit row; last in its transaction, before outbox rows. `written` proves who did.
+    pub fn audit_insert(&mut self, row: &AuditRow, written: &[u8]) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO audit (id, team_id, at, actor, source, action, target, outcome, details)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            "INSERT INTO audit (id, team_id, at, actor, source, action, target, outcome, details, role, changed,
+                                host_id, written)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             params![
                 row.id,
                 row.team_id,
@@ -105,7 +118,11 @@ impl Tx<'_> {
                 row.action,
                 row.target,
                 row.outcome,
-                row.details
+                row.details,
+                row.role,
+                row.changed,
+                row.host_id,
+                written
             ],
         )?;
         Ok(())
@@ -114,95 +131,25 @@ impl Tx<'_> {
     /// Writes an outbox row; last in its transaction.
     pub fn outbox_insert(&mut self, row: &OutboxRow) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO outbox (id, team_id, at, kind, subject, payload) VALUES ($1, $2, $3, $4, $5, $6)",
-            params![row.id, row.team_id, row.at, row.kind, row.subject, Json(&row.payload)],
+            "INSERT INTO outbox (id, team_id, at, kind, subject, host_id, actor, payload)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            params![
+                row.id,
+                row.team_id,
+                row.at,
+                row.kind,
+                row.subject,
+                row.host_id,
+                row.actor,
+                Json(&row.payload)
+            ],
         )?;
         Ok(())
     }
-
-    /// Returns audit rows of a team in order of their positions, after `after` or from the end of the order.
-    pub fn audit_page(
-        &mut self,
-        team_id: TeamId,
-        filter: &AuditFilter,
-        order: Order,
-        after: Option<i64>,
-        limit: i64,
-    ) -> Result<Vec<SealedAuditRow>, StoreError> {
-        let (action, target) = (&filter.action, &filter.target);
-        let after = after.unwrap_or(match order {
-            Order::Asc => 0,
-            Order::Desc => i64::MAX,
-        });
-        // One text a filter, so that each reads only what it shows, from its own index.
-        match (target, action) {
-            (Some(target), action) => {
-                self.sealed_rows(of_a_target(order), params![team_id, after, limit, target, action])
-            }
-            (None, Some(action)) => {
-                self.sealed_rows(of_an_action(order), params![team_id, after, limit, action])
-            }
-            (None, None) => self.sealed_rows(of_a_team(order), params![team_id, after, limit]),
-        }
-    }
-
-    fn sealed_rows(
-        &mut self,
-        sql: &'static str,
-        params: &[Value],
-    ) -> Result<Vec<SealedAuditRow>, StoreError> {
-        self.query(sql, params, |row| Ok(SealedAuditRow { position: row.get(9)?, row: read_audit(row)? }))
-    }
 }
 
-const fn of_a_team(order: Order) -> &'static str {
-    match order {
-        Order::Asc => {
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
-              WHERE team_id = $1 AND position > $2
-              ORDER BY position LIMIT $3"
-        }
-        Order::Desc => {
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
-              WHERE team_id = $1 AND position < $2
-              ORDER BY position DESC LIMIT $3"
-        }
-    }
-}
-
-const fn of_an_action(order: Order) -> &'static str {
-    match order {
-        Order::Asc => {
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
-              WHERE team_id = $1 AND position > $2 AND action = $4
-              ORDER BY position LIMIT $3"
-        }
-        Order::Desc => {
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
-              WHERE team_id = $1 AND position < $2 AND action = $4
-              ORDER BY position DESC LIMIT $3"
-        }
-    }
-}
-
-const fn of_a_target(order: Order) -> &'static str {
-    match order {
-        Order::Asc => {
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
-              WHERE team_id = $1 AND position > $2 AND target = $4
-                AND (CAST($5 AS TEXT) IS NULL OR action = $5)
-              ORDER BY position LIMIT $3"
-        }
-        Order::Desc => {
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details, position FROM audit
-              WHERE team_id = $1 AND position < $2 AND target = $4
-                AND (CAST($5 AS TEXT) IS NULL OR action = $5)
-              ORDER BY position DESC LIMIT $3"
-        }
-    }
-}
-
-/// Takes an audit row from the columns id, team_id, at, actor, source, action, target, outcome, details.
+/// Takes an audit row from the columns id, team_id, at, actor, source, action, target, outcome, details, role,
+/// changed, host_id.
 pub(super) fn read_audit(row: &Row<'_>) -> Result<AuditRow, StoreError> {
     Ok(AuditRow {
         id: row.get(0)?,
@@ -214,5 +161,8 @@ pub(super) fn read_audit(row: &Row<'_>) -> Result<AuditRow, StoreError> {
         target: row.get(6)?,
         outcome: row.get(7)?,
         details: row.get(8)?,
+        role: row.get(9)?,
+        changed: row.get(10)?,
+        host_id: row.get(11)?,
     })
 }

@@ -46,14 +46,10 @@ impl AgentRow {
 }
 
 impl Tx<'_> {
-    /// Makes the rows that every host has beside its own: presence, generation, configuration.
+    /// Makes the rows that every host has beside its own: presence, configuration.
     pub fn host_rows_insert(&mut self, host_id: HostId, epoch: u32) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO presence (host_id, said_goodbye, told_unreachable) VALUES ($1, 0, 0)",
-            params![host_id],
-        )?;
-        self.execute(
-            "INSERT INTO host_generation (host_id, committed_epoch, committed_counter) VALUES ($1, 0, 0)",
             params![host_id],
         )?;
         self.execute(
@@ -96,43 +92,43 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns what is stored of a host's generation under this key; another key begins anew.
-    pub fn host_generation(&mut self, host_id: HostId, key: &KeyName) -> Result<Option<Known>, StoreError> {
+    /// Returns what is stored of the generations of a key; one that never connected begins anew.
+    pub fn key_generation(&mut self, key: &KeyName) -> Result<Known, StoreError> {
         let stored = self.query_opt(
-            "SELECT key_name, committed_epoch, committed_counter, issued_epoch, issued_counter
-               FROM host_generation WHERE host_id = $1",
-            params![host_id],
+            "SELECT committed_epoch, committed_counter, issued_epoch, issued_counter
+               FROM key_generation WHERE key_name = $1",
+            params![key],
             |row| {
-                let committed = (row.get::<i64>(1)?, row.get::<i64>(2)?);
-                let issued = row.get::<Option<i64>>(3)?.zip(row.get::<Option<i64>>(4)?);
-                Ok((row.get::<Option<KeyName>>(0)?, committed, issued))
+                let committed = (row.get::<i64>(0)?, row.get::<i64>(1)?);
+                Ok((committed, row.get::<Option<i64>>(2)?.zip(row.get::<Option<i64>>(3)?)))
             },
         )?;
-        match stored {
-            None => Ok(None),
-            Some((of_key, committed, issued)) if of_key == Some(*key) => Ok(Some(Known {
-                committed: generation(committed)?,
-                issued: issued.map(generation).transpose()?,
-            })),
-            Some(_) => Ok(Some(Known { committed: Generation::ZERO, issued: None })),
-        }
+        let Some((committed, issued)) = stored else {
+            return Ok(Known { committed: Generation::ZERO, issued: None });
+        };
+        Ok(Known { committed: generation(committed)?, issued: issued.map(generation).transpose()? })
     }
 
-    /// Begins the generations of a host anew when its key is another one than before.
-    pub fn generation_adopt(&mut self, host_id: HostId, key: &KeyName) -> Result<bool, StoreError> {
+    /// Begins the generations of a key. `false`: they have begun.
+    pub fn generation_begin(&mut self, host_id: HostId, key: &KeyName) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "UPDATE host_generation SET key_name = $2, committed_epoch = 0, committed_counter = 0,
-                    issued_epoch = NULL, issued_counter = NULL
-              WHERE host_id = $1 AND coalesce(key_name, '') <> $2",
-            params![host_id, key],
+            "INSERT INTO key_generation (key_name, host_id, committed_epoch, committed_counter)
+             VALUES ($1, $2, 0, 0) ON CONFLICT (key_name) DO NOTHING",
+            params![key, host_id],
         )?;
         Ok(changed == 1)
+    }
+
+    /// Forgets the generations of a key that ended.
+    pub fn generation_forget(&mut self, key: &KeyName) -> Result<(), StoreError> {
+        self.execute("DELETE FROM key_generation WHERE key_name = $1", params![key])?;
+        Ok(())
     }
 
     /// Stores what a connecting agent proved to hold and what it is given. `false`: another connection came between.
     pub fn generation_issue(
         &mut self,
-        host_id: HostId,
+        key: &KeyName,
         seen: &Known,
         holds: Generation,
         issue: Generation,
@@ -142,12 +138,12 @@ impl Tx<'_> {
         let committed = numbers(seen.committed)?;
         let issued = seen.issued.map(numbers).transpose()?;
         let changed = self.execute(
-            "UPDATE host_generation SET committed_epoch = $2, committed_counter = $3, issued_epoch = $4,
+            "UPDATE key_generation SET committed_epoch = $2, committed_counter = $3, issued_epoch = $4,
                     issued_counter = $5, boot_id = $6
-              WHERE host_id = $1 AND committed_epoch = $7 AND committed_counter = $8
+              WHERE key_name = $1 AND committed_epoch = $7 AND committed_counter = $8
                 AND coalesce(issued_epoch, -1) = $9 AND coalesce(issued_counter, -1) = $10",
             params![
-                host_id,
+                key,
                 holds.0,
                 holds.1,
                 issue.0,
@@ -163,23 +159,30 @@ impl Tx<'_> {
     }
 
     /// Commits the issued generation. `false`: it is not the one that was issued last.
-    pub fn generation_commit(&mut self, host_id: HostId, issued: Generation) -> Result<bool, StoreError> {
+    pub fn generation_commit(&mut self, key: &KeyName, issued: Generation) -> Result<bool, StoreError> {
         let issued = numbers(issued)?;
         let changed = self.execute(
-            "UPDATE host_generation SET committed_epoch = issued_epoch, committed_counter = issued_counter,
+            "UPDATE key_generation SET committed_epoch = issued_epoch, committed_counter = issued_counter,
                     issued_epoch = NULL, issued_counter = NULL
-              WHERE host_id = $1 AND issued_epoch = $2 AND issued_counter = $3",
-            params![host_id, issued.0, issued.1],
+              WHERE key_name = $1 AND issued_epoch = $2 AND issued_counter = $3",
+            params![key, issued.0, issued.1],
         )?;
         Ok(changed == 1)
     }
 
     /// Remembers the start of a machine that showed an old generation. `false`: it was the last one remembered.
-    pub fn generation_suspect(&mut self, host_id: HostId, boot_id: &str) -> Result<bool, StoreError> {
+    pub fn generation_suspect(
+        &mut self,
+        host_id: HostId,
+        key: &KeyName,
+        boot_id: &str,
+    ) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "UPDATE host_generation SET suspected_boot_id = $2
-              WHERE host_id = $1 AND coalesce(suspected_boot_id, '') <> $2",
-            params![host_id, boot_id],
+            "INSERT INTO key_generation (key_name, host_id, committed_epoch, committed_counter, suspected_boot_id)
+             VALUES ($1, $2, 0, 0, $3)
+             ON CONFLICT (key_name) DO UPDATE SET suspected_boot_id = excluded.suspected_boot_id
+              WHERE coalesce(key_generation.suspected_boot_id, '') <> excluded.suspected_boot_id",
+            params![key, host_id, boot_id],
         )?;
         Ok(changed == 1)
     }

@@ -55,6 +55,10 @@ pub struct WaitingClaim {
     pub ticket_id: TicketId,
     /// The key that waits.
     pub key: KeyName,
+    /// The host it contests.
+    pub host_id: Option<HostId>,
+    /// Why it waits.
+    pub reason: ClaimReason,
 }
 
 /// How a claim ends.
@@ -181,7 +185,7 @@ impl Tx<'_> {
         host_id: HostId,
     ) -> Result<Vec<WaitingClaim>, StoreError> {
         self.query(
-            "SELECT id, team_id, ticket_id, key_name FROM claim
+            "SELECT id, team_id, ticket_id, key_name, host_id, reason FROM claim
               WHERE team_id = $1 AND host_id = $2 AND state = 'waiting' ORDER BY id",
             params![team_id, host_id],
             read_waiting,
@@ -210,7 +214,7 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<WaitingClaim>, StoreError> {
         self.query(
-            "SELECT id, team_id, ticket_id, key_name FROM claim
+            "SELECT id, team_id, ticket_id, key_name, host_id, reason FROM claim
               WHERE team_id = $1 AND ticket_id = $2 AND state = 'waiting' ORDER BY id LIMIT $3",
             params![team_id, ticket_id, limit],
             read_waiting,
@@ -226,7 +230,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<Vec<LapsedClaimRow>, StoreError> {
         self.query(
-            "SELECT id, team_id, site_id, ticket_id, key_name FROM claim
+            "SELECT id, team_id, site_id, ticket_id, key_name, host_id FROM claim
               WHERE state = 'waiting' AND expires_at <= $1
                 AND (ticket_id = $2 OR (site_id = $3 AND key_name = $4)) ORDER BY id LIMIT 100",
             params![now, ticket_id, site_id, key],
@@ -237,6 +241,7 @@ impl Tx<'_> {
                     site_id: row.get(2)?,
                     ticket_id: row.get(3)?,
                     key: row.get(4)?,
+                    host_id: row.get(5)?,
                 })
             },
         )
@@ -260,7 +265,14 @@ impl Tx<'_> {
 }
 
 fn read_waiting(row: &Row<'_>) -> Result<WaitingClaim, StoreError> {
-    Ok(WaitingClaim { id: row.get(0)?, team_id: row.get(1)?, ticket_id: row.get(2)?, key: row.get(3)? })
+    Ok(WaitingClaim {
+        id: row.get(0)?,
+        team_id: row.get(1)?,
+        ticket_id: row.get(2)?,
+        key: row.get(3)?,
+        host_id: row.get(4)?,
+        reason: row.get::<Word<ClaimReason>>(5)?.0,
+    })
 }
 
 fn read_claim(row: &Row<'_>) -> Result<ClaimRow, StoreError> {

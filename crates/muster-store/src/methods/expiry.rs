@@ -1,6 +1,6 @@
 //! What time takes away: blobs of tickets that open no door, claims nobody decided, replies kept for a retry.
 
-use muster_ids::{ClaimId, KeyName, SiteId, TeamId, TicketId, Timestamp};
+use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, TicketId, Timestamp};
 
 use crate::{StoreError, Tx, params};
 
@@ -17,6 +17,8 @@ pub struct LapsedClaimRow {
     pub ticket_id: TicketId,
     /// The key it holds the ticket for.
     pub key: KeyName,
+    /// The host it contests.
+    pub host_id: Option<HostId>,
 }
 
 impl Tx<'_> {
@@ -53,7 +55,7 @@ impl Tx<'_> {
     /// Returns waiting claims whose time is over.
     pub fn claims_lapsed(&mut self, now: Timestamp, limit: i64) -> Result<Vec<LapsedClaimRow>, StoreError> {
         self.query(
-            "SELECT id, team_id, site_id, ticket_id, key_name FROM claim
+            "SELECT id, team_id, site_id, ticket_id, key_name, host_id FROM claim
               WHERE state = 'waiting' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
             params![now, limit],
             |row| {
@@ -63,6 +65,7 @@ impl Tx<'_> {
                     site_id: row.get(2)?,
                     ticket_id: row.get(3)?,
                     key: row.get(4)?,
+                    host_id: row.get(5)?,
                 })
             },
         )

@@ -6,6 +6,7 @@ use muster_wire::enroll::{Disposition, Facts, Labels};
 use muster_wire::host::{HostKind, HostState};
 use muster_wire::text::{Hostname, Tag};
 
+use super::tickets::stored_count;
 use crate::words::Word;
 use crate::{Json, Row, StoreError, Tx, params};
 
@@ -36,6 +37,8 @@ pub struct HostRow {
     pub enrolled_at: Option<Timestamp>,
     /// When it was retired.
     pub retired_at: Option<Timestamp>,
+    /// Hours without contact after which it is retired.
+    pub ephemeral_hours: Option<u64>,
 }
 
 /// How a host was last admitted, and what it then said about itself.
@@ -73,8 +76,8 @@ pub struct LastSign {
 pub struct ShownHost {
     /// The host.
     pub row: HostRow,
-    /// The key it proves itself with.
-    pub key: Option<KeyName>,
+    /// The keys it proves itself with, in order: one key pair, or agent keys.
+    pub keys: Vec<KeyName>,
     /// Its tags, in order.
     pub tags: Vec<Tag>,
     /// Its flushed signs of life.
@@ -101,8 +104,8 @@ impl Tx<'_> {
         let changed = self.execute(
             "INSERT INTO host (id, team_id, site_id, kind, name, state, provider, zone, created_at, enrolled_at,
                                retired_at, door, disposition, ticket_id, machine_uid, owns_uid, hostname, facts,
-                               labels)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                               labels, ephemeral_hours)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
              ON CONFLICT DO NOTHING",
             params![
                 host.id, host.team_id, host.site_id, Word(host.kind), host.name, Word(host.state), host.provider,
@@ -114,7 +117,8 @@ impl Tx<'_> {
                 arrival.is_some_and(|arrival| arrival.owns_uid),
                 arrival.map(|arrival| &arrival.hostname),
                 arrival.map(|arrival| Json(&arrival.facts)),
-                arrival.map(|arrival| Json(&arrival.labels))
+                arrival.map(|arrival| Json(&arrival.labels)),
+                host.ephemeral_hours.map(stored_count)
             ],
         )?;
         Ok(changed == 1)
@@ -124,7 +128,7 @@ impl Tx<'_> {
     pub fn host(&mut self, team_id: TeamId, id: HostId) -> Result<Option<HostRow>, StoreError> {
         self.query_opt(
             "SELECT id, team_id, site_id, kind, name, state, provider, zone, created_at, enrolled_at, retired_at,
-                    door, disposition, ticket_id, machine_uid, owns_uid, hostname, facts, labels
+                    door, disposition, ticket_id, machine_uid, owns_uid, hostname, facts, labels, ephemeral_hours
                FROM host WHERE team_id = $1 AND id = $2",
             params![team_id, id],
             read_host,
@@ -136,10 +140,12 @@ impl Tx<'_> {
         self.query_opt(
             "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
                     enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
-                    facts, labels, host_key.name, presence.host_id, presence.seen_at, presence.said_goodbye,
+                    facts, labels, ephemeral_hours,
+                    (SELECT string_agg(host_key.name, ' ') FROM host_key
+                      WHERE host_key.host_id = host.id AND host_key.state = 'active'),
+                    presence.host_id, presence.seen_at, presence.said_goodbye,
                     (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id)
                FROM host
-               LEFT JOIN host_key ON host_key.host_id = host.id AND host_key.state = 'active'
                LEFT JOIN presence ON presence.host_id = host.id
               WHERE host.team_id = $1 AND host.id = $2",
             params![team_id, id],
@@ -160,10 +166,12 @@ impl Tx<'_> {
         self.query(
             "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
                     enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
-                    facts, labels, host_key.name, presence.host_id, presence.seen_at, presence.said_goodbye,
+                    facts, labels, ephemeral_hours,
+                    (SELECT string_agg(host_key.name, ' ') FROM host_key
+                      WHERE host_key.host_id = host.id AND host_key.state = 'active'),
+                    presence.host_id, presence.seen_at, presence.said_goodbye,
                     (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id)
                FROM host
-               LEFT JOIN host_key ON host_key.host_id = host.id AND host_key.state = 'active'
                LEFT JOIN presence ON presence.host_id = host.id
               WHERE host.team_id = $1 AND host.id > $2
                 AND (CAST($3 AS UUID_T) IS NULL OR site_id = $3)
@@ -246,6 +254,40 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Admits an invited host that a person gave an agent key. `false`: it does not wait.
+    pub fn host_admit(&mut self, team_id: TeamId, id: HostId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET state = 'active', enrolled_at = COALESCE(enrolled_at, $1)
+              WHERE team_id = $2 AND id = $3 AND state = 'invited'",
+            params![now, team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Moves a living host to another site of its team, with the tickets made for it that were not used.
+    /// `false`: it does not stand at `from`.
+    pub fn host_relocate(
+        &mut self,
+        team_id: TeamId,
+        id: HostId,
+        from: SiteId,
+        to: SiteId,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET site_id = $1
+              WHERE team_id = $2 AND id = $3 AND site_id = $4 AND state <> 'retired'",
+            params![to, team_id, id, from],
+        )?;
+        if changed == 1 {
+            self.execute(
+                "UPDATE ticket SET site_id = $1
+                  WHERE team_id = $2 AND host_id = $3 AND spent_by_key IS NULL AND revoked_at IS NULL",
+                params![to, team_id, id],
+            )?;
+        }
+        Ok(changed == 1)
+    }
+
     /// Retires a living host and releases its uid. `false`: there is no living one of that id.
     pub fn host_retire(&mut self, team_id: TeamId, id: HostId, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.execute(
@@ -323,14 +365,15 @@ impl Tx<'_> {
     /// Returns a host of any team as the door judges it; `connected` is for the caller, who knows the channels.
     pub fn host_view(&mut self, id: HostId) -> Result<Option<HostView>, StoreError> {
         self.query_opt(
-            "SELECT host.id, host.team_id, host.site_id, host.state, presence.seen_at, host_key.created_at,
+            "SELECT host.id, host.team_id, host.site_id, host.state, presence.seen_at,
+                    (SELECT max(host_key.created_at) FROM host_key
+                      WHERE host_key.host_id = host.id AND host_key.state = 'active'),
                     EXISTS (SELECT 1 FROM secret
                              WHERE secret.team_id = host.team_id AND owner_kind = 'host' AND owner_id = $2),
-                    (SELECT former.ended_by FROM host_key AS former
-                      WHERE former.host_id = host.id AND former.ended_at IS NOT NULL
-                      ORDER BY former.ended_at DESC LIMIT 1)
+                    (SELECT coalesce(newest.ended_by, '') FROM host_key AS newest
+                      WHERE newest.host_id = host.id
+                      ORDER BY newest.created_at DESC, coalesce(newest.ended_at, 0) LIMIT 1)
                FROM host
-               LEFT JOIN host_key ON host_key.host_id = host.id AND host_key.state = 'active'
                LEFT JOIN presence ON presence.host_id = host.id
               WHERE host.id = $1",
             params![id, id.to_string()],
@@ -354,7 +397,7 @@ fn read_view(row: &Row<'_>) -> Result<HostView, StoreError> {
         ever_connected: heard_at.is_some(),
         holds_secret: row.get(6)?,
         selected_by_plan: false,
-        last_key_revoked_by_person: admitted_at.is_none() && by_person,
+        last_key_revoked_by_person: by_person,
     })
 }
 
@@ -371,6 +414,7 @@ fn read_host(row: &Row<'_>) -> Result<HostRow, StoreError> {
         created_at: row.get(8)?,
         enrolled_at: row.get(9)?,
         retired_at: row.get(10)?,
+        ephemeral_hours: row.get(19)?,
         arrival: match row.get(11)? {
             Some(door) => Some(read_arrival(row, door)?),
             None => None,
@@ -392,11 +436,18 @@ fn read_arrival(row: &Row<'_>, door: u8) -> Result<Arrival, StoreError> {
 }
 
 fn read_shown(row: &Row<'_>) -> Result<ShownHost, StoreError> {
-    let sign = match row.get::<Option<HostId>>(20)? {
-        Some(_) => Some(LastSign { seen_at: row.get(21)?, said_goodbye: row.get(22)? }),
+    let sign = match row.get::<Option<HostId>>(21)? {
+        Some(_) => Some(LastSign { seen_at: row.get(22)?, said_goodbye: row.get(23)? }),
         None => None,
     };
-    let tags = super::words_in_order(row.get(23)?);
+    let tags = super::words_in_order(row.get(24)?);
     let tags = tags.iter().map(|tag| Tag::parse(tag).map_err(|_| StoreError::corrupt("a tag is not one")));
-    Ok(ShownHost { row: read_host(row)?, key: row.get(19)?, tags: tags.collect::<Result<_, _>>()?, sign })
+    let keys = super::words_in_order(row.get(20)?);
+    let keys = keys.iter().map(|key| key.parse().map_err(|_| StoreError::corrupt("a key name is not one")));
+    Ok(ShownHost {
+        row: read_host(row)?,
+        keys: keys.collect::<Result<_, _>>()?,
+        tags: tags.collect::<Result<_, _>>()?,
+        sign,
+    })
 }

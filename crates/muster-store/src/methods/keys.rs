@@ -14,7 +14,7 @@ pub enum KeyState {
     Active,
     /// Another key took its place.
     Replaced,
-    /// It was revoked with its host.
+    /// It was revoked, with its host or alone.
     Revoked,
 }
 
@@ -33,23 +33,30 @@ pub struct HostKeyRow {
     pub state: KeyState,
     /// The ticket it was admitted with.
     pub ticket_id: Option<TicketId>,
+    /// The person who minted it; nobody, when its machine made it.
+    pub created_by: Option<String>,
     /// When it was admitted.
     pub created_at: Timestamp,
     /// When it ended.
     pub ended_at: Option<Timestamp>,
     /// Who ended it.
     pub ended_by: Option<String>,
+    /// When it was first used, if it is an agent key.
+    pub first_used_at: Option<Timestamp>,
+    /// When it was last used, if it is an agent key.
+    pub last_used_at: Option<Timestamp>,
 }
 
 impl Tx<'_> {
-    /// Stores a key. `false`: its name is known, or the host has an active one.
+    /// Stores a key that was not used yet. `false`: its name is known, or it would be a second active key pair.
     pub fn host_key_insert(&mut self, key: &HostKeyRow) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "INSERT INTO host_key (name, team_id, host_id, material, state, ticket_id, created_at, ended_at, ended_by)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT DO NOTHING",
+            "INSERT INTO host_key (name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at,
+                                   ended_by)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
             params![
-                key.name, key.team_id, key.host_id, key.material, Word(key.state), key.ticket_id, key.created_at,
-                key.ended_at, key.ended_by
+                key.name, key.team_id, key.host_id, key.material, Word(key.state), key.ticket_id, key.created_by,
+                key.created_at, key.ended_at, key.ended_by
             ],
         )?;
         Ok(changed == 1)
@@ -58,7 +65,8 @@ impl Tx<'_> {
     /// Returns a key of any team: for machines, which prove it.
     pub fn host_key(&mut self, name: &KeyName) -> Result<Option<HostKeyRow>, StoreError> {
         self.query_opt(
-            "SELECT name, team_id, host_id, material, state, ticket_id, created_at, ended_at, ended_by
+            "SELECT name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at, ended_by,
+                    first_used_at, last_used_at
                FROM host_key WHERE name = $1",
             params![name],
             read_key,
@@ -68,9 +76,42 @@ impl Tx<'_> {
     /// Returns every key a host ever had, in order of their names.
     pub fn host_keys(&mut self, host_id: HostId) -> Result<Vec<HostKeyRow>, StoreError> {
         self.query(
-            "SELECT name, team_id, host_id, material, state, ticket_id, created_at, ended_at, ended_by
+            "SELECT name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at, ended_by,
+                    first_used_at, last_used_at
                FROM host_key WHERE host_id = $1 ORDER BY name",
             params![host_id],
+            read_key,
+        )
+    }
+
+    /// Returns the keys a host can prove itself with, the newest first: one key pair, or agent keys.
+    pub fn host_keys_active(&mut self, host_id: HostId) -> Result<Vec<HostKeyRow>, StoreError> {
+        self.query(
+            "SELECT name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at, ended_by,
+                    first_used_at, last_used_at
+               FROM host_key WHERE host_id = $1 AND state = 'active' ORDER BY created_at DESC, name DESC",
+            params![host_id],
+            read_key,
+        )
+    }
+
+    /// Returns every key a host of a team ever had, the newest first, after `after`.
+    pub fn host_keys_shown(
+        &mut self,
+        team_id: TeamId,
+        host_id: HostId,
+        after: Option<(Timestamp, KeyName)>,
+        limit: i64,
+    ) -> Result<Vec<HostKeyRow>, StoreError> {
+        let (after_at, after_name) = after.unzip();
+        self.query(
+            "SELECT name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at, ended_by,
+                    first_used_at, last_used_at
+               FROM host_key
+              WHERE team_id = $1 AND host_id = $2
+                AND (CAST($3 AS BIGINT) IS NULL OR created_at < $3 OR (created_at = $3 AND name < $4))
+              ORDER BY created_at DESC, name DESC LIMIT $5",
+            params![team_id, host_id, after_at, after_name, limit],
             read_key,
         )
     }
@@ -99,8 +140,11 @@ fn read_key(row: &Row<'_>) -> Result<HostKeyRow, StoreError> {
         material: row.get(3)?,
         state: row.get::<Word<KeyState>>(4)?.0,
         ticket_id: row.get(5)?,
-        created_at: row.get(6)?,
-        ended_at: row.get(7)?,
-        ended_by: row.get(8)?,
+        created_by: row.get(6)?,
+        created_at: row.get(7)?,
+        ended_at: row.get(8)?,
+        ended_by: row.get(9)?,
+        first_used_at: row.get(10)?,
+        last_used_at: row.get(11)?,
     })
 }

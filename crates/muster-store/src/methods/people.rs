@@ -1,10 +1,11 @@
 //! Teams, people and their API tokens.
 
-use muster_ids::{TeamId, Timestamp, TokenId, UserId};
+use muster_ids::{TeamId, Timestamp, TokenId, UserId, WebSessionId};
 use muster_wire::people::Role;
+use muster_wire::permission::Permission;
 
 use crate::words::Word;
-use crate::{StoreError, Tx, params};
+use crate::{Json, Row, StoreError, Tx, params};
 
 /// A team.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,11 +48,19 @@ pub struct OperatorTokenRow {
     pub user_id: UserId,
     /// Keyed hash of the bearer string.
     pub verifier: [u8; 32],
+    /// What it is for.
+    pub name: Option<String>,
+    /// What it may at most; everything its owner may when not said.
+    pub scopes: Option<Vec<Permission>>,
+    /// The only team it acts in; those of its owner when not said.
+    pub bound_team_id: Option<TeamId>,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it lapses.
+    pub expires_at: Option<Timestamp>,
 }
 
-/// A token with the person it acts as.
+/// A credential with the person it acts as.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OperatorRow {
     /// The person.
@@ -68,17 +77,31 @@ pub struct OperatorRow {
     pub team_is_platform: bool,
     /// Keyed hash of the bearer string.
     pub verifier: Vec<u8>,
-    /// When the token lapses.
+    /// When the credential lapses.
     pub expires_at: Option<Timestamp>,
-    /// When it was revoked.
-    pub revoked_at: Option<Timestamp>,
+    /// When the credential was revoked or ended, or the person removed.
+    pub ended_at: Option<Timestamp>,
+    /// What is said of a token alone, or of a session alone.
+    pub kind: CredentialRow,
 }
 
-impl OperatorRow {
-    /// Whether the token may be used.
-    pub fn is_valid_at(&self, now: Timestamp) -> bool {
-        self.revoked_at.is_none() && self.expires_at.is_none_or(|expires_at| now < expires_at)
-    }
+/// What only one kind of credential has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CredentialRow {
+    /// An API token.
+    Token {
+        /// What it may at most; everything its owner may when not said.
+        scopes: Option<Vec<Permission>>,
+        /// The only team it acts in; those of its owner when not said.
+        bound_team_id: Option<TeamId>,
+    },
+    /// A signed-in session of a browser.
+    WebSession {
+        /// The listener it is good at.
+        listener: String,
+        /// When it was last used.
+        seen_at: Timestamp,
+    },
 }
 
 impl Tx<'_> {
@@ -136,8 +159,20 @@ impl Tx<'_> {
     /// Stores an API token.
     pub fn operator_token_insert(&mut self, token: &OperatorTokenRow) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO operator_token (id, team_id, user_id, verifier, created_at) VALUES ($1, $2, $3, $4, $5)",
-            params![token.id, token.team_id, token.user_id, token.verifier, token.created_at],
+            "INSERT INTO operator_token
+                 (id, team_id, user_id, verifier, name, scopes, bound_team_id, created_at, expires_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            params![
+                token.id,
+                token.team_id,
+                token.user_id,
+                token.verifier,
+                token.name,
+                token.scopes.as_ref().map(Json),
+                token.bound_team_id,
+                token.created_at,
+                token.expires_at
+            ],
         )?;
         Ok(())
     }
@@ -146,30 +181,56 @@ impl Tx<'_> {
     pub fn operator_by_token(&mut self, id: &TokenId) -> Result<Option<OperatorRow>, StoreError> {
         self.query_opt(
             "SELECT person.id, person.name, person.role, team.id, team.name, team.is_platform,
-                    operator_token.verifier, operator_token.expires_at, operator_token.revoked_at
+                    operator_token.verifier, operator_token.expires_at,
+                    COALESCE(operator_token.revoked_at, person.removed_at),
+                    operator_token.scopes, operator_token.bound_team_id
                FROM operator_token
                JOIN person ON person.id = operator_token.user_id
                JOIN team ON team.id = person.team_id
               WHERE operator_token.id = $1",
             params![id],
             |row| {
-                Ok(OperatorRow {
-                    user_id: row.get(0)?,
-                    name: row.get(1)?,
-                    role: row.get::<Word<Role>>(2)?.0,
-                    team_id: row.get(3)?,
-                    team_name: row.get(4)?,
-                    team_is_platform: row.get(5)?,
-                    verifier: row.get(6)?,
-                    expires_at: row.get(7)?,
-                    revoked_at: row.get(8)?,
-                })
+                let scopes = row.get::<Option<Json<Vec<Permission>>>>(9)?.map(|Json(scopes)| scopes);
+                read_operator(row, CredentialRow::Token { scopes, bound_team_id: row.get(10)? })
+            },
+        )
+    }
+
+    /// Returns the person a signed-in session acts as.
+    pub fn operator_by_web_session(&mut self, id: &WebSessionId) -> Result<Option<OperatorRow>, StoreError> {
+        self.query_opt(
+            "SELECT person.id, person.name, person.role, team.id, team.name, team.is_platform,
+                    web_session.verifier, web_session.expires_at,
+                    COALESCE(web_session.ended_at, person.removed_at),
+                    web_session.listener, web_session.seen_at
+               FROM web_session
+               JOIN person ON person.id = web_session.user_id
+               JOIN team ON team.id = person.team_id
+              WHERE web_session.id = $1",
+            params![id],
+            |row| {
+                read_operator(row, CredentialRow::WebSession { listener: row.get(9)?, seen_at: row.get(10)? })
             },
         )
     }
 }
 
-fn read_team(row: &crate::Row<'_>) -> Result<TeamRow, StoreError> {
+fn read_operator(row: &Row<'_>, kind: CredentialRow) -> Result<OperatorRow, StoreError> {
+    Ok(OperatorRow {
+        user_id: row.get(0)?,
+        name: row.get(1)?,
+        role: row.get::<Word<Role>>(2)?.0,
+        team_id: row.get(3)?,
+        team_name: row.get(4)?,
+        team_is_platform: row.get(5)?,
+        verifier: row.get(6)?,
+        expires_at: row.get(7)?,
+        ended_at: row.get(8)?,
+        kind,
+    })
+}
+
+fn read_team(row: &Row<'_>) -> Result<TeamRow, StoreError> {
     Ok(TeamRow {
         id: row.get(0)?,
         name: row.get(1)?,

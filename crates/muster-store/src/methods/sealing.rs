@@ -1,13 +1,15 @@
 //! What the sealer does: committed rows get their place, and the last place is kept outside of their tables, so that a
 //! tail that is cut off is noticed and no place is given twice.
 
-use muster_ids::AuditId;
+use muster_ids::{AuditId, Timestamp};
 
 use super::audit::{AuditRow, read_audit};
 use crate::{StoreError, Tx, params};
 
-/// The fact that holds the last link of the audit chain: its position and its MAC.
+/// The fact that holds the last link of the audit chain, sealed by the server's keys.
 const AUDIT_HEAD: &str = "audit_head";
+/// The fact that holds the last link that was dropped.
+const AUDIT_TAIL: &str = "audit_tail";
 /// The fact that holds the last position of the outbox.
 const OUTBOX_HEAD: &str = "outbox_head";
 
@@ -30,30 +32,90 @@ impl ChainHead {
     }
 }
 
+/// An audit row that waits for its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct UnsealedAuditRow {
+    /// The row.
+    pub row: AuditRow,
+    /// What proves that the server wrote it; none: somebody else did.
+    pub written: Option<Vec<u8>>,
+}
+
+/// A sealed row as the database holds it, whatever was done to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ChainedAuditRow {
+    /// Its place.
+    pub position: i64,
+    /// The row; `None`: a column holds what the server cannot have written.
+    pub row: Option<AuditRow>,
+    /// Its link; `None`: that is no MAC.
+    pub mac: Option<[u8; 32]>,
+}
+
 impl Tx<'_> {
     /// Returns committed audit rows without a place, in the order in which they were written.
-    pub fn audit_unsealed(&mut self, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+    pub fn audit_unsealed(&mut self, limit: i64) -> Result<Vec<UnsealedAuditRow>, StoreError> {
         self.query(
-            "SELECT id, team_id, at, actor, source, action, target, outcome, details FROM audit
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed, host_id, written
+               FROM audit
               WHERE position IS NULL ORDER BY seq LIMIT $1",
             params![limit],
-            read_audit,
+            |row| Ok(UnsealedAuditRow { row: read_audit(row)?, written: row.get(12)? }),
         )
     }
 
-    /// Returns the last link of the audit chain as it is kept outside of the table.
-    pub fn audit_head(&mut self) -> Result<ChainHead, StoreError> {
-        let Some(kept) = self.installation(AUDIT_HEAD)? else { return Ok(ChainHead::START) };
-        let parts =
-            kept.split_first_chunk().and_then(|(position, mac)| Some((*position, mac.try_into().ok()?)));
-        let (position, mac) = parts.ok_or_else(|| StoreError::corrupt("the head of the audit chain"))?;
-        Ok(ChainHead { position: i64::from_be_bytes(position), mac })
+    /// Returns sealed rows of all teams after a position, in order.
+    pub fn audit_after(&mut self, after: i64, limit: i64) -> Result<Vec<ChainedAuditRow>, StoreError> {
+        self.query(
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed, host_id,
+                    position, mac
+               FROM audit
+              WHERE position > $1 ORDER BY position LIMIT $2",
+            params![after, limit],
+            |row| {
+                Ok(ChainedAuditRow { position: row.get(12)?, row: read_audit(row).ok(), mac: row.get(13).ok() })
+            },
+        )
+    }
+
+    /// Returns the link at a position. The inner `None`: that is no MAC.
+    pub fn audit_link(&mut self, position: i64) -> Result<Option<Option<[u8; 32]>>, StoreError> {
+        self.query_opt("SELECT mac FROM audit WHERE position = $1", params![position], |row| Ok(row.get(0).ok()))
+    }
+
+    /// Returns the first position after `after` whose row was not written before `at`, if there is one.
+    pub fn audit_first_since(&mut self, after: i64, at: Timestamp) -> Result<Option<i64>, StoreError> {
+        let found = self.query(
+            "SELECT position FROM audit WHERE position > $1 AND +at >= $2 ORDER BY position LIMIT 1",
+            params![after, at],
+            |row| row.get(0),
+        )?;
+        Ok(found.first().copied())
+    }
+
+    /// Drops the rows after `after` up to `through`. Returns how many there were.
+    pub fn audit_drop(&mut self, after: i64, through: i64) -> Result<u64, StoreError> {
+        self.execute("DELETE FROM audit WHERE position > $1 AND position <= $2", params![after, through])
+    }
+
+    /// Returns what is kept of the last link of the audit chain, outside of its table.
+    pub fn audit_head(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.installation(AUDIT_HEAD)
     }
 
     /// Keeps the last link of the audit chain, in the transaction that made it.
-    pub fn audit_head_keep(&mut self, head: &ChainHead) -> Result<(), StoreError> {
-        let kept = [&head.position.to_be_bytes()[..], &head.mac].concat();
-        self.installation_set(AUDIT_HEAD, &kept)
+    pub fn audit_head_keep(&mut self, kept: &[u8]) -> Result<(), StoreError> {
+        self.installation_set(AUDIT_HEAD, kept)
+    }
+
+    /// Returns what is kept of the last link that was dropped.
+    pub fn audit_tail(&mut self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.installation(AUDIT_TAIL)
+    }
+
+    /// Keeps the last link that was dropped, in the transaction that drops it.
+    pub fn audit_tail_keep(&mut self, kept: &[u8]) -> Result<(), StoreError> {
+        self.installation_set(AUDIT_TAIL, kept)
     }
 
     /// Returns the last link of the audit chain that the table holds.
@@ -61,7 +123,7 @@ impl Tx<'_> {
         let last = self.query_opt(
             "SELECT position, mac FROM audit WHERE position IS NOT NULL ORDER BY position DESC LIMIT 1",
             params![],
-            |row| Ok(ChainHead { position: row.get(0)?, mac: row.get(1)? }),
+            |row| Ok(ChainHead { position: row.get(0)?, mac: row.get(1).unwrap_or([0; 32]) }),
         )?;
         Ok(last.unwrap_or(ChainHead::START))
     }
@@ -69,7 +131,7 @@ impl Tx<'_> {
     /// Gives an audit row its place. `false`: it has one.
     pub fn audit_seal(&mut self, id: AuditId, link: &ChainHead) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "UPDATE audit SET position = $1, mac = $2 WHERE id = $3 AND position IS NULL",
+            "UPDATE audit SET position = $1, mac = $2, written = NULL WHERE id = $3 AND position IS NULL",
             params![link.position, link.mac, id],
         )?;
         Ok(changed == 1)
@@ -106,7 +168,8 @@ impl Tx<'_> {
         Ok(waiting.len() as u64)
     }
 
-    fn outbox_last(&mut self) -> Result<i64, StoreError> {
+    /// Returns the last position that was given to an event.
+    pub fn outbox_last(&mut self) -> Result<i64, StoreError> {
         let last: Option<i64> =
             self.query_one("SELECT max(position) FROM outbox", params![], |row| row.get(0))?;
         let kept = match self.installation(OUTBOX_HEAD)? {

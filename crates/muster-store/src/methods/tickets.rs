@@ -1,6 +1,6 @@
 //! Tickets: what a machine presents at a door.
 
-use muster_domain::ticket::{Spent, Ticket};
+use muster_domain::ticket::{Rotation, Spent, Ticket};
 use muster_ids::{HostId, KeyName, TeamId, TicketId, Timestamp};
 use muster_wire::enroll::Disposition;
 use muster_wire::text::Tag;
@@ -18,6 +18,8 @@ pub struct TicketRow {
     pub host_name: Option<String>,
     /// The tags its host will have.
     pub tags: Vec<Tag>,
+    /// Hours without contact after which its hosts are retired.
+    pub ephemeral_hours: Option<u64>,
     /// Keyed hash of the bearer string.
     pub verifier: Vec<u8>,
     /// Who minted it.
@@ -56,12 +58,13 @@ impl Tx<'_> {
         let ticket = &row.ticket;
         self.execute(
             "INSERT INTO ticket (id, team_id, kind, site_id, host_id, rejoin, require_key, host_name, tags, verifier,
-                                 created_by, created_at, expires_at, revoked_at, max_uses, uses)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                                 created_by, created_at, expires_at, revoked_at, max_uses, uses, ephemeral_hours)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)",
             params![
                 ticket.id, ticket.team_id, Word(ticket.kind), ticket.site_id, ticket.host_id, ticket.rejoin,
                 ticket.require_key, row.host_name, Json(&row.tags), row.verifier, row.created_by, row.created_at,
-                ticket.expires_at, ticket.revoked_at, ticket.max_uses.map(stored_count), stored_count(ticket.uses)
+                ticket.expires_at, ticket.revoked_at, ticket.max_uses.map(stored_count), stored_count(ticket.uses),
+                row.ephemeral_hours.map(stored_count)
             ],
         )?;
         Ok(())
@@ -72,7 +75,7 @@ impl Tx<'_> {
         self.query_opt(
             "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
                     spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
-                    created_by, created_at
+                    created_by, created_at, rotated_to, rotated_at, rotated_out_at, ephemeral_hours
                FROM ticket WHERE id = $1",
             params![id],
             read_ticket,
@@ -88,7 +91,7 @@ impl Tx<'_> {
         self.query_opt(
             "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
                     spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
-                    created_by, created_at,
+                    created_by, created_at, rotated_to, rotated_at, rotated_out_at, ephemeral_hours,
                     (SELECT count(*) FROM host_key WHERE host_key.ticket_id = ticket.id),
                     (SELECT max(host_key.created_at) FROM host_key WHERE host_key.ticket_id = ticket.id),
                     (SELECT host_key.host_id FROM host_key WHERE host_key.ticket_id = ticket.id
@@ -115,7 +118,7 @@ impl Tx<'_> {
         self.query(
             "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
                     spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
-                    created_by, created_at,
+                    created_by, created_at, rotated_to, rotated_at, rotated_out_at, ephemeral_hours,
                     (SELECT count(*) FROM host_key WHERE host_key.ticket_id = ticket.id),
                     (SELECT max(host_key.created_at) FROM host_key WHERE host_key.ticket_id = ticket.id),
                     (SELECT host_key.host_id FROM host_key WHERE host_key.ticket_id = ticket.id
@@ -126,10 +129,13 @@ impl Tx<'_> {
               WHERE team_id = $1 AND (created_at, id) > ($2, $3)
                 AND (CAST($4 AS TEXT) IS NULL OR kind = $4)
                 AND (CAST($5 AS TEXT) IS NULL OR $5 =
-                     CASE WHEN spent_by_key IS NOT NULL OR (max_uses IS NOT NULL AND uses >= max_uses) THEN 'spent'
+                     CASE WHEN spent_by_key IS NOT NULL THEN 'spent'
                           WHEN revoked_at IS NOT NULL THEN 'revoked'
                           WHEN reserved_for IS NOT NULL THEN 'reserved'
-                          WHEN expires_at IS NOT NULL AND expires_at <= $6 THEN 'expired'
+                          WHEN rotated_out_at <= $6 THEN 'rotated_out'
+                          WHEN expires_at <= $6 THEN 'expired'
+                          WHEN uses >= max_uses THEN 'used_up'
+                          WHEN rotated_to IS NOT NULL THEN 'rotated'
                           ELSE 'open' END)
               ORDER BY created_at, id LIMIT $7",
             params![
@@ -181,6 +187,21 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Rotates a site key. `false`: the team has none of that id, or it was rotated or revoked before.
+    pub fn ticket_rotate(
+        &mut self,
+        team_id: TeamId,
+        id: &TicketId,
+        rotation: &Rotation,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE ticket SET rotated_to = $1, rotated_at = $2, rotated_out_at = $3
+              WHERE team_id = $4 AND id = $5 AND kind = 'site_key' AND rotated_to IS NULL AND revoked_at IS NULL",
+            params![rotation.to, rotation.at, rotation.ends_at, team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+
     /// Revokes a ticket. `false`: the team has none of that id, or it was revoked before.
     pub fn ticket_revoke(
         &mut self,
@@ -212,6 +233,11 @@ fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
         (None, None, None) => None,
         _ => return Err(StoreError::corrupt("a ticket is half spent")),
     };
+    let rotation = match (row.get(20)?, row.get(21)?, row.get(22)?) {
+        (Some(to), Some(at), Some(ends_at)) => Some(Rotation { to, at, ends_at }),
+        (None::<TicketId>, None::<Timestamp>, None::<Timestamp>) => None,
+        _ => return Err(StoreError::corrupt("a ticket is half rotated")),
+    };
     Ok(TicketRow {
         ticket: Ticket {
             id: row.get(0)?,
@@ -223,6 +249,7 @@ fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
             require_key: row.get(6)?,
             expires_at: row.get(7)?,
             revoked_at: row.get(8)?,
+            rotation,
             max_uses: row.get(9)?,
             uses: row.get(10)?,
             spent,
@@ -233,15 +260,16 @@ fn read_ticket(row: &Row<'_>) -> Result<TicketRow, StoreError> {
         verifier: row.get(17)?,
         created_by: row.get(18)?,
         created_at: row.get(19)?,
+        ephemeral_hours: row.get(23)?,
     })
 }
 
 fn read_shown(row: &Row<'_>) -> Result<ShownTicket, StoreError> {
     Ok(ShownTicket {
-        uses: row.get(20)?,
-        last_used_at: row.get(21)?,
-        last_host_id: row.get(22)?,
-        secrets: super::words_in_order(row.get(23)?),
+        uses: row.get(24)?,
+        last_used_at: row.get(25)?,
+        last_host_id: row.get(26)?,
+        secrets: super::words_in_order(row.get(27)?),
         row: read_ticket(row)?,
     })
 }

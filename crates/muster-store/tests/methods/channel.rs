@@ -39,20 +39,24 @@ both! {
             tx.host_insert(&host(1))?;
             tx.host_rows_insert(host_id(1), 0)?;
             let fresh = Known { committed: Generation::ZERO, issued: None };
-            assert_eq!(tx.host_generation(host_id(1), &key(1))?, Some(fresh));
-            assert_eq!(tx.host_generation(host_id(2), &key(1))?, None);
-            assert!(tx.generation_adopt(host_id(1), &key(1))?);
-            assert!(!tx.generation_adopt(host_id(1), &key(1))?);
-            assert!(tx.generation_issue(host_id(1), &fresh, Generation::ZERO, generation(1), "boot")?);
+            assert_eq!(tx.key_generation(&key(1))?, fresh);
+            assert!(tx.generation_begin(host_id(1), &key(1))?);
+            assert!(!tx.generation_begin(host_id(1), &key(1))?);
+            assert!(tx.generation_issue(&key(1), &fresh, Generation::ZERO, generation(1), "boot")?);
             let issued = Known { committed: Generation::ZERO, issued: Some(generation(1)) };
-            assert_eq!(tx.host_generation(host_id(1), &key(1))?, Some(issued));
-            assert!(!tx.generation_issue(host_id(1), &fresh, Generation::ZERO, generation(2), "boot")?);
-            assert!(!tx.generation_commit(host_id(1), generation(2))?, "never issued");
-            assert!(tx.generation_commit(host_id(1), generation(1))?);
-            assert!(!tx.generation_commit(host_id(1), generation(1))?, "once");
+            assert_eq!(tx.key_generation(&key(1))?, issued);
+            assert!(!tx.generation_issue(&key(1), &fresh, Generation::ZERO, generation(2), "boot")?);
+            assert!(!tx.generation_commit(&key(1), generation(2))?, "never issued");
+            assert!(tx.generation_commit(&key(1), generation(1))?);
+            assert!(!tx.generation_commit(&key(1), generation(1))?, "once");
             let committed = Known { committed: generation(1), issued: None };
-            assert_eq!(tx.host_generation(host_id(1), &key(1))?, Some(committed));
-            assert_eq!(tx.host_generation(host_id(1), &key(2))?, Some(fresh), "another key begins anew");
+            assert_eq!(tx.key_generation(&key(1))?, committed);
+            assert_eq!(tx.key_generation(&key(2))?, fresh, "another key begins anew");
+            assert!(tx.generation_begin(host_id(1), &key(2))?);
+            assert!(tx.generation_issue(&key(2), &fresh, Generation::ZERO, generation(1), "boot")?);
+            assert_eq!(tx.key_generation(&key(1))?, committed, "and takes nothing from the first");
+            tx.generation_forget(&key(1))?;
+            assert_eq!(tx.key_generation(&key(1))?, fresh);
             Ok(())
         })
         .await;
@@ -62,10 +66,11 @@ both! {
         told(&store, |tx| {
             tx.host_insert(&host(1))?;
             tx.host_rows_insert(host_id(1), 0)?;
-            assert!(tx.generation_suspect(host_id(1), "boot-1")?);
-            assert!(!tx.generation_suspect(host_id(1), "boot-1")?);
-            assert!(tx.generation_suspect(host_id(1), "boot-2")?);
-            assert!(!tx.generation_suspect(host_id(2), "boot-2")?);
+            assert!(tx.generation_suspect(host_id(1), &key(1), "boot-1")?);
+            assert!(!tx.generation_suspect(host_id(1), &key(1), "boot-1")?);
+            assert!(tx.generation_suspect(host_id(1), &key(1), "boot-2")?);
+            assert!(tx.generation_suspect(host_id(1), &key(2), "boot-2")?);
+            assert!(!tx.generation_begin(host_id(1), &key(1))?);
             Ok(())
         })
         .await;

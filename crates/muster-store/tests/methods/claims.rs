@@ -11,7 +11,15 @@ const REJECTED: ClaimEnd<'_> =
     ClaimEnd { from: ClaimState::Waiting, to: ClaimState::Rejected, by: "user_x", result: None };
 
 fn waiting(n: u32) -> WaitingClaim {
-    WaitingClaim { id: claim_id(n.into()), team_id: team_id(1), ticket_id: ticket_id(1), key: key(n) }
+    let row = claim(n);
+    WaitingClaim {
+        id: claim_id(n.into()),
+        team_id: team_id(1),
+        ticket_id: ticket_id(1),
+        key: key(n),
+        host_id: row.host_id,
+        reason: row.reason,
+    }
 }
 
 both! {

@@ -59,6 +59,7 @@ both! {
             assert!(tx.claims_lapsed(at(59), 9)?.is_empty());
             let lapsed = tx.claims_lapsed(at(60), 9)?;
             assert_eq!((lapsed.len(), lapsed[0].id, lapsed[0].key), (1, claim(1).id, key(1)));
+            assert_eq!(lapsed[0].host_id, claim(1).host_id);
             assert!(!tx.claim_lapse(&lapsed[0], at(59))?);
             assert!(tx.claim_lapse(&lapsed[0], at(60))?);
             assert!(!tx.claim_lapse(&lapsed[0], at(60))?);

@@ -3,9 +3,12 @@
 use muster_store::rows::HostFilter;
 use muster_store::{Store, StoreError};
 use muster_wire::host::HostState;
+use muster_wire::ticket::TicketKind;
 
 use crate::backends::both;
-use crate::rows::{NOW, arrival, at, host, host_id, host_key, key, machine, site_id, tag, team_id, told};
+use crate::rows::{
+    NOW, arrival, at, host, host_id, host_key, key, machine, site_id, tag, team_id, ticket, ticket_id, told,
+};
 
 both! {
     async fn a_host_is_read_back_as_it_was_made(store: Store) {
@@ -137,7 +140,7 @@ both! {
             assert_eq!(ids(prefix("Äp"), None, 9)?, [4]);
             assert_eq!(ids(prefix("%"), None, 9)?, [0; 0]);
             let shown = tx.host_shown(team_id(1), host_id(1))?.unwrap();
-            assert_eq!((shown.key, shown.tags.len()), (Some(key(1)), 0));
+            assert_eq!((shown.keys, shown.tags.len()), (vec![key(1)], 0));
             assert_eq!(shown.sign.unwrap().seen_at, None);
             assert_eq!(tx.host_shown(team_id(1), host_id(2))?.unwrap().tags, [tag("a"), tag("b")]);
             assert_eq!(tx.host_shown(team_id(2), host_id(1))?, None);
@@ -182,6 +185,48 @@ both! {
             assert!(tx.host_view(host_id(1))?.unwrap().last_key_revoked_by_person);
             tx.host_key_insert(&host_key(6, 1))?;
             assert!(!tx.host_view(host_id(1))?.unwrap().last_key_revoked_by_person);
+            // Of two agent keys the newest is the last: what a person took away is not forgotten over an older one.
+            tx.host_key_insert(&host_key(7, 1))?;
+            tx.host_key_end(&key(6), muster_store::rows::KeyState::Revoked, &person, at(8))?;
+            assert!(!tx.host_view(host_id(1))?.unwrap().last_key_revoked_by_person, "rotation");
+            tx.host_key_insert(&host_key(8, 1))?;
+            tx.host_key_end(&key(8), muster_store::rows::KeyState::Revoked, &person, at(9))?;
+            assert!(tx.host_view(host_id(1))?.unwrap().last_key_revoked_by_person);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_living_host_moves_with_the_tickets_it_has_not_used(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            let of_host = |n| {
+                let mut row = ticket(n, TicketKind::RegistrationToken);
+                row.ticket.host_id = Some(host_id(1));
+                row
+            };
+            tx.ticket_insert(&of_host(1))?;
+            tx.ticket_insert(&of_host(2))?;
+            tx.ticket_revoke(team_id(1), &ticket_id(2), at(1))?;
+            assert!(!tx.host_relocate(team_id(2), host_id(1), site_id(1), site_id(2))?);
+            assert!(!tx.host_relocate(team_id(1), host_id(1), site_id(2), site_id(1))?);
+            assert!(tx.host_relocate(team_id(1), host_id(1), site_id(1), site_id(2))?);
+            assert_eq!(tx.host(team_id(1), host_id(1))?.unwrap().site_id, site_id(2));
+            assert_eq!(tx.ticket_by_id(&ticket_id(1))?.unwrap().ticket.site_id, site_id(2));
+            assert_eq!(tx.ticket_by_id(&ticket_id(2))?.unwrap().ticket.site_id, site_id(1));
+            assert!(tx.host_retire(team_id(1), host_id(1), at(2))?);
+            assert!(!tx.host_relocate(team_id(1), host_id(1), site_id(2), site_id(1))?);
+            assert!(!tx.host_admit(team_id(1), host_id(1), at(3))?);
+            tx.host_insert(&muster_store::rows::HostRow {
+                state: HostState::Invited,
+                arrival: None,
+                enrolled_at: None,
+                ..host(2)
+            })?;
+            assert!(!tx.host_admit(team_id(2), host_id(2), at(3))?);
+            assert!(tx.host_admit(team_id(1), host_id(2), at(3))?);
+            let admitted = tx.host(team_id(1), host_id(2))?.unwrap();
+            assert_eq!((admitted.state, admitted.enrolled_at), (HostState::Active, Some(at(3))));
             Ok(())
         })
         .await;

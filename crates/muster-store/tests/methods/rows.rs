@@ -2,7 +2,7 @@
 
 use muster_domain::admission::Machine;
 use muster_domain::ticket::Ticket;
-use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, TicketId, Timestamp};
+use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, TicketId, Timestamp, UserId};
 use muster_store::rows::{Arrival, ClaimRow, HostKeyRow, HostRow, KeyState, SiteRow, TeamRow, TicketRow};
 use muster_store::{Priority, Store, StoreError, Tx};
 use muster_wire::claim::{ClaimReason, ClaimState};
@@ -27,6 +27,10 @@ pub(crate) fn site_id(n: u128) -> SiteId {
     SiteId::from_uuid(Uuid::from_u128(n))
 }
 
+pub(crate) fn user_id(n: u128) -> UserId {
+    UserId::from_uuid(Uuid::from_u128(n))
+}
+
 pub(crate) fn host_id(n: u128) -> HostId {
     HostId::from_uuid(Uuid::from_u128(n))
 }
@@ -41,6 +45,11 @@ pub(crate) fn ticket_id(n: u32) -> TicketId {
 
 pub(crate) fn key(n: u32) -> KeyName {
     format!("agk:{n:012}").parse().unwrap()
+}
+
+/// Key pair number `n`.
+pub(crate) fn pair(n: u32) -> KeyName {
+    format!("jkt:{n:042}A").parse().unwrap()
 }
 
 pub(crate) fn tag(text: &str) -> Tag {
@@ -88,6 +97,7 @@ pub(crate) fn host(n: u32) -> HostRow {
         created_at: NOW,
         enrolled_at: Some(NOW),
         retired_at: None,
+        ephemeral_hours: None,
     }
 }
 
@@ -99,9 +109,12 @@ pub(crate) fn host_key(n: u32, host: u32) -> HostKeyRow {
         material: vec![n as u8; 65],
         state: KeyState::Active,
         ticket_id: Some(ticket_id(1)),
+        created_by: None,
         created_at: at(n.into()),
         ended_at: None,
         ended_by: None,
+        first_used_at: None,
+        last_used_at: None,
     }
 }
 
@@ -118,6 +131,7 @@ pub(crate) fn ticket(n: u32, kind: TicketKind) -> TicketRow {
             require_key: true,
             expires_at: Some(at(3600)),
             revoked_at: None,
+            rotation: None,
             max_uses: None,
             uses: 0,
             spent: None,
@@ -125,6 +139,7 @@ pub(crate) fn ticket(n: u32, kind: TicketKind) -> TicketRow {
         },
         host_name: Some("Mail".to_owned()),
         tags: vec![tag("a"), tag("b")],
+        ephemeral_hours: None,
         verifier: vec![7; 32],
         created_by: "user_x".to_owned(),
         created_at: at(n.into()),

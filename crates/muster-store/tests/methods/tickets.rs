@@ -175,6 +175,7 @@ fn every_combination(tx: &mut Tx<'_>) -> Result<(), StoreError> {
             TicketStatus::Open,
             TicketStatus::Reserved,
             TicketStatus::Spent,
+            TicketStatus::UsedUp,
             TicketStatus::Expired,
             TicketStatus::Revoked,
         ] {

@@ -1,19 +1,27 @@
+mod export;
+mod verify;
+
 use clap::{Args, Subcommand};
 use muster_client::api::{Answer, AuditFilter, collect};
+use muster_edge::Clock;
+use muster_ids::Timestamp;
 use muster_wire::audit::AuditEntry;
 use muster_wire::page::{Order, Page};
 
+use crate::cli::Global;
 use crate::failure::Failure;
 use crate::follow::follow;
 use crate::operator::Operator;
 use crate::output::visible;
+use crate::span::Span;
 use crate::words::moment;
 
 const EXAMPLES: &str = "\
 Examples:
   muster audit list
-  muster audit list --all -o json > audit.json
-  muster audit list --follow";
+  muster audit tail -f
+  muster audit export --out audit.jsonl
+  muster audit verify";
 
 /// The audit trail: who did what, to what, from where
 #[derive(Debug, Subcommand)]
@@ -21,20 +29,55 @@ Examples:
 pub(crate) enum Audit {
     /// List what was done and refused, the newest last
     #[command(
-        after_help = "Examples:\n  muster audit list\n  muster audit list --action claim.decided --all\n  muster audit list --follow -o json | jq ."
+        after_help = "Examples:\n  muster audit list\n  muster audit list --action claim.decided --all\n  muster audit list --host web-1 --since 24h\n  muster audit list --follow -o json | jq ."
     )]
     List(List),
+    /// Show the newest entries, one line each, and go on with -f
+    #[command(
+        after_help = "Examples:\n  muster audit tail\n  muster audit tail -f --action login.failed\n  muster audit tail -f -o json | jq ."
+    )]
+    Tail(Tail),
+    /// Download entries as JSON lines; that is written to the trail as well
+    #[command(
+        after_help = "Examples:\n  muster audit export --out audit.jsonl\n  muster audit export --all-teams --since 30d --out month.jsonl"
+    )]
+    Export(export::Export),
+    /// Verify that nothing was changed, removed, moved or slipped in
+    #[command(after_help = verify::EXAMPLES)]
+    Verify(verify::Verify),
+}
+
+/// Which entries.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Which {
+    /// Only this action, such as host.enrolled; repeat for several
+    #[arg(long, value_name = "ACTION", value_delimiter = ',')]
+    action: Vec<String>,
+    /// Only what was done to this id
+    #[arg(long, value_name = "ID")]
+    target: Option<String>,
+    /// Only what is about this host, by name or id
+    #[arg(long, value_name = "HOST")]
+    host: Option<String>,
+    /// Only what this one did: the id of a person or a host, or system
+    #[arg(long, value_name = "ID")]
+    actor: Option<String>,
+    /// Only what ended like this: ok, or the code of a refusal
+    #[arg(long, value_name = "OUTCOME")]
+    outcome: Option<String>,
+    /// Nothing from before this time, or longer ago than this: 2026-01-31T12:00:00Z, 24h, 30d
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    since: Option<Timestamp>,
+    /// Only what is from before this time, or longer ago than this
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    until: Option<Timestamp>,
 }
 
 /// Which part of the trail.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only this action, such as host.enrolled
-    #[arg(long, value_name = "ACTION")]
-    action: Option<String>,
-    /// Only what was done to this id
-    #[arg(long, value_name = "ID")]
-    target: Option<String>,
+    #[command(flatten)]
+    which: Which,
     /// Show the newest N entries
     #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     limit: u64,
@@ -46,47 +89,103 @@ pub(crate) struct List {
     follow: bool,
 }
 
+/// The end of the trail.
+#[derive(Debug, Args)]
+pub(crate) struct Tail {
+    #[command(flatten)]
+    which: Which,
+    /// Begin with the newest N entries
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    lines: u64,
+    /// Go on with every new entry until Ctrl-C
+    #[arg(long, short)]
+    follow: bool,
+}
+
 const HEADER: [&str; 7] = ["POSITION", "AT", "ACTOR", "FROM", "ACTION", "TARGET", "OUTCOME"];
 
 impl Audit {
-    pub(crate) async fn run(self, operator: &Operator) -> Result<(), Failure> {
-        let Self::List(list) = self;
-        let filter = AuditFilter { action: list.action.clone(), target: list.target.clone() };
-        if list.follow {
-            return list.follow(operator, &filter).await;
+    pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
+        match self {
+            Self::Verify(verify) => verify.run(global).await,
+            Self::List(list) => list.run(&Operator::connect(global).await?).await,
+            Self::Tail(tail) => tail.run(&Operator::connect(global).await?).await,
+            Self::Export(export) => export.run(&Operator::connect(global).await?).await,
         }
-        let page = list.newest(operator, &filter).await?;
-        operator.output.list(&page, |entry| entry.id.to_string(), &HEADER, row, "nothing was done yet")
+    }
+}
+
+impl Which {
+    /// Writes the filter the way the API takes it.
+    async fn filter(&self, operator: &Operator) -> Result<AuditFilter, Failure> {
+        let host_id = match &self.host {
+            Some(host) => Some(operator.host(host).await?.to_string()),
+            None => None,
+        };
+        Ok(AuditFilter {
+            action: (!self.action.is_empty()).then(|| self.action.join(",")),
+            target: self.target.clone(),
+            host_id,
+            actor: self.actor.clone(),
+            outcome: self.outcome.clone(),
+            after: None,
+            since: self.since.map(|since| since.to_string()),
+            until: self.until.map(|until| until.to_string()),
+        })
     }
 }
 
 impl List {
-    /// Reads back from the end of the trail, and turns round what it read.
-    async fn newest(
-        &self,
-        operator: &Operator,
-        filter: &AuditFilter,
-    ) -> Result<Page<Answer<AuditEntry>>, Failure> {
-        let most = (!self.all).then_some(self.limit);
-        let client = &operator.client;
-        let mut page = collect(most, async |page| client.audit(filter, Order::Desc, &page).await).await?;
-        page.items.reverse();
-        // The cursor leads to older entries, which are not what comes after these.
-        page.next_cursor = None;
-        Ok(page)
+    async fn run(self, operator: &Operator) -> Result<(), Failure> {
+        let filter = self.which.filter(operator).await?;
+        if self.follow {
+            return go_on(operator, &filter).await;
+        }
+        let page = newest(operator, &filter, (!self.all).then_some(self.limit)).await?;
+        operator.output.list(&page, |entry| entry.id.to_string(), &HEADER, row, "nothing was done yet")
     }
+}
 
-    async fn follow(&self, operator: &Operator, filter: &AuditFilter) -> Result<(), Failure> {
-        let client = &operator.client;
-        let show = |entry: &Answer<AuditEntry>| show_line(operator, entry);
-        follow(
-            async |page| client.audit(filter, Order::Asc, &page).await,
-            |entry| entry.position,
-            show,
-            async || Ok(false),
-        )
-        .await
+impl Tail {
+    async fn run(self, operator: &Operator) -> Result<(), Failure> {
+        let mut filter = self.which.filter(operator).await?;
+        // One entry at least, to know where to go on.
+        let page = newest(operator, &filter, Some(self.lines.max(1))).await?;
+        let shown = page.items.iter().skip(page.items.len().saturating_sub(usize::try_from(self.lines).unwrap_or(0)));
+        for entry in shown {
+            show_line(operator, entry)?;
+        }
+        if !self.follow {
+            return Ok(());
+        }
+        filter.after = page.items.last().map(|entry| entry.position);
+        go_on(operator, &filter).await
     }
+}
+
+/// Reads back from the end of the trail, and turns round what it read.
+async fn newest(
+    operator: &Operator,
+    filter: &AuditFilter,
+    most: Option<u64>,
+) -> Result<Page<Answer<AuditEntry>>, Failure> {
+    let client = &operator.client;
+    let mut page = collect(most, async |page| client.audit(filter, Order::Desc, &page).await).await?;
+    page.items.reverse();
+    // The cursor leads to older entries, which are not what comes after these.
+    page.next_cursor = None;
+    Ok(page)
+}
+
+async fn go_on(operator: &Operator, filter: &AuditFilter) -> Result<(), Failure> {
+    let client = &operator.client;
+    follow(
+        async |page| client.audit(filter, Order::Asc, &page).await,
+        |entry| entry.position,
+        |entry| show_line(operator, entry),
+        async || Ok(false),
+    )
+    .await
 }
 
 fn show_line(operator: &Operator, entry: &Answer<AuditEntry>) -> Result<(), Failure> {
@@ -104,6 +203,15 @@ fn row(entry: &AuditEntry) -> Vec<String> {
         entry.target.clone(),
         entry.outcome.clone(),
     ]
+}
+
+/// Reads a time, or how long ago it was.
+fn time(text: &str) -> Result<Timestamp, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let span: Span = text.parse().map_err(|_| "expected a time like 2026-01-31T12:00:00Z, or a span like 24h")?;
+    Ok(Clock::system().now().minus(std::time::Duration::from_secs(span.as_secs())))
 }
 
 #[cfg(test)]

@@ -27,6 +27,7 @@ Examples:
   muster claim decide CLAIM --new             another machine: it becomes a host of its own
   muster claim decide CLAIM --replace         the same machine, installed anew: it takes over
   muster claim decide CLAIM --replace --with-secrets
+  muster claim decide CLAIM --move            the same machine at another site: its host moves along
   muster claim decide CLAIM --reject          it does not belong here";
 
 /// Claims: machines that wait for your decision
@@ -39,7 +40,7 @@ pub(crate) enum Claim {
     )]
     List {
         /// Only claims in this state
-        #[arg(long, value_name = "STATE", default_value = "waiting", value_parser = wire_word::<ClaimState>(&["waiting", "replaced", "new", "rejected", "expired", "closed"]))]
+        #[arg(long, value_name = "STATE", default_value = "waiting", value_parser = wire_word::<ClaimState>(&["waiting", "replaced", "moved", "new", "rejected", "expired", "closed"]))]
         state: ClaimState,
         /// Only claims at this site, by name or id
         #[arg(long, value_name = "SITE")]
@@ -72,7 +73,7 @@ pub(crate) enum Claim {
 
 /// What is decided.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("verdict").required(true).args(["new", "replace", "reject"]))]
+#[command(group = ArgGroup::new("verdict").required(true).args(["new", "replace", "move_host", "reject"]))]
 pub(crate) struct Decide {
     /// The claim's id
     claim: String,
@@ -82,11 +83,14 @@ pub(crate) struct Decide {
     /// The machine takes over the contested host; that host's key is revoked
     #[arg(long)]
     replace: bool,
+    /// As --replace, and the contested host moves to this site
+    #[arg(long = "move")]
+    move_host: bool,
     /// The machine is refused
     #[arg(long)]
     reject: bool,
     /// It also receives the contested host's secrets
-    #[arg(long, requires = "replace", conflicts_with_all = ["new", "reject"])]
+    #[arg(long, conflicts_with_all = ["new", "reject"])]
     with_secrets: bool,
     /// Decide only if the evidence is still this version, as `claim show` names it
     #[arg(long, value_name = "VERSION")]
@@ -156,10 +160,11 @@ impl Decide {
     }
 
     fn verdict(&self) -> Verdict {
-        match (self.new, self.replace) {
-            (true, _) => Verdict::New,
-            (false, true) => Verdict::Replace,
-            (false, false) => Verdict::Reject,
+        match (self.new, self.replace, self.move_host) {
+            (true, _, _) => Verdict::New,
+            (false, true, _) => Verdict::Replace,
+            (false, false, true) => Verdict::Move,
+            (false, false, false) => Verdict::Reject,
         }
     }
 
@@ -172,6 +177,10 @@ impl Decide {
                 format!("let {machine} take over {contested} and receive its secrets")
             }
             Verdict::Replace => format!("let {machine} take over {contested}"),
+            Verdict::Move if self.with_secrets => {
+                format!("move {contested} to this site, let {machine} take it over and receive its secrets")
+            }
+            Verdict::Move => format!("move {contested} to this site and let {machine} take it over"),
             Verdict::Reject => format!("refuse {machine}"),
         }
     }

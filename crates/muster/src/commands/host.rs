@@ -1,16 +1,21 @@
 use clap::{Args, Subcommand};
 use muster_client::api::{HostFilter, collect};
-use muster_wire::host::{HostState, InviteHost, Presence, SetTags};
+use muster_wire::explanation::{ExplainRegistrationToken, ExplainTicket};
+use muster_wire::host::{HostState, InviteHost, MoveHost, Presence, SetTags};
 use muster_wire::text::{Line, Name, Tag};
-use muster_wire::ticket::CreateRegistrationToken;
+use muster_wire::ticket::{CreateRegistrationToken, EphemeralHours};
 
 use super::Most;
-use super::ticket::{describe_minted, hint_at_agent, one_time_life};
+use super::ticket::explain::planned;
+use super::ticket::many::Files;
+use super::ticket::{describe_minted, ephemeral_hours, hint_at_agent, one_time_life};
 use crate::failure::Failure;
 use crate::input::{wire_text, wire_word};
 use crate::operator::Operator;
 use crate::span::Span;
 
+mod keys;
+mod many;
 mod retire;
 mod tags;
 mod view;
@@ -42,6 +47,9 @@ pub(crate) enum Host {
         after_help = "Shows the join string once; with -q it is all that is written.\n\nExamples:\n  muster host invite web-2\n  muster host invite web-2 --site berlin --provider hetzner --zone fsn1 --tag web -q > join-string"
     )]
     Invite(Invite),
+    /// Make hosts from a CSV file and write their join strings into one file
+    #[command(after_help = many::HELP)]
+    InviteMany(Files),
     /// Mint a new registration token of a host; older ones are void
     #[command(
         after_help = "Shows the join string once; with -q it is all that is written.\n\nExamples:\n  muster host registration-token web-2\n  muster host registration-token web-1 --rejoin -q > join-string"
@@ -55,6 +63,15 @@ pub(crate) enum Host {
         /// How long the token may be used, from 5m to 30d [default: 1h]
         #[arg(long, value_name = "TIME")]
         expires_in: Option<Span>,
+        /// Refuse a machine that cannot hold a key pair
+        #[arg(long)]
+        require_key: bool,
+        /// Retire the host after so many hours without contact [default: as it stands]
+        #[arg(long, value_name = "HOURS", value_parser = ephemeral_hours)]
+        ephemeral: Option<EphemeralHours>,
+        /// Say what the token would admit, and mint nothing
+        #[arg(long)]
+        explain: bool,
     },
     /// Retire a host for good: its keys are revoked and its secrets destroyed
     #[command(
@@ -82,6 +99,20 @@ pub(crate) enum Host {
         /// The host, by name or id
         host: String,
     },
+    /// Move a host to another site; it keeps id, keys, tags and secrets
+    #[command(
+        after_help = "Claims on the host are closed: their machines are judged anew.\n\nExamples:\n  muster host move web-1 --site hamburg"
+    )]
+    Move {
+        /// The host, by name or id
+        host: String,
+        /// Site it stands at from now on, by name or id
+        #[arg(long, value_name = "SITE")]
+        site: String,
+    },
+    /// Keys of a host: list, mint for machines without a key pair, revoke
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Change the tags of a host
     #[command(
         after_help = "Examples:\n  muster host tag web-1 --add web --remove staging\n  muster host tag web-1 --set web,env=prod\n  muster host tag web-1 --clear"
@@ -129,6 +160,15 @@ pub(crate) struct Invite {
     /// Tag it will have; repeat for several
     #[arg(long = "tag", value_name = "TAG", value_parser = wire_text::<Tag>)]
     tags: Vec<Tag>,
+    /// How long its registration token may be used, from 5m to 30d [default: 1h]
+    #[arg(long, value_name = "TIME")]
+    expires_in: Option<Span>,
+    /// Refuse a machine that cannot hold a key pair
+    #[arg(long)]
+    require_key: bool,
+    /// Retire it after so many hours without contact [default: never]
+    #[arg(long, value_name = "HOURS", value_parser = ephemeral_hours)]
+    ephemeral: Option<EphemeralHours>,
 }
 
 impl Host {
@@ -143,10 +183,17 @@ impl Host {
                 output.show(&host, |host| host.id.to_string(), |host| view::describe(host, &sites, now))
             }
             Self::Invite(invite) => invite.run(operator).await,
-            Self::RegistrationToken { host, rejoin, expires_in } => {
+            Self::InviteMany(files) => many::run(operator, &files).await,
+            Self::RegistrationToken { host, rejoin, expires_in, require_key, ephemeral, explain } => {
                 let expires_in_secs = expires_in.map(one_time_life).transpose()?;
                 let host_id = operator.host(&host).await?;
-                let request = CreateRegistrationToken { expires_in_secs, rejoin };
+                let require_key = require_key.then_some(true);
+                let request =
+                    CreateRegistrationToken { expires_in_secs, rejoin, require_key, ephemeral_hours: ephemeral };
+                if explain {
+                    let asked = ExplainRegistrationToken { host_id, token: request };
+                    return planned(operator, ExplainTicket::RegistrationToken(asked)).await;
+                }
                 let minted = client.create_registration_token(host_id, &request).await?;
                 output.show(&minted, |minted| minted.join_string.clone(), describe_minted)?;
                 hint_at_agent(operator);
@@ -165,6 +212,12 @@ impl Host {
                 let host = client.resume_host(operator.host(&host).await?).await?;
                 output.show(&host, |host| host.id.to_string(), view::short)
             }
+            Self::Move { host, site } => {
+                let to = MoveHost { site_id: operator.site(&site).await? };
+                let host = client.move_host(operator.host(&host).await?, &to).await?;
+                output.show(&host, |host| host.id.to_string(), view::short)
+            }
+            Self::Keys(keys) => keys.run(operator).await,
             Self::Tag(change) => {
                 let host_id = operator.host(change.host()).await?;
                 let before = client.host(host_id).await?;
@@ -203,6 +256,9 @@ impl Invite {
             provider: self.provider,
             zone: self.zone,
             tags: self.tags.into_iter().collect(),
+            expires_in_secs: self.expires_in.map(one_time_life).transpose()?,
+            require_key: self.require_key,
+            ephemeral_hours: self.ephemeral,
         };
         let invited = operator.client.invite_host(&request).await?;
         operator.output.show(

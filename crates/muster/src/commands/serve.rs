@@ -3,6 +3,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use ipnet::IpNet;
 use muster_server::installation::is_public_url;
 use muster_server::serve::{Options, Running, start};
 use muster_store::Location;
@@ -77,6 +78,16 @@ pub(crate) struct Serve {
     /// Most connections at a time, on each listener
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
+    /// Network that webhooks, mail servers and sign-in providers may be in although it is not public, for example
+    /// 10.1.0.0/16; repeat for several
+    #[arg(
+        long,
+        env = "MUSTER_ALLOW_OUTBOUND",
+        hide_env_values = true,
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    allow_outbound: Vec<IpNet>,
     /// What to log: error, warn, info, debug, trace, or target=level pairs
     #[arg(long, env = "MUSTER_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -134,6 +145,7 @@ impl Serve {
             ));
         }
         options.public_urls = self.public_urls;
+        options.allow_outbound = self.allow_outbound;
         if let Some(most) = self.max_connections {
             options.limits.max_connections = usize::try_from(most).unwrap_or(usize::MAX);
         }

@@ -5,6 +5,7 @@ use muster_wire::text::{Line, Name};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
+use super::account::new_password;
 use crate::cli::Global;
 use crate::context::{Context, Draft};
 use crate::failure::Failure;
@@ -20,6 +21,7 @@ Examples:
   muster setup --code-file muster-data/setup-code
   muster setup 7KQ2-9XWD-0M4T-C3HR --admin-name ada
   muster setup --code-file muster-data/setup-code --public-url https://muster.example:8643
+  muster setup --code-file muster-data/setup-code --login ada
   muster setup --code-file muster-data/setup-code --show-token -q > admin-token";
 
 /// Make the first admin of a new server
@@ -38,6 +40,9 @@ pub(crate) struct Setup {
     /// Where machines reach this server, best first; this machine's own address when not said
     #[arg(long = "public-url", value_name = "URL", value_parser = public_url)]
     public_urls: Vec<Line<256>>,
+    /// Login of the first admin, so that they can sign in with a browser, too; their password is asked for
+    #[arg(long, value_name = "LOGIN", value_parser = wire_text::<Line<64>>)]
+    login: Option<Line<64>>,
     /// Write the admin's token to standard output, too
     #[arg(long)]
     show_token: bool,
@@ -84,6 +89,8 @@ impl Setup {
             code,
             admin_name: self.admin_name.clone(),
             public_urls: self.public_urls.iter().cloned().collect(),
+            login: self.login.clone(),
+            password: self.login.as_ref().map(|_| new_password()).transpose()?,
         })
     }
 

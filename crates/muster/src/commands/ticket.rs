@@ -1,11 +1,17 @@
+pub(super) mod explain;
+mod leaked;
+pub(super) mod many;
+mod rotate;
+mod why;
+
 use clap::{Args, Subcommand};
 use muster_client::api::{TicketFilter, collect};
-use muster_ids::{TicketId, Timestamp};
-use muster_wire::bounds::Whole;
+use muster_ids::Timestamp;
+use muster_wire::explanation::ExplainTicket;
 use muster_wire::text::{Name, Tag};
 use muster_wire::ticket::{
-    CreateEnrolmentToken, CreateSiteKey, MintedTicket, OneTimeLife, Ticket as View, TicketKind,
-    TicketRefusal, TicketStatus,
+    CreateEnrolmentToken, CreateSiteKey, EphemeralHours, MaxUses, MintedTicket, OneTimeLife, SiteKeyLife,
+    Ticket as View, TicketKind, TicketStatus,
 };
 
 use super::Most;
@@ -22,7 +28,9 @@ Examples:
   muster ticket mint-token --name web-1 --tag web --secret repo=repo.json
   muster ticket mint-token -q > join-string
   muster ticket mint-site-key berlin --max-uses 50
-  muster ticket list
+  muster ticket rotate 0aB1cD2eF3gH --overlap 7d
+  muster ticket list --kind site_key
+  muster ticket explain 0aB1cD2eF3gH
   muster ticket why 0aB1cD2eF3gH";
 
 const MINT_TOKEN_EXAMPLES: &str = r#"Shows the join string once; with -q it is all that is written.
@@ -50,7 +58,7 @@ pub(crate) enum Ticket {
         #[arg(long, value_name = "KIND", value_parser = wire_word::<TicketKind>(&["enrolment_token", "registration_token", "site_key"]))]
         kind: Option<TicketKind>,
         /// Only tickets that stand like this
-        #[arg(long, value_name = "STATUS", value_parser = wire_word::<TicketStatus>(&["open", "reserved", "spent", "expired", "revoked"]))]
+        #[arg(long, value_name = "STATUS", value_parser = wire_word::<TicketStatus>(&["open", "reserved", "spent", "used_up", "expired", "rotated", "rotated_out", "revoked"]))]
         status: Option<TicketStatus>,
         #[command(flatten)]
         most: Most,
@@ -69,20 +77,38 @@ pub(crate) enum Ticket {
         after_help = "Shows the join string once; with -q it is all that is written.\n\nExamples:\n  muster ticket mint-site-key berlin\n  muster ticket mint-site-key berlin --expires-in 90d --max-uses 50 -q > join-string"
     )]
     MintSiteKey(MintSiteKey),
+    /// Mint the next key of a site; the former one admits until the overlap is over
+    #[command(
+        after_help = "Shows the join string once; with -q it is all that is written.\n\nExamples:\n  muster ticket rotate 0aB1cD2eF3gH\n  muster ticket rotate 0aB1cD2eF3gH --overlap 2d -q > join-string\n  muster ticket rotate 0aB1cD2eF3gH --overlap 0s"
+    )]
+    Rotate(rotate::Rotate),
+    /// Say what a ticket admits: how many, until when, and what becomes of whom
+    #[command(
+        after_help = "Before minting, say --explain: nothing is minted.\n\nExamples:\n  muster ticket explain 0aB1cD2eF3gH\n  muster ticket mint-site-key berlin --explain"
+    )]
+    Explain {
+        /// The ticket's id
+        ticket: String,
+    },
+    /// Mint enrolment tokens from a CSV file and write their join strings into one file
+    #[command(after_help = many::TOKENS_HELP)]
+    CreateMany(many::Files),
+    /// This key leaked: revoke it and suspend what it admitted
+    #[command(
+        after_help = "Shows what the ticket admitted and asks first. Keys it was rotated to or from have secrets of their own and stay.\n\nExamples:\n  muster ticket leaked 0aB1cD2eF3gH --dry-run\n  muster ticket leaked 0aB1cD2eF3gH --since 2026-01-31T12:00:00Z\n  muster ticket leaked 0aB1cD2eF3gH --since 2d --yes"
+    )]
+    Leaked(leaked::Leaked),
     /// Revoke a ticket: nobody is admitted with it any more; hosts it admitted stay
     #[command(after_help = "Examples:\n  muster ticket revoke 0aB1cD2eF3gH")]
     Revoke {
         /// The ticket's id
         ticket: String,
     },
-    /// Say why machines were refused with a ticket
-    #[command(after_help = "Examples:\n  muster ticket why 0aB1cD2eF3gH")]
-    Why {
-        /// The ticket's id
-        ticket: String,
-        #[command(flatten)]
-        most: Most,
-    },
+    /// Say why machines were refused with a ticket, or what became of the request a machine quotes
+    #[command(
+        after_help = "Examples:\n  muster ticket why 0aB1cD2eF3gH\n  muster ticket why --request req_0192f0c1a2b37c4d8e5f60718293a4b1"
+    )]
+    Why(why::Why),
 }
 
 /// What an enrolment token carries.
@@ -107,6 +133,12 @@ pub(crate) struct MintToken {
     /// Refuse machines that cannot hold a key pair
     #[arg(long)]
     require_key: bool,
+    /// Retire the host after so many hours without contact [default: never]
+    #[arg(long, value_name = "HOURS", value_parser = ephemeral_hours)]
+    ephemeral: Option<EphemeralHours>,
+    /// Say what the token would admit, and mint nothing
+    #[arg(long)]
+    explain: bool,
 }
 
 /// What a site key admits.
@@ -120,6 +152,15 @@ pub(crate) struct MintSiteKey {
     /// How many hosts it may make or re-key [default: any number]
     #[arg(long, value_name = "N")]
     max_uses: Option<u64>,
+    /// Refuse machines that cannot hold a key pair, whatever the site asks for
+    #[arg(long)]
+    require_key: bool,
+    /// Retire its hosts after so many hours without contact [default: never]
+    #[arg(long, value_name = "HOURS", value_parser = ephemeral_hours)]
+    ephemeral: Option<EphemeralHours>,
+    /// Say what the key would admit, and mint nothing
+    #[arg(long)]
+    explain: bool,
 }
 
 impl Ticket {
@@ -149,7 +190,14 @@ impl Ticket {
                 let ticket = client.revoke_ticket(id("ticket", &ticket)?).await?;
                 output.show(&ticket, |ticket| ticket.id.to_string(), describe)
             }
-            Self::Why { ticket, most } => why(operator, id("ticket", &ticket)?, most).await,
+            Self::Why(why) => why.run(operator).await,
+            Self::Rotate(rotate) => rotate.run(operator).await,
+            Self::Explain { ticket } => {
+                let explanation = client.explain_ticket(id("ticket", &ticket)?).await?;
+                explain::show(operator, &explanation)
+            }
+            Self::CreateMany(files) => many::tokens(operator, &files).await,
+            Self::Leaked(leaked) => leaked.run(operator).await,
         }
     }
 }
@@ -163,7 +211,11 @@ impl MintToken {
             expires_in_secs: self.expires_in.map(one_time_life).transpose()?,
             secrets: documents(&self.secrets)?.into_iter().collect(),
             require_key: self.require_key,
+            ephemeral_hours: self.ephemeral,
         };
+        if self.explain {
+            return explain::planned(operator, ExplainTicket::EnrolmentToken(request)).await;
+        }
         let minted = operator.client.create_enrolment_token(&request).await?;
         operator.output.show(&minted, |minted| minted.join_string.clone(), describe_minted)?;
         hint_at_agent(operator);
@@ -173,18 +225,16 @@ impl MintToken {
 
 impl MintSiteKey {
     async fn run(self, operator: &Operator) -> Result<(), Failure> {
-        let out_of_bounds = |option: &str, bounds: &str| {
-            Failure::usage(format!("{option} is out of bounds"), format!("choose from {bounds}"))
-        };
-        let life = |span: Span| {
-            Whole::new(span.as_secs()).ok_or_else(|| out_of_bounds("--expires-in", "5m to 3650d"))
-        };
-        let uses = |uses| Whole::new(uses).ok_or_else(|| out_of_bounds("--max-uses", "1 to 1000000"));
         let request = CreateSiteKey {
-            expires_in_secs: self.expires_in.map(life).transpose()?,
-            max_uses: self.max_uses.map(uses).transpose()?,
+            expires_in_secs: self.expires_in.map(site_key_life).transpose()?,
+            max_uses: self.max_uses.map(max_uses).transpose()?,
+            require_key: self.require_key,
+            ephemeral_hours: self.ephemeral,
             site_id: operator.site(&self.site).await?,
         };
+        if self.explain {
+            return explain::planned(operator, ExplainTicket::SiteKey(request)).await;
+        }
         let minted = operator.client.create_site_key(&request).await?;
         operator.output.show(&minted, |minted| minted.join_string.clone(), describe_minted)?;
         hint_at_agent(operator);
@@ -192,27 +242,21 @@ impl MintSiteKey {
     }
 }
 
-async fn why(operator: &Operator, ticket_id: TicketId, most: Most) -> Result<(), Failure> {
-    let client = &operator.client;
-    let refusals = collect(most.limit, async |page| client.ticket_refusals(ticket_id, &page).await).await?;
-    let row = |refusal: &TicketRefusal| {
-        vec![
-            refusal.cause.clone(),
-            refusal.count.to_string(),
-            moment(refusal.first_at),
-            moment(refusal.last_at),
-            refusal.last_source.clone(),
-            refusal.last_request_id.clone(),
-        ]
-    };
-    let header = ["CAUSE", "COUNT", "FIRST", "LAST", "LAST FROM", "LAST REQUEST"];
-    operator.output.list(
-        &refusals,
-        |refusal| refusal.cause.clone(),
-        &header,
-        row,
-        "nobody was refused with this ticket",
-    )
+fn out_of_bounds(option: &str, bounds: &str) -> Failure {
+    Failure::usage(format!("{option} is out of bounds"), format!("choose from {bounds}"))
+}
+
+fn site_key_life(span: Span) -> Result<SiteKeyLife, Failure> {
+    SiteKeyLife::new(span.as_secs()).ok_or_else(|| out_of_bounds("--expires-in", "5m to 3650d"))
+}
+
+fn max_uses(uses: u64) -> Result<MaxUses, Failure> {
+    MaxUses::new(uses).ok_or_else(|| out_of_bounds("--max-uses", "1 to 1000000"))
+}
+
+/// Reads after how many hours without contact a host is retired.
+pub(super) fn ephemeral_hours(text: &str) -> Result<EphemeralHours, String> {
+    text.parse().ok().and_then(EphemeralHours::new).ok_or_else(|| "expected hours from 1 to 8760".to_owned())
 }
 
 /// Checks the life of a one-time ticket.
@@ -250,6 +294,11 @@ fn uses(ticket: &View) -> String {
     }
 }
 
+/// Says when a host is retired by itself.
+fn ephemeral(hours: u64) -> String {
+    format!("retired after {hours} h without contact")
+}
+
 fn row(ticket: &View, now: Timestamp) -> Vec<String> {
     let relative = |at: Option<Timestamp>, never: &str| at.map_or(never.to_owned(), |at| relative(at, now));
     vec![
@@ -276,9 +325,12 @@ fn describe(ticket: &View) -> String {
         ("Tags", joined(&ticket.tags)),
         ("Secrets", ticket.secrets.join(", ")),
         ("Key pair required", yes(ticket.require_key)),
+        ("Ephemeral", ticket.ephemeral_hours.map(ephemeral).unwrap_or_default()),
         ("Uses", uses(ticket)),
         ("Made", moment(ticket.created_at)),
         ("Expires", ticket.expires_at.map_or("never".to_owned(), moment)),
+        ("Rotated to", ticket.rotation.map(|rotation| rotation.to.to_string()).unwrap_or_default()),
+        ("Both admit until", optional_moment(ticket.rotation.map(|rotation| rotation.both_admit_until))),
         ("Last used", optional_moment(ticket.last_used_at)),
         ("Last host", ticket.last_host_id.map(|id| id.to_string()).unwrap_or_default()),
     ])

@@ -1,5 +1,6 @@
 use clap::Args;
 use muster_wire::people::Me;
+use muster_wire::permission::Permission;
 
 use crate::failure::Failure;
 use crate::operator::{Operator, address};
@@ -11,7 +12,7 @@ Examples:
   muster whoami
   muster whoami --url https://muster.example:8643 --token-file ./token";
 
-/// Show who your token acts as, and check that it works
+/// Show who your token acts as and what it may do, and check that it works
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Whoami {}
@@ -32,7 +33,9 @@ pub(super) fn describe(me: &Me, operator: &Operator) -> String {
         ("Role", word(&me.role)),
         ("Team", format!("{} ({})", me.team_name, me.team_id)),
         ("Acting in", acting_in.map(|team_id| team_id.to_string()).unwrap_or_default()),
-        ("Token", me.token_id.to_string()),
+        ("Token", me.token_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("Session", me.web_session_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("May", me.permissions.iter().map(Permission::to_string).collect::<Vec<_>>().join(", ")),
         ("Server", address(operator.client.base()).to_owned()),
     ])
 }

@@ -11,13 +11,13 @@ use serde_json::Value;
 use crate::harness::{Agent, Backend, Server, both, until};
 
 /// One operator at one terminal: a context file of their own.
-struct Terminal {
+pub(crate) struct Terminal {
     home: PathBuf,
     context: PathBuf,
 }
 
 impl Terminal {
-    fn new(server: &Server, name: &str) -> Self {
+    pub(crate) fn new(server: &Server, name: &str) -> Self {
         let home = server.folder().join(name);
         Self { context: home.join("context.toml"), home }
     }
@@ -31,15 +31,15 @@ impl Terminal {
         command
     }
 
-    async fn run(&self, arguments: &[&str], input: Option<&str>) -> Ended {
+    pub(crate) async fn run(&self, arguments: &[&str], input: Option<&str>) -> Ended {
         binaries::run(self.command(arguments), input, Duration::from_secs(20)).await.unwrap()
     }
 
-    async fn says(&self, arguments: &[&str]) -> String {
+    pub(crate) async fn says(&self, arguments: &[&str]) -> String {
         self.run(arguments, None).await.succeeded().trim().to_owned()
     }
 
-    async fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) async fn json(&self, arguments: &[&str]) -> Value {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["-o", "json"]).collect();
         let said = self.says(&arguments).await;
         serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"))
@@ -186,4 +186,31 @@ async fn c25_a_missing_or_wrong_master_key_is_refused() {
     std::fs::write(&file, key).unwrap();
     server.launch().await;
     assert_eq!(installation.host(host).await.id, host);
+}
+
+both! {
+    async fn providers_people_sign_in_with_are_set_checked_and_removed(backend: Backend) {
+        let server = Server::start(backend).await;
+        let url = server.operators_url().to_string();
+        let code_file = server.data.join("setup-code");
+        let admin = Terminal::new(&server, "admin");
+        admin.run(&["setup", "--url", &url, "--code-file", code_file.to_str().unwrap()], None).await.succeeded();
+        admin.says(&["team", "create", "acme"]).await;
+        let set = ["oidc", "set", "corp", "--issuer", "http://127.0.0.2:9", "--client-id", "muster"];
+        let missing = admin.run(&set, None).await;
+        assert!(missing.code == 2 && missing.err.contains("--secret-file"), "{}", missing.said());
+        let whole = [&set[..], &["--secret-file", "-", "--map", "ops=operator@acme", "--map", "root=admin@platform"]];
+        let shown = admin.run(&whole.concat(), Some("canary-7f3a\n")).await.succeeded();
+        assert!(shown.contains("/v1/oidc/callback") && !shown.contains("canary-7f3a"), "{shown}");
+        let kept = admin.json(&["oidc", "set", "corp", "--groups-claim", "roles"]).await;
+        assert_eq!((&kept["groups_claim"], kept["mappings"].as_array().unwrap().len()), (&"roles".into(), 2));
+        assert!(admin.says(&["oidc", "list"]).await.contains("http://127.0.0.2:9"));
+        let elsewhere = admin.run(&["oidc", "set", "corp", "--issuer", "https://evil.example"], None).await;
+        assert!(elsewhere.code == 1 && elsewhere.err.contains("/client_secret"), "{}", elsewhere.said());
+        let checked = admin.run(&["oidc", "check", "corp"], None).await;
+        assert_eq!(checked.code, 1, "{}", checked.said());
+        assert!(checked.out.contains("WRONG") && checked.out.contains("loopback"), "{}", checked.said());
+        admin.says(&["oidc", "remove", "corp"]).await;
+        assert_eq!(admin.json(&["oidc", "list"]).await["items"].as_array().unwrap().len(), 0);
+    }
 }

@@ -7,10 +7,12 @@
 
 mod harness;
 
+mod account;
 mod agent_words;
 mod bad_input;
 mod channel;
 mod cli;
+mod contract;
 mod demo;
 mod door;
 mod faults;
@@ -18,4 +20,5 @@ mod people;
 mod resources;
 mod revoke;
 mod secrets;
+mod tickets;
 mod twins;

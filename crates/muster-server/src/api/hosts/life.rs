@@ -6,17 +6,18 @@ use muster_http::{Problem, Reply, StrictJson, StrictPath};
 use muster_keyring::OwnerKind;
 use muster_proof::digest::sha256_base64url;
 use muster_store::rows::{HostRow, KeyState};
-use muster_store::{Lock, LockKey, Priority, StoreError, Tx};
+use muster_store::{Lock, LockKey, StoreError, Tx};
+use muster_wire::happening::Happening;
 use muster_wire::host::{Host, HostState, RetireHost, RetirementPreview};
 use serde_json::json;
 
 use super::{HostPath, shown};
 use crate::app::App;
 use crate::auth::{Actor, permits};
-use crate::effects::{Cut, CutReason};
-use crate::enrol::retire::{self as ending, NOT_POSSIBLE};
+use crate::enrol::retire::{self as ending, NOT_POSSIBLE, Why};
+use crate::enrol::suspend as suspending;
 use crate::failure::Failure;
-use crate::unit::{Author, Entry, Event, Unit};
+use crate::unit::{Author, Fact, Unit};
 
 const STALE: Failure =
     Failure::conflict("preview_stale", "what retiring would destroy has changed; look at the preview again");
@@ -49,15 +50,15 @@ pub async fn retire(
 ) -> Result<Reply<Host>, Problem> {
     let now = app.clock.now();
     let inner = app.clone();
-    let host = app
-        .change(Priority::Urgent, now, move |unit| {
+    let host = actor
+        .change(&app, now, move |unit, actor| {
             let host = ending::host(unit, actor.team_id, path.host_id)?;
             ending::lock(unit, &host)?;
             let host = ending::host(unit, actor.team_id, path.host_id)?;
             if preview(unit.tx, &host)?.preview_version != request.preview_version.as_str() {
                 return Err(STALE);
             }
-            ending::retire(unit, &host, &actor.author())?;
+            ending::retire(unit, &host, &actor.author(), Why::Person)?;
             shown(unit, &inner, &host)
         })
         .await?;
@@ -67,24 +68,16 @@ pub async fn retire(
 /// `POST /v1/hosts/{host_id}/suspend`
 pub async fn suspend(
     State(app): State<App>,
-    actor: Actor<permits::ManageHosts>,
+    actor: Actor<permits::OperateHosts>,
     StrictPath(path): StrictPath<HostPath>,
 ) -> Result<Reply<Host>, Problem> {
     let now = app.clock.now();
     let inner = app.clone();
-    let host = app
-        .change(Priority::Urgent, now, move |unit| {
-            let (host, to) = step(unit, &actor, &path, Life::suspend)?;
-            unit.tx.revocation_insert(host.team_id, &host.id.to_string(), "suspended", now)?;
-            let keys = unit.tx.host_keys(host.id)?;
-            let active = keys.iter().filter(|key| key.state == KeyState::Active);
-            unit.effects.cuts.extend(active.map(|key| Cut {
-                host_id: host.id,
-                key: key.name,
-                reason: CutReason::Suspended,
-                decided_at: now,
-            }));
-            record(unit, &actor.author(), &host, "host.suspended", to);
+    let host = actor
+        .change(&app, now, move |unit, actor| {
+            unit.tx.lock(&[Lock::exclusive(LockKey::Host(path.host_id))])?;
+            let host = ending::host(unit, actor.team_id, path.host_id)?;
+            suspending::suspend(unit, (host.team_id, host.id), host.state, &actor.author(), None)?;
             shown(unit, &inner, &host)
         })
         .await?;
@@ -94,15 +87,16 @@ pub async fn suspend(
 /// `POST /v1/hosts/{host_id}/resume`
 pub async fn resume(
     State(app): State<App>,
-    actor: Actor<permits::ManageHosts>,
+    actor: Actor<permits::OperateHosts>,
     StrictPath(path): StrictPath<HostPath>,
 ) -> Result<Reply<Host>, Problem> {
     let now = app.clock.now();
     let inner = app.clone();
-    let host = app
-        .change(Priority::Urgent, now, move |unit| {
-            let (host, to) = step(unit, &actor, &path, Life::resume)?;
-            record(unit, &actor.author(), &host, "host.resumed", to);
+    let host = actor
+        .change(&app, now, move |unit, actor| {
+            let (host, to) = step(unit, actor, &path, Life::resume)?;
+            unit.tx.host_resumed(host.team_id, host.id, now)?;
+            record(unit, &actor.author(), &host, Happening::HostResumed, to);
             shown(unit, &inner, &host)
         })
         .await?;
@@ -124,17 +118,9 @@ fn step<P>(
     Ok((host, to))
 }
 
-fn record(unit: &mut Unit<'_, '_>, author: &Author, host: &HostRow, action: &'static str, to: HostState) {
-    let (team_id, details) = (host.team_id, json!({ "from": host.state, "to": to }));
-    unit.record(Entry {
-        team_id,
-        author: author.clone(),
-        action,
-        target: host.id.to_string(),
-        outcome: "ok",
-        details: details.clone(),
-    });
-    unit.tell(Event { team_id, kind: action, subject: host.id.to_string(), payload: details });
+fn record(unit: &mut Unit<'_, '_>, author: &Author, host: &HostRow, what: Happening, to: HostState) {
+    let fact = Fact::new(what, host.team_id, author, host.id).of_host(host.id);
+    unit.happened(fact.changed(["state"]).details(json!({ "from": host.state, "to": to })));
 }
 
 /// Lists what retiring a host would destroy; `connected` is for the caller, who knows the channels.

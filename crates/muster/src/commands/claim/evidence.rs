@@ -14,7 +14,9 @@ fn reason(reason: ClaimReason) -> &'static str {
         ClaimReason::Retired => "its machine uid belonged to a host that was retired",
         ClaimReason::Approval => "the site admits nobody without a person",
         ClaimReason::Surge => "more new hosts than the site expects in an hour",
-        ClaimReason::SiteConflict => "its machine uid belongs to a host of another site",
+        ClaimReason::SiteConflict => {
+            "its machine uid belongs to a host of another site: moved there, or another machine"
+        }
     }
 }
 
@@ -52,16 +54,13 @@ fn rows(claim: &Claim) -> Vec<[String; 3]> {
             machine.hostname.to_string(),
             host.and_then(|host| host.hostname.as_ref().map(ToString::to_string)).unwrap_or_default(),
         ],
-        [
-            "key".to_owned(),
-            machine.key.to_string(),
-            host.and_then(|host| host.key.as_ref().map(ToString::to_string)).unwrap_or_default(),
-        ],
+        ["key".to_owned(), machine.key.to_string(), host.map(|host| joined(&host.keys)).unwrap_or_default()],
         ["machine uid".to_owned(), machine.machine_uid.to_string(), String::new()],
         ["came from".to_owned(), machine.source_address.clone(), String::new()],
         ["ticket".to_owned(), machine.ticket_id.to_string(), String::new()],
     ];
     if let Some(host) = host {
+        rows.push(["site".to_owned(), claim.site_id.to_string(), host.site_id.to_string()]);
         rows.insert(0, ["host".to_owned(), String::new(), format!("{} ({})", host.name, host.id)]);
         rows.push([
             "state".to_owned(),

@@ -74,7 +74,8 @@ pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String
         ("Door", host.door.map(|door| door.to_string()).unwrap_or_default()),
         ("Came to be", host.disposition.as_ref().map(word).unwrap_or_default()),
         ("Ticket", host.ticket_id.map(|id| id.to_string()).unwrap_or_default()),
-        ("Key", host.key.as_ref().map(ToString::to_string).unwrap_or_default()),
+        ("Ephemeral", host.ephemeral_hours.map(ephemeral).unwrap_or_default()),
+        ("Keys", joined(&host.keys)),
         ("Made", moment(host.created_at)),
         ("Enrolled", optional_moment(host.enrolled_at)),
         ("Retired", optional_moment(host.retired_at)),
@@ -85,6 +86,10 @@ pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String
         }
         None => own,
     }
+}
+
+fn ephemeral(hours: u64) -> String {
+    format!("retired after {hours} h without contact")
 }
 
 fn describe_reported(reported: &Reported) -> String {

@@ -88,7 +88,7 @@ pub(super) async fn zero_touch(stage: &mut Stage, report: &mut Report) -> anyhow
             one(operator.get(list).await?)
         })
         .await?;
-    must(again.id == host.id && again.key == host.key, || "joining again changed the host".to_owned())?;
+    must(again.id == host.id && again.keys == host.keys, || "joining again changed the host".to_owned())?;
     machine.run(&stage.programs)?;
     stage.running.push(machine);
     let host = report.step("the host is online", stage.online(host.id)).await?;

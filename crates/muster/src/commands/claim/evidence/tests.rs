@@ -10,7 +10,8 @@ const CLAIM: &str = r#"{
     },
     "contested": {
         "id": "host_0192f0c1a2b37c4d8e5f60718293a4b3", "name": "web-1", "state": "active", "presence": "online",
-        "last_seen_at": "2026-01-02T03:04:05.000Z", "hostname": "web-1", "key": "agk:1aB1cD2eF3gH", "secrets": ["repo"]
+        "last_seen_at": "2026-01-02T03:04:05.000Z", "hostname": "web-1",
+        "site_id": "site_0192f0c1a2b37c4d8e5f60718293a4b2", "keys": ["agk:1aB1cD2eF3gH"], "secrets": ["repo"]
     },
     "differences": [{"fact": "os", "host": "Debian 11\u001b[31m", "machine": "Debian 12"}],
     "evidence_version": "ev-7", "created_at": "2026-01-02T03:05:05.000Z", "expires_at": "2026-01-09T03:05:05.000Z",

@@ -4,7 +4,7 @@ const HOST: &str = r#"{
     "id": "host_0192f0c1a2b37c4d8e5f60718293a4b1", "team_id": "team_0192f0c1a2b37c4d8e5f60718293a4b2",
     "site_id": "site_0192f0c1a2b37c4d8e5f60718293a4b3", "kind": "team", "name": "web\u001b[2J-1", "state": "active",
     "presence": {"status": "online", "last_seen_at": "2026-01-02T03:04:05.000Z"}, "door": 1, "disposition": "new",
-    "provider": null, "zone": null, "tags": ["env=prod", "web"], "key": null, "ticket_id": "0aB1cD2eF3gH",
+    "provider": null, "zone": null, "tags": ["env=prod", "web"], "keys": [], "ticket_id": "0aB1cD2eF3gH",
     "reported": {
         "hostname": "web-1", "machine_uid": "smbios:00112233445566778899aabbccddeeff", "owns_uid": false,
         "facts": {"os": "Debian 12", "arch": "x86_64", "cpu_cores": 2, "memory_mb": 4096, "disk_gb": 40,

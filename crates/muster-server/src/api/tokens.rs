@@ -1,0 +1,239 @@
+//! `/v1/me/tokens` and `/v1/tokens`: API tokens, one's own and those of a team's people.
+
+use std::time::Duration;
+
+use axum::extract::State;
+use muster_domain::membership;
+use muster_domain::operator_token::{self, Maker, Refusal, Wanted};
+use muster_http::{Created, Problem, Reply, StrictPath, StrictQuery};
+use muster_ids::{Bearer, BearerKind, Timestamp, TokenId};
+use muster_store::rows::{OperatorTokenRow, ShownOperatorToken};
+use muster_store::{Lock, LockKey};
+use muster_wire::happening::Happening;
+use muster_wire::page::Page;
+use muster_wire::token::{ApiToken, ApiTokenStatus, CreateApiToken, MintedApiToken};
+use schemars::JsonSchema;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::page::{PageQuery, limit, open_cursor, page};
+use crate::app::App;
+use crate::auth::{Actor, Credential, Permit, permits};
+use crate::effects::Ended;
+use crate::failure::Failure;
+use crate::idempotency::Once;
+use crate::unit::{Fact, Unit};
+
+const LIST: &str = "tokens";
+const OWN_LIST: &str = "own tokens";
+/// Held by whoever counts tokens before they make one.
+const TOKENS: LockKey = LockKey::Named("operator tokens");
+
+/// The token of a path.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct TokenPath {
+    /// The token.
+    pub token_id: TokenId,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NoScopes => Self::invalid("/scopes", "empty"),
+            Refusal::BeyondReach => Self::Forbidden {
+                code: "beyond_reach",
+                detail: "a token may not more than you, or the token that makes it",
+            },
+            Refusal::ForeignTeam => Self::NotFound,
+            Refusal::OutlivesMaker => Self::invalid("/expires_in_secs", "outlives_its_maker"),
+            Refusal::TooMany => Self::conflict("too_many_tokens", "you have too many tokens that are good"),
+        }
+    }
+}
+
+/// `POST /v1/me/tokens`
+pub async fn create(
+    State(app): State<App>,
+    actor: Actor<permits::OwnAccount>,
+    body: Once<CreateApiToken>,
+) -> Result<Created<MintedApiToken>, Problem> {
+    let now = app.clock.now();
+    let (request, asked) = body.into_parts();
+    let keyring = app.keyring.clone();
+    let minted =
+        asked.change_as(&app, actor, now, move |unit, actor| mint(unit, &keyring, actor, &request)).await?;
+    Ok(Created::new(minted))
+}
+
+fn mint(
+    unit: &mut Unit<'_, '_>,
+    keyring: &muster_keyring::Keyring,
+    actor: &Actor<permits::OwnAccount>,
+    request: &CreateApiToken,
+) -> Result<MintedApiToken, Failure> {
+    let now = unit.now;
+    let maker = maker(unit, actor)?;
+    let wanted = Wanted {
+        scopes: request.scopes.as_ref().map(|scopes| scopes.iter().copied().collect()),
+        lives_for: request.expires_in_secs.map(|secs| Duration::from_secs(secs.get())),
+        team_id: request.team_id,
+    };
+    let grant = operator_token::mint(&maker, &wanted, now)?;
+    if let Some(team_id) = grant.bound_team_id {
+        unit.tx.team(team_id)?.ok_or(Failure::NotFound)?;
+    }
+    let bearer = Bearer::new(BearerKind::OperatorToken, unit.draw.public_id(), unit.draw.bytes());
+    let row = OperatorTokenRow {
+        id: TokenId::new(bearer.id),
+        team_id: maker.team_id,
+        user_id: actor.user_id,
+        verifier: keyring.verifier(&bearer),
+        name: Some(request.name.to_string()),
+        scopes: grant.scopes,
+        bound_team_id: grant.bound_team_id,
+        created_at: now,
+        expires_at: Some(grant.expires_at),
+    };
+    unit.tx.operator_token_insert(&row)?;
+    let with = match actor.credential {
+        Credential::Token(id) => json!({ "token_id": id }),
+        Credential::WebSession(id) => json!({ "web_session_id": id }),
+    };
+    let minted = Fact::new(Happening::TokenMinted, maker.team_id, &actor.author(), row.id);
+    unit.happened(minted.details(json!({
+        "name": row.name,
+        "scopes": row.scopes,
+        "team_id": row.bound_team_id,
+        "expires_at": row.expires_at,
+        "minted_with": with,
+    })));
+    let shown = unit.tx.own_operator_token(actor.user_id, &row.id)?.ok_or(Failure::NotFound)?;
+    Ok(MintedApiToken { api_token: view(shown, now), token: bearer.expose().expose_secret().to_owned() })
+}
+
+/// Returns what is known of whoever makes a token; what is counted stays true until the commit.
+fn maker<P: Permit>(unit: &mut Unit<'_, '_>, actor: &Actor<P>) -> Result<Maker, Failure> {
+    unit.tx.lock(&[Lock::exclusive(TOKENS)])?;
+    let (row, expires_at) = match actor.credential {
+        Credential::Token(id) => {
+            let row = unit.tx.operator_by_token(&id)?.ok_or(Failure::Unauthorized)?;
+            let expires_at = row.expires_at;
+            (row, expires_at)
+        }
+        Credential::WebSession(id) => {
+            (unit.tx.operator_by_web_session(&id)?.ok_or(Failure::Unauthorized)?, None)
+        }
+    };
+    Ok(Maker {
+        reach: actor.reach.clone(),
+        team_id: row.team_id,
+        expires_at,
+        bound_team_id: actor.bound_team_id,
+        live: unit.tx.operator_tokens_live(actor.user_id, unit.now)?,
+    })
+}
+
+/// `GET /v1/me/tokens`
+pub async fn list_own(
+    State(app): State<App>,
+    actor: Actor<permits::OwnAccount>,
+    StrictQuery(query): StrictQuery<PageQuery>,
+) -> Result<Reply<Page<ApiToken>>, Problem> {
+    let now = app.clock.now();
+    let after = open_cursor(&app, actor.team_id, OWN_LIST, query.cursor.as_deref())?;
+    let limit = limit(query.limit);
+    let rows = app.look(move |tx| tx.own_operator_tokens(actor.user_id, after, limit + 1)).await?;
+    let key = |row: &ShownOperatorToken| (row.created_at, row.id);
+    Ok(Reply::new(page(&app, actor.team_id, OWN_LIST, rows, limit, key, |row| view(row, now))?))
+}
+
+/// `POST /v1/me/tokens/{token_id}/revoke`
+pub async fn revoke_own(
+    State(app): State<App>,
+    actor: Actor<permits::OwnAccount>,
+    StrictPath(path): StrictPath<TokenPath>,
+) -> Result<Reply<ApiToken>, Problem> {
+    let now = app.clock.now();
+    let owner = actor.user_id;
+    let token = actor
+        .change_person(&app, now, owner, move |unit, actor| {
+            let token = unit.tx.own_operator_token(owner, &path.token_id)?.ok_or(Failure::NotFound)?;
+            revoke_token(unit, actor, token)
+        })
+        .await?;
+    Ok(Reply::new(token))
+}
+
+/// `GET /v1/tokens`
+pub async fn list(
+    State(app): State<App>,
+    actor: Actor<permits::ManagePeople>,
+    StrictQuery(query): StrictQuery<PageQuery>,
+) -> Result<Reply<Page<ApiToken>>, Problem> {
+    let now = app.clock.now();
+    let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
+    let limit = limit(query.limit);
+    let rows = app.look(move |tx| tx.operator_tokens(actor.team_id, after, limit + 1)).await?;
+    let key = |row: &ShownOperatorToken| (row.created_at, row.id);
+    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, key, |row| view(row, now))?))
+}
+
+/// `POST /v1/tokens/{token_id}/revoke`
+pub async fn revoke(
+    State(app): State<App>,
+    actor: Actor<permits::ManagePeople>,
+    StrictPath(path): StrictPath<TokenPath>,
+) -> Result<Reply<ApiToken>, Problem> {
+    let now = app.clock.now();
+    let (team_id, token_id) = (actor.team_id, path.token_id);
+    let found = app.look(move |tx| tx.operator_token(team_id, &token_id)).await?;
+    let owner = found.ok_or(Failure::NotFound)?.user_id;
+    let token = actor
+        .change_person(&app, now, owner, move |unit, actor| {
+            let token = unit.tx.operator_token(actor.team_id, &token_id)?.ok_or(Failure::NotFound)?;
+            let member = unit.tx.member(actor.team_id, owner)?.ok_or(Failure::NotFound)?;
+            membership::revoke_credential(&actor.reach, member.role)?;
+            revoke_token(unit, actor, token)
+        })
+        .await?;
+    Ok(Reply::new(token))
+}
+
+/// Revokes a token; one that was revoked stays as it is. The caller holds the exclusive lock of its owner.
+fn revoke_token<P>(
+    unit: &mut Unit<'_, '_>,
+    actor: &Actor<P>,
+    mut token: ShownOperatorToken,
+) -> Result<ApiToken, Failure> {
+    let now = unit.now;
+    if unit.tx.operator_token_revoke(token.user_id, &token.id, now)? {
+        token.revoked_at = Some(now);
+        unit.effects.ended.push(Ended::Token(token.id));
+        let revoked = Fact::new(Happening::TokenRevoked, token.team_id, &actor.author(), token.id);
+        unit.happened(revoked.details(json!({ "user_id": token.user_id, "name": token.name })));
+    }
+    Ok(view(token, now))
+}
+
+fn view(row: ShownOperatorToken, now: Timestamp) -> ApiToken {
+    let status = match (row.revoked_at, row.expires_at) {
+        (Some(_), _) => ApiTokenStatus::Revoked,
+        (None, Some(expires_at)) if now >= expires_at => ApiTokenStatus::Expired,
+        (None, _) => ApiTokenStatus::Live,
+    };
+    ApiToken {
+        id: row.id,
+        user_id: row.user_id,
+        user_name: row.user_name,
+        name: row.name,
+        scopes: row.scopes,
+        team_id: row.bound_team_id,
+        status,
+        created_at: row.created_at,
+        expires_at: row.expires_at,
+        revoked_at: row.revoked_at,
+        last_used_at: row.last_used_at,
+        last_used_from: row.last_used_from,
+    }
+}

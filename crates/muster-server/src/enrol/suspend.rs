@@ -1,0 +1,41 @@
+//! Suspending a host: it keeps its keys and is refused everything; its sockets are cut before the reply.
+
+use muster_domain::host_life::Life;
+use muster_ids::{HostId, TeamId};
+use muster_store::StoreError;
+use muster_store::rows::KeyState;
+use muster_wire::happening::Happening;
+use muster_wire::host::HostState;
+use serde_json::json;
+
+use super::retire::NOT_POSSIBLE;
+use crate::effects::{Cut, CutReason};
+use crate::failure::Failure;
+use crate::unit::{Author, Fact, Unit};
+
+/// Suspends a host whose lock is held exclusively and that stands at `from`; `because` goes into the trail.
+pub fn suspend(
+    unit: &mut Unit<'_, '_>,
+    (team_id, host_id): (TeamId, HostId),
+    from: HostState,
+    author: &Author,
+    because: Option<&str>,
+) -> Result<(), Failure> {
+    let to = from.suspend().map_err(|_| NOT_POSSIBLE)?;
+    if !unit.tx.host_move(team_id, host_id, from, to)? {
+        return Err(StoreError::Conflict.into());
+    }
+    unit.tx.revocation_insert(team_id, &host_id.to_string(), "suspended", unit.now)?;
+    let keys = unit.tx.host_keys(host_id)?;
+    let active = keys.iter().filter(|key| key.state == KeyState::Active);
+    unit.effects.cuts.extend(active.map(|key| Cut {
+        host_id,
+        key: key.name,
+        reason: CutReason::Suspended,
+        decided_at: unit.now,
+    }));
+    let fact = Fact::new(Happening::HostSuspended, team_id, author, host_id).of_host(host_id);
+    let details = json!({ "from": from, "to": to, "reason": because });
+    unit.happened(fact.changed(["state"]).details(details));
+    Ok(())
+}

@@ -1,0 +1,14 @@
+//! Keys of hosts and where hosts stand: minted, revoked, rotated, moved; on both databases, by attack.
+
+#![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod agent_keys;
+mod facts;
+mod moving;
+mod revoke;
+mod rotation;
+mod scene;
+mod verdict;

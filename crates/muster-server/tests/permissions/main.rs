@@ -1,0 +1,16 @@
+//! Who may do what, asked of every route of the OpenAPI document as every kind of caller, on both databases.
+//!
+//! A route without a case fails: its path parameters must be known to `things.rs`, its body to `bodies.rs`. The table
+//! is `docs/permissions.md`; `make permissions` writes it anew.
+
+#![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
+#[path = "../world/mod.rs"]
+mod world;
+
+mod bodies;
+mod cast;
+mod foreign;
+mod matrix;
+mod routes;
+mod things;

@@ -1,0 +1,378 @@
+//! Deliveries: one row an event and endpoint. Of a line only the head has a time; what is behind it waits its turn.
+
+use muster_ids::{DeliveryId, EndpointId, EventId, TeamId, Timestamp};
+use muster_wire::endpoint::{DeliveryState, EndpointKind};
+
+use crate::{Row, StoreError, Tx, Word, params};
+
+/// The time of a delivery whose turn has not come: there is one before it in its line.
+pub const NOT_ITS_TURN: Timestamp = Timestamp::from_millis(i64::MAX);
+
+/// A delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventDeliveryRow {
+    /// Names it.
+    pub id: DeliveryId,
+    /// Its team.
+    pub team_id: TeamId,
+    /// Who hears of it.
+    pub endpoint_id: EndpointId,
+    /// The event.
+    pub event_id: EventId,
+    /// The place of the event.
+    pub position: i64,
+    /// What keeps its order: a host's id, or nothing.
+    pub line: String,
+    /// Where it stands.
+    pub state: DeliveryState,
+    /// How often it was tried.
+    pub attempts: i64,
+    /// Since when it is tried: it was made, or asked for again.
+    pub tried_since: Timestamp,
+    /// When it is tried next; [`NOT_ITS_TURN`].
+    pub next_at: Timestamp,
+    /// When it was last tried.
+    pub last_at: Option<Timestamp>,
+    /// The receiver's last status.
+    pub last_status: Option<u16>,
+    /// Why it was not taken, in this server's words.
+    pub last_error: Option<String>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it was over.
+    pub done_at: Option<Timestamp>,
+}
+
+/// A delivery that is due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DueRow {
+    /// The delivery.
+    pub id: DeliveryId,
+    /// Its team.
+    pub team_id: TeamId,
+    /// Who hears of it.
+    pub endpoint_id: EndpointId,
+    /// How that one is spoken to.
+    pub kind: EndpointKind,
+    /// What keeps its order.
+    pub line: String,
+}
+
+/// A delivery with what it tells of, while that is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownDelivery {
+    /// The delivery.
+    pub row: EventDeliveryRow,
+    /// What happened.
+    pub kind: Option<String>,
+}
+
+/// How a try ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tried {
+    /// When.
+    pub at: Timestamp,
+    /// How often it was tried before.
+    pub attempts_before: i64,
+    /// The receiver's status, if it gave one.
+    pub status: Option<u16>,
+    /// Why it was not taken; `None`: it was.
+    pub error: Option<String>,
+    /// When it is tried again; `None`: it is over.
+    pub again_at: Option<Timestamp>,
+}
+
+impl Tx<'_> {
+    /// Adds a delivery. `false`: the endpoint has one of this event.
+    pub fn delivery_insert(&mut self, row: &EventDeliveryRow) -> Result<bool, StoreError> {
+        let added = self.execute(
+            "INSERT INTO delivery (id, team_id, endpoint_id, event_id, position, line, state, attempts, tried_since,
+                                   next_at, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+             ON CONFLICT DO NOTHING",
+            params![
+                row.id,
+                row.team_id,
+                row.endpoint_id,
+                row.event_id,
+                row.position,
+                row.line,
+                Word(row.state),
+                row.attempts,
+                row.tried_since,
+                row.next_at,
+                row.created_at
+            ],
+        )?;
+        Ok(added == 1)
+    }
+
+    /// Whether something waits in a line.
+    pub fn delivery_line_is_waiting(
+        &mut self,
+        endpoint_id: EndpointId,
+        line: &str,
+    ) -> Result<bool, StoreError> {
+        let found = self.query(
+            "SELECT 1 FROM delivery WHERE endpoint_id = $1 AND line = $2 AND state = 'waiting' LIMIT 1",
+            params![endpoint_id, line],
+            |row| row.get::<i64>(0),
+        )?;
+        Ok(!found.is_empty())
+    }
+
+    /// Returns what is due, at most `of_each` of an endpoint, the longest due first. Endpoints that are paused have
+    /// nothing due.
+    pub fn deliveries_due(&mut self, now: Timestamp, of_each: i64) -> Result<Vec<DueRow>, StoreError> {
+        self.query(
+            "SELECT delivery.id, delivery.team_id, delivery.endpoint_id, endpoint.kind, delivery.line
+               FROM endpoint JOIN delivery ON delivery.endpoint_id = endpoint.id
+              WHERE endpoint.paused_at IS NULL AND endpoint.removed_at IS NULL
+                AND delivery.id IN (SELECT due.id FROM delivery due
+                                     WHERE due.endpoint_id = endpoint.id AND due.state = 'waiting'
+                                       AND due.next_at <= $1
+                                     ORDER BY due.next_at, due.position LIMIT $2)
+              ORDER BY delivery.next_at, delivery.position",
+            params![now, of_each],
+            |row| {
+                Ok(DueRow {
+                    id: row.get(0)?,
+                    team_id: row.get(1)?,
+                    endpoint_id: row.get(2)?,
+                    kind: row.get::<Word<EndpointKind>>(3)?.0,
+                    line: row.get(4)?,
+                })
+            },
+        )
+    }
+
+    /// Returns a delivery of an endpoint.
+    pub fn delivery(
+        &mut self,
+        endpoint_id: EndpointId,
+        id: DeliveryId,
+    ) -> Result<Option<ShownDelivery>, StoreError> {
+        self.query_opt(
+            "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind
+               FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
+              WHERE delivery.id = $1 AND delivery.endpoint_id = $2",
+            params![id, endpoint_id],
+            read_shown,
+        )
+    }
+
+    /// Returns what waits for an endpoint, in the order of the events.
+    pub fn deliveries_waiting(
+        &mut self,
+        endpoint_id: EndpointId,
+        limit: i64,
+    ) -> Result<Vec<ShownDelivery>, StoreError> {
+        self.query(
+            "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind
+               FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
+              WHERE delivery.endpoint_id = $1 AND delivery.state = 'waiting'
+              ORDER BY delivery.line, delivery.position LIMIT $2",
+            params![endpoint_id, limit],
+            read_shown,
+        )
+    }
+
+    /// Returns the deliveries of an endpoint, the newest event first, before `before`.
+    pub fn deliveries_page(
+        &mut self,
+        endpoint_id: EndpointId,
+        state: Option<DeliveryState>,
+        before: Option<i64>,
+        limit: i64,
+    ) -> Result<Vec<ShownDelivery>, StoreError> {
+        self.query(
+            "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind
+               FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
+              WHERE delivery.endpoint_id = $1 AND delivery.position < $2
+                AND (CAST($3 AS TEXT) IS NULL OR delivery.state = $3)
+              ORDER BY delivery.position DESC LIMIT $4",
+            params![endpoint_id, before.unwrap_or(i64::MAX), state.map(Word), limit],
+            read_shown,
+        )
+    }
+
+    /// Writes down how a try ended. `false`: the delivery was tried, or was over, meanwhile.
+    pub fn delivery_tried(&mut self, id: DeliveryId, tried: &Tried) -> Result<bool, StoreError> {
+        let state = match (&tried.error, tried.again_at) {
+            (None, _) => DeliveryState::Delivered,
+            (Some(_), Some(_)) => DeliveryState::Waiting,
+            (Some(_), None) => DeliveryState::Failed,
+        };
+        let changed = self.execute(
+            "UPDATE delivery SET state = $1, attempts = $2, last_at = $3, last_status = $4, last_error = $5,
+                    next_at = $6, done_at = $7
+              WHERE id = $8 AND state = 'waiting' AND attempts = $9",
+            params![
+                Word(state),
+                tried.attempts_before.saturating_add(1),
+                tried.at,
+                tried.status,
+                tried.error,
+                tried.again_at.unwrap_or(NOT_ITS_TURN),
+                (state != DeliveryState::Waiting).then_some(tried.at),
+                id,
+                tried.attempts_before
+            ],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Takes its turn from a delivery that is not the first of its line any more.
+    pub fn delivery_line_yield(&mut self, id: DeliveryId) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE delivery SET next_at = $1
+              WHERE id = $2 AND state = 'waiting'
+                AND EXISTS (SELECT 1 FROM delivery before
+                             WHERE before.endpoint_id = delivery.endpoint_id AND before.line = delivery.line
+                               AND before.state = 'waiting' AND before.position < delivery.position)",
+            params![NOT_ITS_TURN, id],
+        )?;
+        Ok(())
+    }
+
+    /// Lets the first of a line have its turn, if it does not have it. `true`: it has it now.
+    pub fn delivery_line_next(
+        &mut self,
+        endpoint_id: EndpointId,
+        line: &str,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE delivery SET next_at = $1
+              WHERE next_at = $2 AND id = (SELECT first.id FROM delivery first
+                                            WHERE first.endpoint_id = $3 AND first.line = $4
+                                              AND first.state = 'waiting'
+                                            ORDER BY first.position LIMIT 1)",
+            params![now, NOT_ITS_TURN, endpoint_id, line],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Asks for a delivery that is over again. `false`: it waits, is another endpoint's, or its event is not kept.
+    pub fn delivery_again(
+        &mut self,
+        endpoint_id: EndpointId,
+        id: DeliveryId,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE delivery SET state = 'waiting', attempts = 0, tried_since = $1, next_at = $1, done_at = NULL
+              WHERE id = $2 AND endpoint_id = $3 AND state <> 'waiting'
+                AND EXISTS (SELECT 1 FROM outbox WHERE outbox.id = delivery.event_id)",
+            params![now, id, endpoint_id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Asks for the oldest deliveries since a time that are over again. Returns how many.
+    pub fn deliveries_again(
+        &mut self,
+        endpoint_id: EndpointId,
+        since: Timestamp,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        self.execute(
+            "UPDATE delivery SET state = 'waiting', attempts = 0, tried_since = $1, next_at = $1, done_at = NULL
+              WHERE id IN (SELECT over.id FROM delivery over JOIN outbox ON outbox.id = over.event_id
+                            WHERE over.endpoint_id = $2 AND over.state <> 'waiting' AND outbox.at >= $3
+                            ORDER BY over.position LIMIT $4)",
+            params![now, endpoint_id, since, limit],
+        )
+    }
+
+    /// Puts every line of an endpoint in order: the first has its turn, the others have not.
+    pub fn delivery_lines_settle(
+        &mut self,
+        endpoint_id: EndpointId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE delivery SET next_at = $1
+              WHERE endpoint_id = $2 AND state = 'waiting' AND next_at < $1
+                AND EXISTS (SELECT 1 FROM delivery before
+                             WHERE before.endpoint_id = $2 AND before.line = delivery.line
+                               AND before.state = 'waiting' AND before.position < delivery.position)",
+            params![NOT_ITS_TURN, endpoint_id],
+        )?;
+        self.execute(
+            "UPDATE delivery SET next_at = $1
+              WHERE endpoint_id = $2 AND state = 'waiting' AND next_at = $3
+                AND NOT EXISTS (SELECT 1 FROM delivery before
+                                 WHERE before.endpoint_id = $2 AND before.line = delivery.line
+                                   AND before.state = 'waiting' AND before.position < delivery.position)",
+            params![now, endpoint_id, NOT_ITS_TURN],
+        )?;
+        Ok(())
+    }
+
+    /// Brings the next try of what waits for a time forward, for an endpoint that is resumed.
+    pub fn deliveries_hurry(
+        &mut self,
+        endpoint_id: EndpointId,
+        now: Timestamp,
+        limit: i64,
+    ) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE delivery SET next_at = $1
+              WHERE id IN (SELECT late.id FROM delivery late
+                            WHERE late.endpoint_id = $2 AND late.state = 'waiting' AND late.next_at > $1
+                              AND late.next_at < $3
+                            ORDER BY late.next_at LIMIT $4)",
+            params![now, endpoint_id, NOT_ITS_TURN, limit],
+        )?;
+        Ok(())
+    }
+
+    /// Puts what is due off until a time. Returns how many.
+    pub fn deliveries_postpone(
+        &mut self,
+        endpoint_id: EndpointId,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.execute(
+            "UPDATE delivery SET next_at = $1 WHERE endpoint_id = $2 AND state = 'waiting' AND next_at <= $3",
+            params![until, endpoint_id, now],
+        )
+    }
+
+    /// Drops deliveries that were over before a time. Returns how many.
+    pub fn deliveries_drop(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        self.execute(
+            "DELETE FROM delivery WHERE id IN
+               (SELECT id FROM delivery WHERE done_at < $1 ORDER BY done_at LIMIT $2)",
+            params![before, limit],
+        )
+    }
+}
+
+fn read_shown(row: &Row<'_>) -> Result<ShownDelivery, StoreError> {
+    let kind = row.get(15)?;
+    let row = EventDeliveryRow {
+        id: row.get(0)?,
+        team_id: row.get(1)?,
+        endpoint_id: row.get(2)?,
+        event_id: row.get(3)?,
+        position: row.get(4)?,
+        line: row.get(5)?,
+        state: row.get::<Word<DeliveryState>>(6)?.0,
+        attempts: row.get(7)?,
+        tried_since: row.get(8)?,
+        next_at: row.get(9)?,
+        last_at: row.get(10)?,
+        last_status: row.get(11)?,
+        last_error: row.get(12)?,
+        created_at: row.get(13)?,
+        done_at: row.get(14)?,
+    };
+    Ok(ShownDelivery { row, kind })
+}
