@@ -238,7 +238,7 @@ CREATE TABLE delivery (
     done_at BIGINT,
     UNIQUE (endpoint_id, event_id)
 );
-CREATE INDEX delivery_due ON delivery (endpoint_id, next_at) WHERE state = 'waiting';
+CREATE INDEX delivery_due ON delivery (endpoint_id, next_at, position) WHERE state = 'waiting';
 CREATE INDEX delivery_line ON delivery (endpoint_id, line, position) WHERE state = 'waiting';
 CREATE INDEX delivery_log ON delivery (endpoint_id, position);
 CREATE INDEX delivery_done ON delivery (done_at) WHERE done_at IS NOT NULL;

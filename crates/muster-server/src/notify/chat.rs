@@ -90,8 +90,7 @@ fn inert(text: &str) -> String {
 /// An adaptive card of rich text: Teams reads Markdown in a `TextBlock`, and none in a `TextRun`.
 fn teams(message: &Message) -> Value {
     let message = message.clone().fitting(MAX_BYTES);
-    let mut body =
-        vec![block(&[json!({ "type": "TextRun", "text": message.subject, "weight": "Bolder" })])];
+    let mut body = vec![block(&[json!({ "type": "TextRun", "text": message.subject, "weight": "Bolder" })])];
     body.extend(message.lines.iter().map(|line| block(&runs(line))));
     if let Some(rest) = message.rest() {
         body.push(block(&[json!({ "type": "TextRun", "text": rest })]));

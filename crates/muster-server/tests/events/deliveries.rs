@@ -111,7 +111,7 @@ both! {
         }
         let states: Vec<_> = world.log(&endpoint).await.iter().map(|one| one["state"].clone()).collect();
         assert_eq!(states, ["failed", "failed", "failed"]);
-        assert_eq!(world.events("endpoint.failing").await, [endpoint.clone()]);
+        assert_eq!(world.events("endpoint.failing").await, std::slice::from_ref(&endpoint));
         let path = format!("/v1/endpoints/{endpoint}");
         assert!(world.must("GET", &path, None).await["failing_since"].is_string());
         receiver.answers(200);

@@ -27,7 +27,7 @@ webhook-signature). Events about one host come in their order; each comes at lea
 same webhook-id when it is not known whether it arrived. A receiver that fails is tried for three days.
 
 Examples:
-  muster webhook create siem --url https://siem.example/hook
+  muster webhook create siem --to https://siem.example/hook
   muster webhook test siem
   muster webhook deliveries siem --state failed
   muster webhook redeliver siem --since 2h";
@@ -38,7 +38,7 @@ Examples:
 pub(crate) enum Webhook {
     /// Send events to a URL from now on; the signing secret is shown once
     #[command(
-        after_help = "A test message is sent first, and nothing is stored unless it was taken; --untested leaves that out.\n\nExamples:\n  muster webhook create siem --url https://siem.example/hook\n  muster webhook create pager --url-file hook-url --event host.unreachable --event host.back\n  muster webhook create siem --url https://siem.example/hook -q > signing-secret"
+        after_help = "A test message is sent first, and nothing is stored unless it was taken; --untested leaves that out.\n\nExamples:\n  muster webhook create siem --to https://siem.example/hook\n  muster webhook create pager --to-file hook-url --event host.unreachable --event host.back\n  muster webhook create siem --to https://siem.example/hook -q > signing-secret"
     )]
     Create(Create),
     /// List webhooks
@@ -99,17 +99,17 @@ pub(crate) struct Named {
 
 /// Where events go.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("target").required(true).args(["url", "url_file"]))]
+#[command(group = ArgGroup::new("target").required(true).args(["to", "to_file"]))]
 pub(crate) struct Create {
     /// What to call it
     #[arg(value_parser = wire_text::<Name>)]
     name: Name,
     /// Where events are posted to
     #[arg(long, value_name = "URL", value_parser = wire_text::<HttpUrl>)]
-    url: Option<HttpUrl>,
+    to: Option<HttpUrl>,
     /// File with the URL, when it is a credential; - reads standard input
     #[arg(long, value_name = "FILE")]
-    url_file: Option<Source>,
+    to_file: Option<Source>,
     /// Kind of event it hears of; repeat for several [default: all]
     #[arg(long = "event", value_name = "KIND", value_parser = happening)]
     events: Vec<Happening>,
@@ -166,11 +166,11 @@ impl Webhook {
 
 impl Create {
     async fn run(self, operator: &Operator) -> Result<(), Failure> {
-        let url = match (self.url, &self.url_file) {
+        let url = match (self.to, &self.to_file) {
             (Some(url), _) => url,
             (None, Some(file)) => HttpUrl::parse(file.read_line("URL")?.expose_secret())
                 .map_err(|_| Failure::usage("this is not a URL", "the file holds one line, https://…"))?,
-            (None, None) => return Err(Failure::usage("there is no URL", "name one with --url")),
+            (None, None) => return Err(Failure::usage("there is no URL", "name one with --to")),
         };
         let target = EndpointTarget::Webhook(WebhookConfig { url });
         if !self.untested {

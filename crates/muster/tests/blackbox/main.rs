@@ -9,6 +9,7 @@ mod harness;
 
 mod account;
 mod agent_words;
+mod audit;
 mod bad_input;
 mod channel;
 mod cli;
