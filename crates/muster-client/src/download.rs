@@ -75,13 +75,21 @@ impl Dialer {
                 // Its error reaches whoever reads the body.
                 let _ = connection.await;
             });
-            let response = sender.send_request(request).await.map_err(|error| hyper_error(&authority, error))?;
+            let response =
+                sender.send_request(request).await.map_err(|error| hyper_error(&authority, error))?;
             if !response.status().is_success() {
                 return Ok(Err(read(response, &authority).await?));
             }
             let (head, body) = response.into_parts();
             let (authority, dialer) = (authority.clone(), self.clone());
-            Ok(Ok(Download { headers: head.headers, status: head.status, body, authority, dialer, connection }))
+            Ok(Ok(Download {
+                headers: head.headers,
+                status: head.status,
+                body,
+                authority,
+                dialer,
+                connection,
+            }))
         };
         self.within(self.timeouts().response, &authority, "answer", answer).await
     }

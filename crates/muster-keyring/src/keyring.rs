@@ -76,7 +76,6 @@ impl Keyring {
     pub fn request_mac(&self, digest: &[u8; 32]) -> [u8; 32] {
         self.requests.tag(digest).into_bytes()
     }
-
 }
 
 impl fmt::Debug for Keyring {

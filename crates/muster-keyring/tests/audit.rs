@@ -27,7 +27,8 @@ fn an_end_is_opened_as_it_was_kept_and_no_byte_of_it_can_be_changed() {
 #[test]
 fn a_row_of_a_stranger_has_another_link_than_one_of_the_server() {
     let keyring = keyring();
-    let (own, strange) = (keyring.audit_mac(&[1; 32], 5, b"text"), keyring.audit_mac_of_stranger(&[1; 32], 5, b"text"));
+    let (own, strange) =
+        (keyring.audit_mac(&[1; 32], 5, b"text"), keyring.audit_mac_of_stranger(&[1; 32], 5, b"text"));
     assert_ne!(own, strange);
     assert!(keyring.is_audit_written(b"text", &keyring.audit_written(b"text")));
     assert!(!keyring.is_audit_written(b"text", &own) && !keyring.is_audit_written(b"text", b""));

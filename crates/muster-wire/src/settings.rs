@@ -120,7 +120,11 @@ mod tests {
             assert!((least..=most).contains(&name.default_value()), "{name}");
             assert_eq!(name.as_str().parse(), Ok(*name));
             let mut set = SetSettings::default();
-            assert!(set.name(*name, most) && !set.clone().name(*name, most + 1) && !set.clone().name(*name, least - 1));
+            assert!(
+                set.name(*name, most)
+                    && !set.clone().name(*name, most + 1)
+                    && !set.clone().name(*name, least - 1)
+            );
             assert_eq!(set.named(), [(*name, most)]);
             assert!(!name.says().is_empty());
         }

@@ -8,7 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    account, admin, audit, claim, completions, events, host, invitation, job, login, notify, oidc, people, secret, serve, settings, setup, site, team, ticket, token, webhook, whoami,
+    account, admin, audit, claim, completions, events, host, invitation, job, login, notify, oidc, people,
+    secret, serve, settings, setup, site, team, ticket, token, webhook, whoami,
 };
 use crate::demo::Demo;
 use crate::failure::Failure;
@@ -147,9 +148,7 @@ impl Cli {
             Command::Whoami(whoami) => call(global, async |operator| whoami.run(operator).await),
             Command::Team(team) => call(global, async |operator| team.run(operator).await),
             Command::People(people) => call(global, async |operator| people.run(operator).await),
-            Command::Invitation(invitation) => {
-                call(global, async |operator| invitation.run(operator).await)
-            }
+            Command::Invitation(invitation) => call(global, async |operator| invitation.run(operator).await),
             Command::Token(token) => call(global, async |operator| token.run(operator).await),
             Command::Events(events) => call(global, async |operator| events.run(operator).await),
             Command::Webhook(webhook) => call(global, async |operator| webhook.run(operator).await),

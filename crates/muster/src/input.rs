@@ -217,7 +217,10 @@ pub(crate) fn ask_secret(what: &str) -> Result<SecretString, Failure> {
 fn answered<'a>(what: &str, line: &'a str) -> Result<&'a str, Failure> {
     let line = line.trim_end_matches(['\r', '\n']);
     if line.is_empty() {
-        return Err(Failure::usage(format!("no {what} was given"), format!("type the {what}, or pipe it in")));
+        return Err(Failure::usage(
+            format!("no {what} was given"),
+            format!("type the {what}, or pipe it in"),
+        ));
     }
     Ok(line)
 }

@@ -90,6 +90,8 @@ async fn a_lost_reply_of_a_minting_call_is_asked_for_once_more_with_the_same_key
         site_id: "site_0192f0c1a2b37c4d8e5f60718293a4b5".parse().expect("an id"),
         expires_in_secs: None,
         max_uses: None,
+        ephemeral_hours: None,
+        require_key: false,
     };
     let error = client(&server).create_site_key(&key).await.expect_err("cut off twice");
     assert!(matches!(error, ApiError::Dial(DialError::Broken { .. })), "{error:?}");

@@ -26,7 +26,11 @@ fn lines(raw: &str) -> Vec<Value> {
 
 async fn exported(world: &World, query: &str) -> Vec<Value> {
     let answer = world.admin("GET", &format!("/v1/audit/export{query}"), None).await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/jsonl")), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("application/jsonl")),
+        "{answer:?}"
+    );
     assert!(answer.raw_body.ends_with("0\r\n\r\n"), "not whole");
     lines(&answer.raw_body)
 }

@@ -2,8 +2,8 @@
 
 use muster_ids::{AuditId, TeamId};
 use muster_server::reconcile;
-use muster_store::rows::AuditRow;
 use muster_server::unit::{Author, Fact};
+use muster_store::rows::AuditRow;
 use muster_store::{Priority, StoreError, Tx, params};
 use muster_wire::happening::Happening;
 use serde_json::json;

@@ -152,13 +152,14 @@ impl Tx<'_> {
     }
 }
 
+// One end of the page is left to the filter (`+`): with both, SQLite takes the index of the team for all of them.
 const fn of_a_target(order: Order) -> &'static str {
     match order {
         Order::Asc => {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND target = $6
+              WHERE team_id = $1 AND position > $2 AND +position < $3 AND target = $6
                 AND +at >= $4 AND +at < $5
                 AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7) AND (CAST($8 AS TEXT) IS NULL OR actor = $8)
                 AND (CAST($9 AS TEXT) IS NULL OR action = $9) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -168,7 +169,7 @@ const fn of_a_target(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND target = $6
+              WHERE team_id = $1 AND +position > $2 AND position < $3 AND target = $6
                 AND +at >= $4 AND +at < $5
                 AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7) AND (CAST($8 AS TEXT) IS NULL OR actor = $8)
                 AND (CAST($9 AS TEXT) IS NULL OR action = $9) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -183,7 +184,7 @@ const fn of_a_host(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND host_id = $7
+              WHERE team_id = $1 AND position > $2 AND +position < $3 AND host_id = $7
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($8 AS TEXT) IS NULL OR actor = $8)
                 AND (CAST($9 AS TEXT) IS NULL OR action = $9) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -193,7 +194,7 @@ const fn of_a_host(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND host_id = $7
+              WHERE team_id = $1 AND +position > $2 AND position < $3 AND host_id = $7
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($8 AS TEXT) IS NULL OR actor = $8)
                 AND (CAST($9 AS TEXT) IS NULL OR action = $9) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -208,7 +209,7 @@ const fn of_an_actor(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND actor = $8
+              WHERE team_id = $1 AND position > $2 AND +position < $3 AND actor = $8
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7)
                 AND (CAST($9 AS TEXT) IS NULL OR action = $9) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -218,7 +219,7 @@ const fn of_an_actor(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND actor = $8
+              WHERE team_id = $1 AND +position > $2 AND position < $3 AND actor = $8
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7)
                 AND (CAST($9 AS TEXT) IS NULL OR action = $9) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -233,7 +234,7 @@ const fn of_an_action(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND action = $9
+              WHERE team_id = $1 AND position > $2 AND +position < $3 AND action = $9
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7)
                 AND (CAST($8 AS TEXT) IS NULL OR actor = $8) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -243,7 +244,7 @@ const fn of_an_action(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND action = $9
+              WHERE team_id = $1 AND +position > $2 AND position < $3 AND action = $9
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7)
                 AND (CAST($8 AS TEXT) IS NULL OR actor = $8) AND (CAST($10 AS TEXT) IS NULL OR outcome = $10)
@@ -258,7 +259,7 @@ const fn of_an_outcome(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND outcome = $10
+              WHERE team_id = $1 AND position > $2 AND +position < $3 AND outcome = $10
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7)
                 AND (CAST($8 AS TEXT) IS NULL OR actor = $8) AND (CAST($9 AS TEXT) IS NULL OR action = $9)
@@ -268,7 +269,7 @@ const fn of_an_outcome(order: Order) -> &'static str {
             "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed,
                     host_id, position
                FROM audit
-              WHERE team_id = $1 AND position > $2 AND position < $3 AND outcome = $10
+              WHERE team_id = $1 AND +position > $2 AND position < $3 AND outcome = $10
                 AND +at >= $4 AND +at < $5
                 AND (CAST($6 AS TEXT) IS NULL OR target = $6) AND (CAST($7 AS UUID_T) IS NULL OR host_id = $7)
                 AND (CAST($8 AS TEXT) IS NULL OR actor = $8) AND (CAST($9 AS TEXT) IS NULL OR action = $9)

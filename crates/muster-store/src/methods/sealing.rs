@@ -73,14 +73,20 @@ impl Tx<'_> {
               WHERE position > $1 ORDER BY position LIMIT $2",
             params![after, limit],
             |row| {
-                Ok(ChainedAuditRow { position: row.get(12)?, row: read_audit(row).ok(), mac: row.get(13).ok() })
+                Ok(ChainedAuditRow {
+                    position: row.get(12)?,
+                    row: read_audit(row).ok(),
+                    mac: row.get(13).ok(),
+                })
             },
         )
     }
 
     /// Returns the link at a position. The inner `None`: that is no MAC.
     pub fn audit_link(&mut self, position: i64) -> Result<Option<Option<[u8; 32]>>, StoreError> {
-        self.query_opt("SELECT mac FROM audit WHERE position = $1", params![position], |row| Ok(row.get(0).ok()))
+        self.query_opt("SELECT mac FROM audit WHERE position = $1", params![position], |row| {
+            Ok(row.get(0).ok())
+        })
     }
 
     /// Returns the first position after `after` whose row was not written before `at`, if there is one.

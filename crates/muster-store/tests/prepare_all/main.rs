@@ -101,11 +101,19 @@ async fn a_page_of_the_audit_trail_reads_only_what_it_shows() {
         let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
         let steps = steps.join("; ");
         let index = match &literal.text {
-            text if text.contains("AND target = ") => "INDEX audit_target (team_id=? AND target=? AND position",
-            text if text.contains("AND host_id = ") => "INDEX audit_host (team_id=? AND host_id=? AND position",
+            text if text.contains("AND target = ") => {
+                "INDEX audit_target (team_id=? AND target=? AND position"
+            }
+            text if text.contains("AND host_id = ") => {
+                "INDEX audit_host (team_id=? AND host_id=? AND position"
+            }
             text if text.contains("AND actor = ") => "INDEX audit_actor (team_id=? AND actor=? AND position",
-            text if text.contains("AND action = ") => "INDEX audit_action (team_id=? AND action=? AND position",
-            text if text.contains("AND outcome = ") => "INDEX audit_outcome (team_id=? AND outcome=? AND position",
+            text if text.contains("AND action = ") => {
+                "INDEX audit_action (team_id=? AND action=? AND position"
+            }
+            text if text.contains("AND outcome = ") => {
+                "INDEX audit_outcome (team_id=? AND outcome=? AND position"
+            }
             text if text.contains("position IS NULL") => "position=?",
             text if text.contains("(position)") => "COVERING INDEX audit_time (team_id=? AND at",
             text if text.contains("team_id = ") => "INDEX audit_team (team_id=? AND position",

@@ -151,7 +151,8 @@ impl Tail {
         let mut filter = self.which.filter(operator).await?;
         // One entry at least, to know where to go on.
         let page = newest(operator, &filter, Some(self.lines.max(1))).await?;
-        let shown = page.items.iter().skip(page.items.len().saturating_sub(usize::try_from(self.lines).unwrap_or(0)));
+        let shown =
+            page.items.iter().skip(page.items.len().saturating_sub(usize::try_from(self.lines).unwrap_or(0)));
         for entry in shown {
             show_line(operator, entry)?;
         }
@@ -210,7 +211,8 @@ fn time(text: &str) -> Result<Timestamp, String> {
     if let Ok(at) = text.parse() {
         return Ok(at);
     }
-    let span: Span = text.parse().map_err(|_| "expected a time like 2026-01-31T12:00:00Z, or a span like 24h")?;
+    let span: Span =
+        text.parse().map_err(|_| "expected a time like 2026-01-31T12:00:00Z, or a span like 24h")?;
     Ok(Clock::system().now().minus(std::time::Duration::from_secs(span.as_secs())))
 }
 

@@ -188,8 +188,12 @@ impl Host {
                 let expires_in_secs = expires_in.map(one_time_life).transpose()?;
                 let host_id = operator.host(&host).await?;
                 let require_key = require_key.then_some(true);
-                let request =
-                    CreateRegistrationToken { expires_in_secs, rejoin, require_key, ephemeral_hours: ephemeral };
+                let request = CreateRegistrationToken {
+                    expires_in_secs,
+                    rejoin,
+                    require_key,
+                    ephemeral_hours: ephemeral,
+                };
                 if explain {
                     let asked = ExplainRegistrationToken { host_id, token: request };
                     return planned(operator, ExplainTicket::RegistrationToken(asked)).await;

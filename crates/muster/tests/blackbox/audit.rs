@@ -20,7 +20,8 @@ type Change = (String, String);
 /// What can be seen of the changes: the action that made it, and its id.
 async fn visible(installation: &Installation) -> BTreeSet<Change> {
     let mut seen = BTreeSet::new();
-    let lists = [("site.created", "/v1/sites"), ("ticket.minted", "/v1/tickets"), ("host.invited", "/v1/hosts")];
+    let lists =
+        [("site.created", "/v1/sites"), ("ticket.minted", "/v1/tickets"), ("host.invited", "/v1/hosts")];
     for (action, path) in lists {
         for item in installation.owner.all::<Value>(path).await {
             // The ticket of an invitation is part of it.

@@ -27,7 +27,7 @@ fn effort() -> (u32, u32) {
     (if is_soak() { 200 } else { 12 }, seed.unwrap_or(20_261_122))
 }
 
-fn run(installation: &Installation, selection: &[&str]) {
+fn schemathesis(installation: &Installation, selection: &[&str]) {
     let folder = installation.server.folder();
     let (configuration, report) = (folder.join("schemathesis.toml"), folder.join("schemathesis.log"));
     fs::write(&configuration, CONFIGURATION).unwrap();
@@ -39,7 +39,14 @@ fn run(installation: &Installation, selection: &[&str]) {
     command.args(["--url", url.as_str().trim_end_matches('/'), "--checks", CHECKS, "--no-color"]);
     command.args(["--header", &format!("Authorization: Bearer {}", installation.admin.token)]);
     command.args(["--max-examples", &cases.to_string(), "--seed", &seed.to_string()]);
-    command.args(["--phases", "examples,coverage,fuzzing", "--request-timeout", "20", "--max-failures", "20"]);
+    command.args([
+        "--phases",
+        "examples,coverage,fuzzing",
+        "--request-timeout",
+        "20",
+        "--max-failures",
+        "20",
+    ]);
     command.args(selection);
     let output = command.output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).chars().take(60_000).collect::<String>();
@@ -62,8 +69,8 @@ both! {
             most.extend(["--exclude-path", stream]);
         }
         tokio::task::block_in_place(|| {
-            run(&installation, &most);
-            run(&installation, &["--include-path-regex", ENDS_ITSELF]);
+            schemathesis(&installation, &most);
+            schemathesis(&installation, &["--include-path-regex", ENDS_ITSELF]);
         });
         let said = installation.server.said();
         assert!(!said.contains("panicked"), "{said}");

@@ -66,7 +66,7 @@ async fn power_cut(installation: &mut Installation, random: &mut Random, round: 
         });
         if let Some(promised) = promised {
             let host = installation.host(promised).await;
-            assert_eq!(host.key, Some(machine.key_name()), "an acknowledged host lost its key");
+            assert_eq!(host.keys, [machine.key_name()], "an acknowledged host lost its key");
         }
         let host = machine.admitted(&ticket.token).await;
         assert_eq!(promised.unwrap_or(host), host, "an acknowledged machine became another host");

@@ -35,7 +35,9 @@ impl Export {
         let lines = copy(download, &mut file).await?;
         let kept = file.as_file().sync_all().and_then(|()| file.persist(&out).map_err(|error| error.error));
         kept.map_err(|error| cannot(&out, &error))?;
-        File::open(folder_of(&out)).and_then(|folder| folder.sync_all()).map_err(|error| cannot(&out, &error))?;
+        File::open(folder_of(&out))
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| cannot(&out, &error))?;
         operator.output.hint(&format!("{lines} entries are in {}", out.display()));
         Ok(())
     }

@@ -126,7 +126,14 @@ fn report(whole: &AuditVerification, anchor: Option<AuditAnchor>, output: Output
     } else if output.is_table() {
         output.line(&record(&[
             ("Verified", format!("{} entries, up to position {}", whole.checked, whole.through)),
-            ("Begins", if whole.begin > 0 { format!("after {}, which was dropped for its age", whole.begin) } else { String::new() }),
+            (
+                "Begins",
+                if whole.begin > 0 {
+                    format!("after {}, which was dropped for its age", whole.begin)
+                } else {
+                    String::new()
+                },
+            ),
             ("Head", whole.head.to_string()),
             ("Anchor", whole.anchor.map(|state| in_words(state).to_owned()).unwrap_or_default()),
         ]))?;
@@ -142,7 +149,10 @@ fn report(whole: &AuditVerification, anchor: Option<AuditAnchor>, output: Output
         (None, Some(anchor)) => format!("the audit trail does not hold: {anchor} is not part of it any more"),
         (None, None) => "the audit trail does not hold".to_owned(),
     };
-    Err(Failure::broken(cause, "compare with an export or a backup of before, and find out who can write to the database"))
+    Err(Failure::broken(
+        cause,
+        "compare with an export or a backup of before, and find out who can write to the database",
+    ))
 }
 
 fn in_words(state: AnchorState) -> &'static str {
