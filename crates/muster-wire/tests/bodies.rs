@@ -6,13 +6,13 @@ use muster_wire::Object;
 use muster_wire::claim::DecideClaim;
 use muster_wire::enroll::{EnrollRequest, Heartbeat};
 use muster_wire::host::{InviteHost, RetireHost, SetTags};
-use muster_wire::invitation::{AcceptInvitation, CreateInvitation, MintedInvitation};
+use muster_wire::invitation::{AcceptInvitation, CreateInvitation};
 use muster_wire::job::CreateJob;
 use muster_wire::people::{CreateOwner, CreateTeam, MintedToken, SetRole, Setup};
 use muster_wire::secret::{Document, RepoSecret};
 use muster_wire::site::{CreateSite, SetSitePolicy, SitePolicy};
 use muster_wire::ticket::{CreateEnrolmentToken, CreateRegistrationToken, CreateSiteKey, MintedTicket};
-use muster_wire::token::{CreateApiToken, MintedApiToken};
+use muster_wire::token::CreateApiToken;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

@@ -103,8 +103,8 @@ pub async fn stream(
 }
 
 /// `GET /v1/event-kinds`
-pub async fn kinds(_: Actor<permits::SeeFleet>) -> Reply<Page<EventKind>> {
+pub async fn kinds(_: Actor<permits::SeeFleet>) -> Result<Reply<Page<EventKind>>, Problem> {
     let told = Happening::ALL.iter().filter(|kind| kind.is_told());
     let items = told.map(|kind| EventKind { kind: kind.as_str().to_owned(), says: kind.says().to_owned() });
-    Reply::new(Page { items: items.collect(), next_cursor: None })
+    Ok(Reply::new(Page { items: items.collect(), next_cursor: None }))
 }

@@ -1,6 +1,6 @@
 //! The callers: one of every kind, each with a credential of their own.
 
-use muster_store::{Priority, StoreError, params};
+use muster_store::{Priority, params};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -195,7 +195,7 @@ async fn change(world: &World, sql: &'static str, token: &str) {
     let changed = world
         .app
         .store
-        .write(Priority::Urgent, move |tx| Ok::<_, StoreError>(tx.execute(sql, params![id])?))
+        .write(Priority::Urgent, move |tx| tx.execute(sql, params![id]))
         .await
         .unwrap();
     assert_eq!(changed, 1);

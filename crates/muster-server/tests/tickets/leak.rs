@@ -108,7 +108,7 @@ scenes! {
         late.enroll(&scene, &token).await.refused(403, "host_suspended");
         Machine::new("thief").enroll(&scene, &token).await.refused(401, "enrollment_rejected");
         assert_eq!(scene.admin.get("/v1/claims?state=waiting").await.expect(200)["items"], json!([]));
-        assert_eq!(scene.told("ticket.leaked").await, [id.clone()]);
+        assert_eq!(scene.told("ticket.leaked").await, std::slice::from_ref(&id));
         assert_eq!(scene.told("host.suspended").await, [late_id]);
         report(&scene.admin, &id, body).await.refused(409, "preview_stale");
     }

@@ -91,7 +91,8 @@ both! {
             tx.audit_insert(&row(1, team_id(1), "a.a", "t"), &[1])?;
             tx.execute("UPDATE audit SET details = $1", params![stored])?;
             let text = tx.audit_unsealed(1)?[0].row.chained_text();
-            assert!(text.ends_with(stored.as_bytes()), "{}", String::from_utf8_lossy(&text));
+            let is_in_it = text.windows(stored.len()).any(|part| part == stored.as_bytes());
+            assert!(is_in_it, "{}", String::from_utf8_lossy(&text));
             Ok(())
         })
         .await;
