@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use muster_ids::{Timestamp, UserId};
+use muster_wire::invitation::InvitationStatus;
 use muster_wire::people::Role;
 
 use crate::permission::{Reach, role_fits_team};
@@ -49,6 +50,21 @@ pub fn invite(by: &Reach, role: Role, team_is_platform: bool) -> Result<(), Refu
         return Err(Refusal::RoleDoesNotFit);
     }
     if by.covers_role(role) { Ok(()) } else { Err(Refusal::BeyondReach) }
+}
+
+/// Says how an invitation stands at `now`; only an open one is accepted.
+pub fn invitation_status(
+    accepted_at: Option<Timestamp>,
+    revoked_at: Option<Timestamp>,
+    expires_at: Timestamp,
+    now: Timestamp,
+) -> InvitationStatus {
+    match (accepted_at, revoked_at) {
+        (Some(_), _) => InvitationStatus::Accepted,
+        (None, Some(_)) => InvitationStatus::Revoked,
+        (None, None) if now >= expires_at => InvitationStatus::Expired,
+        (None, None) => InvitationStatus::Open,
+    }
 }
 
 /// Decides whether somebody may set the role of a member.

@@ -15,13 +15,13 @@ mod used_proofs;
 mod visitor;
 pub mod web_session;
 
+pub(crate) use actor::TEAM_HEADER;
 pub use actor::{Actor, Credential, Permit, permits};
 pub use agent::{Agent, AgentJson};
 pub use door::Door;
 pub use failed::failed;
 pub(crate) use failed::failed_guess;
 pub use invited::Invited;
-pub(crate) use invited::invitation_rejected;
 pub use origin::{SameOrigin, same_origin};
 pub use proof::{DPOP, DPOP_NONCE, accepted_urls, refused_proof, use_nonce};
 pub use used_proofs::{NotTaken, UsedProofs};

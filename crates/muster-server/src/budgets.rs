@@ -45,6 +45,8 @@ pub struct Budgets {
     pub providers: Places,
     /// The same for one source: nobody makes this server knock at a provider all the time.
     pub vouched: InFlight,
+    /// Test messages being sent: each takes as long as a receiver keeps it waiting, so nobody waits for a place.
+    pub test_messages: Places,
     /// One machine at a time at a ticket that admits a limited number.
     pub tickets: Turns,
 }
@@ -60,6 +62,7 @@ impl Default for Budgets {
             guessers: InFlight::default(),
             providers: Places::new(16, 256),
             vouched: InFlight::default(),
+            test_messages: Places::new(8, 0),
             tickets: Turns::default(),
         }
     }

@@ -39,6 +39,16 @@ pub enum Ended {
     WebSession(WebSessionId),
 }
 
+impl std::fmt::Display for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Person(user_id) => write!(f, "{user_id}"),
+            Self::Token(id) => write!(f, "token:{id}"),
+            Self::WebSession(id) => write!(f, "web_session:{id}"),
+        }
+    }
+}
+
 /// Everything that follows one transaction.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Effects {

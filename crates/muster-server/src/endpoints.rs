@@ -163,15 +163,25 @@ pub fn make(
     Ok(MadeEndpoint { endpoint: view(row), signing_secret })
 }
 
+/// Locks an endpoint of the actor's team and returns it.
+pub fn locked(
+    unit: &mut Unit<'_, '_>,
+    actor: &Actor<permits::ManageEndpoints>,
+    id: EndpointId,
+) -> Result<EndpointRow, Failure> {
+    unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(id))])?;
+    unit.tx.endpoint(actor.team_id, id)?.ok_or(Failure::NotFound)
+}
+
 /// Changes an endpoint, which is locked. Its kind stays; its signing secrets move with it.
 pub fn set(
     unit: &mut Unit<'_, '_>,
     keyring: &Keyring,
     actor: &Actor<permits::ManageEndpoints>,
-    id: EndpointId,
+    before: EndpointRow,
     request: &SetEndpoint,
 ) -> Result<Endpoint, Failure> {
-    let before = unit.tx.endpoint(actor.team_id, id)?.ok_or(Failure::NotFound)?;
+    let id = before.id;
     check_pace(before.kind, request.group_for_secs, request.quiet_hours.as_ref())?;
     if request.target.as_ref().is_some_and(|target| target.kind() != before.kind) {
         return Err(Failure::invalid("/target", "another_kind"));

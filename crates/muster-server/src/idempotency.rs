@@ -22,7 +22,7 @@ use serde::de::DeserializeOwned;
 use zeroize::Zeroizing;
 
 use crate::app::App;
-use crate::auth::{Actor, Permit};
+use crate::auth::{Actor, Permit, TEAM_HEADER};
 use crate::failure::Failure;
 use crate::unit::Unit;
 
@@ -166,7 +166,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Once<T> {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         let key = key(request.headers())?;
-        let team = request.headers().get("muster-team").map(|value| value.as_bytes().to_vec());
+        let team = request.headers().get(TEAM_HEADER).map(|value| value.as_bytes().to_vec());
         let mut text = format!("{} {}\n", request.method(), request.uri().path()).into_bytes();
         text.extend_from_slice(team.as_deref().unwrap_or_default());
         text.push(b'\n');

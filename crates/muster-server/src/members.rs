@@ -63,7 +63,7 @@ pub(crate) fn set_role(
     }
     let sessions = unit.tx.web_sessions_end(member.id, None, unit.now)?.len();
     let invitations = unit.tx.member_revoke_invitations(member.id, unit.now)?;
-    unit.effects.ended.push(Ended::Person(member.id));
+    unit.end(member.team_id, Ended::Person(member.id), "role")?;
     let set = Fact::new(Happening::PersonRoleSet, member.team_id, author, member.id).changed(["role"]);
     unit.happened(set.details(json!({
         "from": member.role,
@@ -86,7 +86,7 @@ pub(crate) fn remove(unit: &mut Unit<'_, '_>, author: &Author, member: &MemberRo
     let sessions = unit.tx.web_sessions_end(member.id, None, now)?.len();
     let invitations = unit.tx.member_revoke_invitations(member.id, now)?;
     unit.tx.member_forget_sign_in(member.id)?;
-    unit.effects.ended.push(Ended::Person(member.id));
+    unit.end(member.team_id, Ended::Person(member.id), "removed")?;
     let removed = Fact::new(Happening::PersonRemoved, member.team_id, author, member.id);
     unit.happened(removed.details(json!({
         "name": member.name,

@@ -7,6 +7,7 @@ use muster_domain::admission::Refusal;
 use muster_http::Problem;
 use muster_store::StoreError;
 
+use crate::event_stream::COME_BACK_AFTER;
 use crate::failure::Failure;
 
 const OVER_BUDGET_RETRY: Duration = Duration::from_secs(2);
@@ -37,26 +38,30 @@ impl From<Failure> for Problem {
     }
 }
 
+/// A 401 of whoever shows a bearer string, or should.
+fn bearer_wanted(code: &'static str, detail: &'static str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, code, detail)
+        .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+}
+
 /// The one 401 of people: the same bytes whatever was wrong with the token or the session.
 pub fn unauthorized() -> Problem {
-    Problem::new(
-        StatusCode::UNAUTHORIZED,
-        "unauthorized",
-        "a valid operator token, or a signed-in session, is needed",
-    )
-    .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+    bearer_wanted("unauthorized", "a valid operator token, or a signed-in session, is needed")
+}
+
+/// The one 401 of invitations: the same bytes whatever was wrong.
+pub fn invitation_rejected() -> Problem {
+    bearer_wanted("invitation_rejected", "the invitation was not accepted")
 }
 
 /// The one 401 of the sign-in: the same bytes whatever was wrong.
 pub fn sign_in_refused() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "unauthorized", "the login, the password or the code is wrong")
-        .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+    bearer_wanted("unauthorized", "the login, the password or the code is wrong")
 }
 
 /// The 401 of who has the right password and showed no code.
 pub fn second_factor_required() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "second_factor_required", "a code of the second factor is needed")
-        .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+    bearer_wanted("second_factor_required", "a code of the second factor is needed")
 }
 
 fn forbidden(code: &'static str, detail: &'static str) -> Problem {
@@ -111,8 +116,13 @@ pub fn too_many_proofs() -> Problem {
         .retry_after(Duration::from_secs(30))
 }
 
+/// The 503 of a person with as many streams open as may be.
+pub fn too_many_streams() -> Problem {
+    let detail = "you have as many streams open as may be";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(COME_BACK_AFTER)
+}
+
 /// The one 401 of the door: the same bytes whatever was wrong with the ticket.
 pub fn enrolment_rejected() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "enrollment_rejected", "the ticket was not accepted")
-        .header(http::header::WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
+    bearer_wanted("enrollment_rejected", "the ticket was not accepted")
 }

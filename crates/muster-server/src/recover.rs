@@ -234,6 +234,7 @@ fn mint(
         bound_team_id: None,
         created_at: unit.now,
         expires_at: None,
+        minted_with: None,
     })?;
     Ok(bearer.expose().expose_secret().into())
 }

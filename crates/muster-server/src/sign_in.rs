@@ -70,7 +70,7 @@ pub(crate) fn open(
     let living = unit.tx.web_sessions(new.user_id, now, now.minus(IDLE_FOR))?;
     for surplus in living.into_iter().filter(|row| row.id != id).skip(MOST - 1) {
         unit.tx.web_session_end(new.user_id, &surplus.id, now)?;
-        unit.effects.ended.push(Ended::WebSession(surplus.id));
+        unit.end(new.team_id, Ended::WebSession(surplus.id), "surplus")?;
     }
     let author =
         Author { actor: new.user_id.to_string(), role: Some(new.role), source: new.source.to_owned() };

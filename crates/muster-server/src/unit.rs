@@ -11,7 +11,7 @@ use muster_wire::happening::Happening;
 use muster_wire::people::Role;
 use serde_json::{Value, json};
 
-use crate::effects::Effects;
+use crate::effects::{Effects, Ended};
 
 /// Who acts, for the audit trail.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,6 +101,13 @@ pub struct Unit<'u, 'tx> {
 impl<'u, 'tx> Unit<'u, 'tx> {
     pub(crate) fn new(tx: &'u mut Tx<'tx>, now: Timestamp, seed: &Seed) -> Self {
         Self { tx, now, draw: seed.draw(), effects: Effects::default(), facts: Vec::new() }
+    }
+
+    /// Says that somebody's right to act ended or shrank: logged for every node, their streams cut after the commit.
+    pub fn end(&mut self, team_id: TeamId, ended: Ended, reason: &str) -> Result<(), StoreError> {
+        self.tx.revocation_insert(team_id, &ended.to_string(), reason, self.now)?;
+        self.effects.ended.push(ended);
+        Ok(())
     }
 
     /// Says that something happened: written to the audit trail and the outbox last in the transaction.

@@ -37,8 +37,11 @@ impl Uses {
     pub fn note(&self, used: Used, at: Timestamp, source: &str) {
         let mut waiting = self.lock();
         if let Some(last) = waiting.get_mut(&used) {
-            last.at = last.at.max(at);
-            source.clone_into(&mut last.source);
+            // What could not be written down comes back later than what was noted since.
+            if last.at <= at {
+                last.at = at;
+                source.clone_into(&mut last.source);
+            }
         } else if waiting.len() < WAITING {
             waiting.insert(used, LastUse { at, source: source.to_owned() });
         }
@@ -58,5 +61,25 @@ impl Uses {
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Used, LastUse>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use muster_ids::PublicId;
+
+    use super::*;
+
+    #[test]
+    fn a_use_that_comes_back_takes_nothing_from_a_later_one() {
+        let uses = Uses::default();
+        let used = Used::Token(TokenId::new(PublicId::from_entropy([1; 16])));
+        let at = |secs: i64| Timestamp::from_millis(secs * 1000);
+        uses.note(used, at(1), "192.0.2.1");
+        let taken = uses.take(10);
+        uses.note(used, at(2), "192.0.2.2");
+        taken.iter().for_each(|(used, last)| uses.note(*used, last.at, &last.source));
+        assert_eq!(uses.take(10), [(used, LastUse { at: at(2), source: "192.0.2.2".to_owned() })]);
+        assert_eq!(uses.of(used), None);
     }
 }

@@ -72,6 +72,8 @@ ALTER TABLE operator_token ADD COLUMN name TEXT_KEY;
 ALTER TABLE operator_token ADD COLUMN scopes TEXT;
 -- The only team it acts in; without, those of its owner.
 ALTER TABLE operator_token ADD COLUMN bound_team_id UUID_T;
+-- The token it was made with: revoked with it.
+ALTER TABLE operator_token ADD COLUMN minted_with TEXT_KEY;
 ALTER TABLE operator_token ADD COLUMN last_used_at BIGINT;
 ALTER TABLE operator_token ADD COLUMN last_used_from TEXT;
 CREATE INDEX operator_token_user ON operator_token (user_id, created_at, id);

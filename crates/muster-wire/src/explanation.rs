@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::ClaimReason;
+use crate::object::object;
 use crate::refusal::RefusalCause;
 use crate::text::Tag;
 use crate::ticket::{CreateEnrolmentToken, CreateRegistrationToken, CreateSiteKey, TicketKind};
@@ -14,11 +15,11 @@ use crate::ticket::{CreateEnrolmentToken, CreateRegistrationToken, CreateSiteKey
 #[serde(rename_all = "snake_case")]
 pub enum ExplainTicket {
     /// As `POST /v1/enrolment-tokens`.
-    EnrolmentToken(CreateEnrolmentToken),
+    EnrolmentToken(#[serde(deserialize_with = "object")] CreateEnrolmentToken),
     /// As `POST /v1/hosts/{host_id}/registration-token`.
-    RegistrationToken(ExplainRegistrationToken),
+    RegistrationToken(#[serde(deserialize_with = "object")] ExplainRegistrationToken),
     /// As `POST /v1/site-keys`.
-    SiteKey(CreateSiteKey),
+    SiteKey(#[serde(deserialize_with = "object")] CreateSiteKey),
 }
 
 /// A registration token and the host it would be for.
@@ -28,7 +29,7 @@ pub struct ExplainRegistrationToken {
     /// The host.
     pub host_id: HostId,
     /// What would be asked for.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object")]
     pub token: CreateRegistrationToken,
 }
 

@@ -19,10 +19,10 @@ use crate::output::Format;
 
 const AFTER_HELP: &str = "\
 Begin here:
-  muster serve                                        run a server on this machine
-  muster setup --code-file muster-data/setup-code     make the first admin
-  muster ticket mint-token --name web-1               admit one machine
-  muster host list                                    see it arrive
+  muster serve                                        # run a server on this machine
+  muster setup --code-file muster-data/setup-code     # make the first admin
+  muster ticket mint-token --name web-1               # admit one machine
+  muster host list                                    # see it arrive
 
 Names or ids are taken wherever a team, site or host is named.
 Tokens, codes and secrets come from files or standard input, never from options.

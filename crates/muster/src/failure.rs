@@ -1,6 +1,8 @@
 //! Why a command failed: one line with the cause, one with the next step, and an exit code.
 //!
-//! To add a next step for a code of the API, add a line to [`next_step`].
+//! To add a next step for a code of the API, add a line to [`advice`].
+
+mod advice;
 
 use std::io;
 use std::process::ExitCode;
@@ -182,71 +184,7 @@ fn of_problem(problem: &ProblemBody, retry_after_secs: Option<u64>) -> Failure {
         exit: Exit::Failed,
         code: Some(problem.code.clone()),
         cause,
-        next_step: Some(next_step(problem, request_id, retry_after_secs)),
-    }
-}
-
-/// What to do about a refusal of the API.
-fn next_step(problem: &ProblemBody, request_id: &str, retry_after_secs: Option<u64>) -> String {
-    if problem.errors.iter().any(|error| error.code == "unknown_secret") {
-        return "give the host its secret first: muster secret set HOST repo --file FILE".to_owned();
-    }
-    let fixed = match problem.code.as_str() {
-        "unauthorized" => "run `muster login` with a valid token, or ask an admin for one",
-        "second_factor_required" => "sign in with a code: muster login --password asks for one",
-        "limited_token" => "use your first token, or sign in: muster login --password",
-        "wrong_password" => "type the password of your account again",
-        "wrong_code" => "wait for the next code, or use a recovery code",
-        "no_password" => "set one first: muster account set-password",
-        "second_factor_set" => "remove the old one first: muster account second-factor remove",
-        "no_second_factor" => "set one up: muster account second-factor add",
-        "login_taken" => "choose another login",
-        "forbidden" => "`muster whoami` shows your role; ask an admin of this server to do it",
-        "not_found" => "check the id with `list`; something of another team needs --team",
-        "validation" | "bad_request" | "invalid_query" => {
-            "correct what is named above; --help shows what each option takes"
-        }
-        "invalid_team" => "`muster team list` shows the teams you can act in",
-        "invalid_cursor" => "run the command again from the beginning",
-        "name_taken" => "choose another name, or use the one that exists",
-        "already_configured" => "ask an admin for a token and run `muster login`",
-        "wrong_setup_code" => {
-            "copy the code that `muster serve` printed, or give its file: muster setup --code-file DATA_DIR/setup-code"
-        }
-        "claim_stale" => "the evidence changed meanwhile: run `muster claim show`, then decide again",
-        "preview_stale" => {
-            "what would be destroyed changed meanwhile: run the command again and read the preview"
-        }
-        "already_rotated" => "`muster ticket show` names the key that took its place",
-        "ticket_revoked" => "mint a new one: muster ticket mint-site-key SITE",
-        "claim_not_waiting" => "it was decided or has lapsed: `muster claim show` says how",
-        "claim_not_rejected" => "`muster claim show` says how it stands",
-        "ticket_unusable" => "reject the claim; the machine needs a new ticket",
-        "host_not_active" | "not_possible" => "`muster host show` says how the host stands",
-        "host_not_invited" => "to give it a new key: muster host registration-token HOST --rejoin",
-        "host_retired" => {
-            "a retired host is gone for good; admit the machine again with: muster ticket mint-token"
-        }
-        "too_many_jobs" => "wait for jobs to end: `muster job list`",
-        "verdict_not_possible" => "`muster claim show` lists what may be decided",
-        "too_many_claims" => "decide waiting claims first: `muster claim list`",
-        "host_suspended" => "resume it first: `muster host resume`",
-        "key_in_use" => "`muster host list` shows the host that holds this key",
-        "body_too_large" => "send less at once",
-        _ if problem.status == 409 => "look at its current state with `show`, then decide again",
-        _ if problem.status == 410 => "this cannot be done any more",
-        _ if matches!(problem.status, 429 | 503) => "",
-        _ if problem.status >= 500 => {
-            return format!("look for {} in the server's log, and quote it in a report", visible(request_id));
-        }
-        _ => "run the command with --help to see what it needs",
-    };
-    if !fixed.is_empty() {
-        return fixed.to_owned();
-    }
-    match retry_after_secs {
-        Some(seconds) => format!("try again in {seconds} s"),
-        None => "try again later".to_owned(),
+        next_step: Some(advice::next_step(problem, request_id, retry_after_secs)),
     }
 }
 

@@ -218,8 +218,8 @@ fn answered<'a>(what: &str, line: &'a str) -> Result<&'a str, Failure> {
     let line = line.trim_end_matches(['\r', '\n']);
     if line.is_empty() {
         return Err(Failure::usage(
-            format!("no {what} was given"),
-            format!("type the {what}, or pipe it in"),
+            format!("{what}: nothing was given"),
+            "type it, or pipe it in as a line of its own",
         ));
     }
     Ok(line)

@@ -32,7 +32,7 @@ fn choose<I: Copy + Display>(noun: &str, name: &str, candidates: &[Candidate<I>]
         [one] => Ok(one.id),
         [] => Err(Failure::failed(
             format!("no {noun} is called `{shown}`"),
-            format!("`muster {noun} list` shows them; something of another team needs --team"),
+            format!("`{}` shows them; something of another team needs --team", list_of(noun)),
         )),
         several => {
             let listed: Vec<String> = several
@@ -47,6 +47,17 @@ fn choose<I: Copy + Display>(noun: &str, name: &str, candidates: &[Candidate<I>]
     }
 }
 
+/// Returns the command that lists what is called so.
+fn list_of(noun: &str) -> String {
+    // Webhooks and notifications are endpoints both.
+    let noun = if noun == "endpoint" { "notify" } else { noun };
+    format!("muster {noun} list")
+}
+
+fn article(noun: &str) -> &'static str {
+    if noun.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" }
+}
+
 /// Parses an id; `None` means the text is a name.
 fn as_id<I: FromStr>(text: &str) -> Option<I> {
     text.parse().ok()
@@ -56,8 +67,8 @@ fn as_id<I: FromStr>(text: &str) -> Option<I> {
 pub(crate) fn id<I: FromStr>(noun: &str, text: &str) -> Result<I, Failure> {
     as_id(text).ok_or_else(|| {
         Failure::usage(
-            format!("`{}` is not the id of a {noun}", visible(text)),
-            format!("`muster {noun} list` shows ids"),
+            format!("`{}` is not the id of {} {noun}", visible(text), article(noun)),
+            format!("`{}` shows ids", list_of(noun)),
         )
     })
 }
@@ -113,8 +124,8 @@ impl Operator {
         }
     }
 
-    /// Finds an endpoint by id or name; `noun` is what the person calls it.
-    pub(crate) async fn endpoint(&self, noun: &str, text: &str) -> Result<EndpointId, Failure> {
+    /// Finds an endpoint, a webhook or a notification, by id or name.
+    pub(crate) async fn endpoint(&self, text: &str) -> Result<EndpointId, Failure> {
         if let Some(id) = as_id(text) {
             return Ok(id);
         }
@@ -123,7 +134,7 @@ impl Operator {
         let candidates: Vec<_> = named
             .map(|endpoint| Candidate { id: endpoint.id, note: word(&endpoint.kind), gone: false })
             .collect();
-        choose(noun, text, &candidates)
+        choose("endpoint", text, &candidates)
     }
 
     /// Finds a host by id or name; a living host wins over retired ones of its name.

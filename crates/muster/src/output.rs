@@ -57,7 +57,7 @@ impl Output {
         }
     }
 
-    /// Writes one object: its document, its `name` alone when quiet, or its table.
+    /// Writes one object: its document, its `name` alone when quiet (nothing if that is empty), or its table.
     pub(crate) fn show<T>(
         self,
         answer: &Answer<T>,
@@ -66,7 +66,10 @@ impl Output {
     ) -> Result<(), Failure> {
         match (self.format, self.quiet) {
             (Format::Json, _) => self.line(answer.document()),
-            (Format::Table, true) => self.line(&name(answer)),
+            (Format::Table, true) => match name(answer) {
+                name if name.is_empty() => Ok(()),
+                name => self.line(&name),
+            },
             (Format::Table, false) => self.line(&table(answer)),
         }
     }

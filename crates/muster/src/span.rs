@@ -2,6 +2,9 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use muster_edge::Clock;
+use muster_ids::Timestamp;
+
 /// A span of time as people write it: `90s`, `15m`, `1h30m`, `7d`, `2w`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Span(u64);
@@ -69,16 +72,35 @@ impl fmt::Display for Span {
     }
 }
 
+/// Reads a moment like `2026-01-31T12:00:00Z`, or how long ago it was, like `24h`.
+pub(crate) fn moment_or_ago(text: &str) -> Result<Timestamp, &'static str> {
+    if let Ok(at) = text.parse() {
+        return Ok(at);
+    }
+    let ago: Span =
+        text.parse().map_err(|_| "expected a moment like 2026-01-31T12:00:00Z, or how long ago, like 24h")?;
+    Ok(Clock::system().now().minus(ago.into()))
+}
+
 /// Says a duration in its largest unit, as in `12s`, `5m`, `3d`.
 pub(crate) fn roughly(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let (unit, name) = match seconds {
+    let (unit, name) = unit(span);
+    format!("{}{name}", span.as_secs() / unit)
+}
+
+/// Says a duration to come, to the nearest of its largest unit: what was just made for 30 days ends in `30d`.
+pub(crate) fn soon(span: Duration) -> String {
+    let (unit, name) = unit(span);
+    format!("{}{name}", (span + Duration::from_secs(unit) / 2).as_secs() / unit)
+}
+
+fn unit(span: Duration) -> (u64, &'static str) {
+    match span.as_secs() {
         0..120 => (1, "s"),
         120..7200 => (60, "m"),
         7200..172_800 => (3600, "h"),
         _ => (86_400, "d"),
-    };
-    format!("{}{name}", seconds / unit)
+    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use muster_ids::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::span::roughly;
+use crate::span::{roughly, soon};
 
 /// Spells a value of the wire the way the API does.
 pub(crate) fn word<T: Serialize>(value: &T) -> String {
@@ -45,7 +45,7 @@ pub(crate) fn relative(at: Timestamp, now: Timestamp) -> String {
     let (ago, ahead) = (now.since(at), at.since(now));
     match (ago, ahead) {
         (Duration::ZERO, Duration::ZERO) => "now".to_owned(),
-        (Duration::ZERO, ahead) => format!("in {}", roughly(ahead)),
+        (Duration::ZERO, ahead) => format!("in {}", soon(ahead)),
         (ago, _) => format!("{} ago", roughly(ago)),
     }
 }

@@ -98,3 +98,16 @@ fn nobody_sets_their_own_role_and_somebody_always_stays() {
         assert_eq!(remove(&whole(by), &whom), expected, "{by:?} removes {whom:?}");
     }
 }
+
+#[test]
+fn an_invitation_is_open_until_something_ends_it() {
+    let at = Timestamp::from_millis;
+    let check = |accepted_at, revoked_at, now, expected| {
+        assert_eq!(invitation_status(accepted_at, revoked_at, at(100), at(now)), expected, "at {now}");
+    };
+    check(None, None, 99, InvitationStatus::Open);
+    check(None, None, 100, InvitationStatus::Expired);
+    check(None, Some(at(5)), 6, InvitationStatus::Revoked);
+    check(None, Some(at(5)), 200, InvitationStatus::Revoked);
+    check(Some(at(4)), None, 200, InvitationStatus::Accepted);
+}

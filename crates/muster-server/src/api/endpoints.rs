@@ -6,8 +6,6 @@ mod testing;
 use axum::extract::State;
 use muster_http::{Created, Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::EndpointId;
-use muster_store::rows::EndpointRow;
-use muster_store::{Lock, LockKey};
 use muster_wire::endpoint::{
     CreateEndpoint, Endpoint, EndpointKind, MadeEndpoint, RotateSigningSecret, RotatedSigningSecret,
     SetEndpoint,
@@ -33,6 +31,8 @@ const LIST: &str = "endpoints";
 /// What somebody changed by one of the routes without a body.
 const PAUSED: &str = "paused_at";
 const SIGNING_SECRET: &str = "signing_secret";
+/// Deliveries of an endpoint that is resumed whose next try is brought forward.
+const HURRIED: i64 = 500;
 
 /// The endpoint of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -94,8 +94,8 @@ pub async fn set(
     let keyring = app.keyring.clone();
     let endpoint = actor
         .change(&app, app.clock.now(), move |unit, actor| {
-            unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(path.endpoint_id))])?;
-            endpoints::set(unit, &keyring, actor, path.endpoint_id, &request)
+            let before = endpoints::locked(unit, actor, path.endpoint_id)?;
+            endpoints::set(unit, &keyring, actor, before, &request)
         })
         .await?;
     Ok(Reply::new(endpoint))
@@ -109,13 +109,12 @@ pub async fn pause(
 ) -> Result<Reply<Endpoint>, Problem> {
     let endpoint = actor
         .change(&app, app.clock.now(), move |unit, actor| {
-            unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(path.endpoint_id))])?;
-            if unit.tx.endpoint_pause(actor.team_id, path.endpoint_id, unit.now)? {
-                let fact =
-                    Fact::new(Happening::EndpointChanged, actor.team_id, &actor.author(), path.endpoint_id);
+            let row = endpoints::locked(unit, actor, path.endpoint_id)?;
+            if unit.tx.endpoint_pause(actor.team_id, row.id, unit.now)? {
+                let fact = Fact::new(Happening::EndpointChanged, actor.team_id, &actor.author(), row.id);
                 unit.happened(fact.changed([PAUSED]).details(json!({ "paused": true })));
             }
-            Ok(view(unit.tx.endpoint(actor.team_id, path.endpoint_id)?.ok_or(Failure::NotFound)?))
+            Ok(view(unit.tx.endpoint(actor.team_id, row.id)?.ok_or(Failure::NotFound)?))
         })
         .await?;
     Ok(Reply::new(endpoint))
@@ -129,29 +128,21 @@ pub async fn resume(
 ) -> Result<Reply<Endpoint>, Problem> {
     let endpoint = actor
         .change(&app, app.clock.now(), move |unit, actor| {
-            unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(path.endpoint_id))])?;
-            let is_changed = unit.tx.endpoint_resume(actor.team_id, path.endpoint_id, unit.now)?;
-            let row = unit.tx.endpoint(actor.team_id, path.endpoint_id)?.ok_or(Failure::NotFound)?;
-            if is_changed {
-                hurry(unit, &row)?;
+            let row = endpoints::locked(unit, actor, path.endpoint_id)?;
+            if unit.tx.endpoint_resume(actor.team_id, row.id, unit.now)? {
+                // What people get keeps its times: messages that were tried stay what they were.
+                if row.kind.is_for_programs() {
+                    unit.tx.deliveries_hurry(row.id, unit.now, HURRIED)?;
+                }
                 let fact = Fact::new(Happening::EndpointChanged, actor.team_id, &actor.author(), row.id);
                 unit.happened(fact.changed([PAUSED]).details(json!({ "paused": false })));
             }
-            Ok(view(row))
+            Ok(view(unit.tx.endpoint(actor.team_id, row.id)?.ok_or(Failure::NotFound)?))
         })
         .await?;
     app.news.endpoints.notify_one();
     app.news.deliveries.notify_one();
     Ok(Reply::new(endpoint))
-}
-
-/// What people get keeps its times: messages that were tried stay what they were.
-fn hurry(unit: &mut crate::unit::Unit<'_, '_>, row: &EndpointRow) -> Result<(), Failure> {
-    const AT_ONCE: i64 = 500;
-    if row.kind.is_for_programs() {
-        unit.tx.deliveries_hurry(row.id, unit.now, AT_ONCE)?;
-    }
-    Ok(())
 }
 
 /// `POST /v1/endpoints/{endpoint_id}/remove`
@@ -162,8 +153,7 @@ pub async fn remove(
 ) -> Result<Reply<Endpoint>, Problem> {
     let endpoint = actor
         .change(&app, app.clock.now(), move |unit, actor| {
-            unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(path.endpoint_id))])?;
-            let row = unit.tx.endpoint(actor.team_id, path.endpoint_id)?.ok_or(Failure::NotFound)?;
+            let row = endpoints::locked(unit, actor, path.endpoint_id)?;
             unit.tx.endpoint_remove(actor.team_id, row.id, unit.now)?;
             let fact = Fact::new(Happening::EndpointRemoved, actor.team_id, &actor.author(), row.id);
             unit.happened(fact.details(json!({ "name": row.name, "kind": row.kind })));
@@ -184,8 +174,7 @@ pub async fn rotate_secret(
     let keyring = app.keyring.clone();
     let rotated = asked
         .change_as(&app, actor, app.clock.now(), move |unit, actor| {
-            unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(path.endpoint_id))])?;
-            let row = unit.tx.endpoint(actor.team_id, path.endpoint_id)?.ok_or(Failure::NotFound)?;
+            let row = endpoints::locked(unit, actor, path.endpoint_id)?;
             if row.kind != EndpointKind::Webhook {
                 return Err(Failure::conflict("not_signed", "only webhooks are signed"));
             }

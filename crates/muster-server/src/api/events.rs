@@ -1,7 +1,6 @@
 //! `/v1/events`: what happened, page by page, or as it happens.
 
 use axum::extract::State;
-use http::StatusCode;
 use muster_http::{Problem, Reply, StrictQuery};
 use muster_ids::HostId;
 use muster_store::rows::EventFilter;
@@ -17,6 +16,7 @@ use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::event_stream::{self, EventStream, LastEventId, place};
 use crate::events::view;
+use crate::problems::too_many_streams;
 
 const OLDEST_FIRST: &str = "events";
 const NEWEST_FIRST: &str = "events.desc";
@@ -95,11 +95,7 @@ pub async fn stream(
 ) -> Result<EventStream, Problem> {
     let filter = filter(query.kind.as_ref(), query.host_id, query.subject.as_ref(), None);
     let after = last.0.or(query.after.map(place));
-    event_stream::open(&app, actor, filter, after).await?.ok_or_else(|| {
-        let detail = "you have as many streams open as may be";
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail)
-            .retry_after(event_stream::COME_BACK_AFTER)
-    })
+    event_stream::open(&app, actor, filter, after).await?.ok_or_else(too_many_streams)
 }
 
 /// `GET /v1/event-kinds`

@@ -5,13 +5,13 @@ mod accept;
 use std::time::Duration;
 
 use axum::extract::State;
-use muster_domain::membership::{self, INVITED_FOR, MOST_INVITATIONS};
+use muster_domain::membership::{self, INVITED_FOR, MOST_INVITATIONS, invitation_status};
 use muster_http::{Created, Problem, Reply, StrictPath, StrictQuery};
 use muster_ids::{Bearer, BearerKind, InvitationId, Timestamp};
 use muster_store::rows::InvitationRow;
 use muster_store::{Lock, LockKey};
 use muster_wire::happening::Happening;
-use muster_wire::invitation::{CreateInvitation, Invitation, InvitationStatus, MintedInvitation};
+use muster_wire::invitation::{CreateInvitation, Invitation, MintedInvitation};
 use muster_wire::page::Page;
 use schemars::JsonSchema;
 use secrecy::ExposeSecret;
@@ -140,18 +140,12 @@ pub async fn revoke(
 }
 
 fn view(row: InvitationRow, now: Timestamp) -> Invitation {
-    let status = match (row.accepted_at, row.revoked_at) {
-        (Some(_), _) => InvitationStatus::Accepted,
-        (None, Some(_)) => InvitationStatus::Revoked,
-        (None, None) if now >= row.expires_at => InvitationStatus::Expired,
-        (None, None) => InvitationStatus::Open,
-    };
     Invitation {
         id: row.id,
         team_id: row.team_id,
         name: row.name,
         role: row.role,
-        status,
+        status: invitation_status(row.accepted_at, row.revoked_at, row.expires_at, now),
         created_by: row.created_by,
         created_at: row.created_at,
         expires_at: row.expires_at,

@@ -179,6 +179,7 @@ pub(super) fn make_person(
         bound_team_id: None,
         created_at: now,
         expires_at: None,
+        minted_with: None,
     })?;
     let created = Fact::new(Happening::PersonCreated, team_id, author, user_id);
     unit.happened(created.details(json!({ "role": role, "token_id": token_id })));

@@ -171,7 +171,7 @@ impl Former {
         if !unit.tx.web_session_end(self.user_id, &self.id, unit.now)? {
             return Ok(());
         }
-        unit.effects.ended.push(Ended::WebSession(self.id));
+        unit.end(self.team_id, Ended::WebSession(self.id), "signed in anew")?;
         let author = Author { actor: self.user_id.to_string(), role: None, source: source.to_owned() };
         unit.happened(Fact::new(Happening::WebSessionEnded, self.team_id, &author, self.id));
         Ok(())
@@ -189,8 +189,8 @@ pub async fn end(
     let user_id = actor.user_id;
     let ended = actor.change_person(&app, now, user_id, move |unit, actor| {
         unit.tx.web_session_end(user_id, &id, unit.now)?;
-        unit.effects.ended.push(Ended::WebSession(id));
         let team_id = unit.tx.sign_in_of(user_id)?.ok_or(Failure::Unauthorized)?.team_id;
+        unit.end(team_id, Ended::WebSession(id), "signed out")?;
         unit.happened(Fact::new(Happening::SignedOut, team_id, &actor.author(), id));
         Ok(Done { ended_sessions: 1 })
     });

@@ -94,6 +94,10 @@ fn mint(
         bound_team_id: grant.bound_team_id,
         created_at: now,
         expires_at: Some(grant.expires_at),
+        minted_with: match actor.credential {
+            Credential::Token(id) => Some(id),
+            Credential::WebSession(_) => None,
+        },
     };
     unit.tx.operator_token_insert(&row)?;
     let with = match actor.credential {
@@ -200,18 +204,24 @@ pub async fn revoke(
     Ok(Reply::new(token))
 }
 
-/// Revokes a token; one that was revoked stays as it is. The caller holds the exclusive lock of its owner.
+/// Revokes a token with every token that was made with it: whoever stole one keeps none. One that was revoked stays as
+/// it is. The caller holds the exclusive lock of its owner.
 fn revoke_token<P>(
     unit: &mut Unit<'_, '_>,
     actor: &Actor<P>,
     mut token: ShownOperatorToken,
 ) -> Result<ApiToken, Failure> {
     let now = unit.now;
-    if unit.tx.operator_token_revoke(token.user_id, &token.id, now)? {
-        token.revoked_at = Some(now);
-        unit.effects.ended.push(Ended::Token(token.id));
-        let revoked = Fact::new(Happening::TokenRevoked, token.team_id, &actor.author(), token.id);
-        unit.happened(revoked.details(json!({ "user_id": token.user_id, "name": token.name })));
+    let mut waiting = vec![(token.id, None)];
+    while let Some((id, made_with)) = waiting.pop() {
+        if unit.tx.operator_token_revoke(token.user_id, &id, now)? {
+            unit.end(token.team_id, Ended::Token(id), "revoked")?;
+            let revoked = Fact::new(Happening::TokenRevoked, token.team_id, &actor.author(), id);
+            unit.happened(revoked.details(json!({ "user_id": token.user_id, "made_with": made_with })));
+            token.revoked_at = token.revoked_at.or(Some(now));
+        }
+        let made = unit.tx.operator_tokens_minted_with(token.user_id, &id)?;
+        waiting.extend(made.into_iter().map(|made| (made, Some(id))));
     }
     Ok(view(token, now))
 }

@@ -29,7 +29,7 @@ use crate::unit::{Author, Unit};
 use crate::uses::Used;
 
 /// The header in which an admin names the team to act in.
-const TEAM_HEADER: HeaderName = HeaderName::from_static("muster-team");
+pub(crate) const TEAM_HEADER: HeaderName = HeaderName::from_static("muster-team");
 
 /// A permission as a type: the route's declaration.
 pub trait Permit: Send + Sync + 'static {

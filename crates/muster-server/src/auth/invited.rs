@@ -1,12 +1,12 @@
 //! Somebody with the link of an invitation.
 
 use axum::extract::{FromRef, FromRequestParts};
-use http::StatusCode;
-use http::header::WWW_AUTHENTICATE;
 use http::request::Parts;
+use muster_domain::membership::invitation_status;
 use muster_http::Problem;
 use muster_ids::{BearerKind, InvitationId, Timestamp};
 use muster_store::rows::InvitationRow;
+use muster_wire::invitation::InvitationStatus;
 
 use super::actor::bearer;
 use super::failed::failed;
@@ -14,6 +14,7 @@ use super::visitor::Visitor;
 use crate::app::App;
 use crate::failed_attempts::AttemptKind;
 use crate::idempotency::key;
+use crate::problems::invitation_rejected;
 
 /// Proof that a request holds the secret of an invitation that is open, or the answer to whose acceptance is asked for
 /// again.
@@ -30,12 +31,6 @@ impl Invited {
     pub fn principal(id: &InvitationId) -> String {
         format!("invitation {id}")
     }
-}
-
-/// The one 401 of invitations: the same bytes whatever was wrong.
-pub(crate) fn invitation_rejected() -> Problem {
-    Problem::new(StatusCode::UNAUTHORIZED, "invitation_rejected", "the invitation was not accepted")
-        .header(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"))
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Invited
@@ -80,5 +75,5 @@ impl aide::OperationInput for Invited {}
 
 /// Whether an invitation can be accepted.
 fn is_open(row: &InvitationRow, now: Timestamp) -> bool {
-    row.accepted_at.is_none() && row.revoked_at.is_none() && now < row.expires_at
+    invitation_status(row.accepted_at, row.revoked_at, row.expires_at, now) == InvitationStatus::Open
 }

@@ -48,20 +48,25 @@ pub fn is_carried(headers: &HeaderMap, listener: ListenerKind) -> bool {
 
 /// Returns the header that sets the cookie of a session, for `max_age_secs`.
 pub fn set_cookie(listener: ListenerKind, session: &Bearer, max_age_secs: u64) -> Option<HeaderValue> {
-    cookie(listener, session.expose().expose_secret(), max_age_secs)
+    lax_cookie(listener, cookie_name(listener), session.expose().expose_secret(), max_age_secs)
 }
 
 /// Returns the header that takes the cookie away.
 pub fn clear_cookie(listener: ListenerKind) -> Option<HeaderValue> {
-    cookie(listener, "", 0)
+    lax_cookie(listener, cookie_name(listener), "", 0)
 }
 
-fn cookie(listener: ListenerKind, value: &str, max_age_secs: u64) -> Option<HeaderValue> {
+/// Returns the header that sets a cookie of a listener for `max_age_secs`; 0 takes it away.
+pub fn lax_cookie(
+    listener: ListenerKind,
+    name: &str,
+    value: &str,
+    max_age_secs: u64,
+) -> Option<HeaderValue> {
     let secure = match listener {
         ListenerKind::Operators => "",
         ListenerKind::Machines => "; Secure",
     };
-    let name = cookie_name(listener);
     let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_secs}{secure}");
     let mut value = HeaderValue::try_from(text).ok()?;
     value.set_sensitive(true);

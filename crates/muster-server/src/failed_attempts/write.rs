@@ -10,7 +10,7 @@ use muster_wire::happening::Happening;
 use serde_json::{Value, json};
 
 use super::recent::{AGAIN_AND_AGAIN, WITHIN};
-use super::{FailedAttempts, Others, Place, Repeated, Tally};
+use super::{FailedAttempts, Gathered, Others, Place, Repeated, Tally};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact};
@@ -52,19 +52,24 @@ impl FailedAttempts {
         let _writing = self.writing.lock().await;
         // Before the first admin there is nobody to tell.
         let Some(platform) = app.look(|tx| tx.platform_team_id()).await? else { return Ok(()) };
-        let batch = self.take(with_rows, app.clock.monotonic());
-        if batch.is_empty() {
-            return Ok(());
+        let batch = self.take(with_rows);
+        let is_flood = batch.others.tally.is_some();
+        if !batch.is_empty() {
+            let facts = facts(&batch, platform);
+            let written = app.change(Priority::Normal, app.clock.now(), move |unit| {
+                facts.iter().for_each(|fact| unit.happened(fact.clone()));
+                Ok(())
+            });
+            written.await.inspect_err(|_| self.put_back(batch))?;
         }
-        let facts = facts(&batch, platform);
-        let written = app.change(Priority::Normal, app.clock.now(), move |unit| {
-            facts.iter().for_each(|fact| unit.happened(fact.clone()));
-            Ok(())
-        });
-        written.await.inspect_err(|_| self.put_back(batch))
+        // Only what was written makes the next rows wait.
+        if with_rows {
+            self.gathered().pace(is_flood, app.clock.monotonic());
+        }
+        Ok(())
     }
 
-    fn take(&self, with_rows: bool, now: Duration) -> Batch {
+    fn take(&self, with_rows: bool) -> Batch {
         let mut gathered = self.gathered();
         let mut batch = Batch {
             repeated: std::mem::take(&mut gathered.repeated),
@@ -84,9 +89,6 @@ impl FailedAttempts {
                 batch.others.add(place.kind, tally);
             }
         }
-        let is_flood = batch.others.tally.is_some();
-        gathered.every = if is_flood { (gathered.every * 2).min(LATEST) } else { SOONEST };
-        gathered.due_at = now + if is_flood { gathered.every } else { Duration::ZERO };
         batch
     }
 
@@ -96,6 +98,14 @@ impl FailedAttempts {
         gathered.others.merge(&batch.others);
         batch.repeated.into_iter().for_each(|repeated| gathered.name(repeated));
         gathered.repeated_unnamed = gathered.repeated_unnamed.saturating_add(batch.repeated_unnamed);
+    }
+}
+
+impl Gathered {
+    /// Says when rows may be written again, after some were: in a flood each time later.
+    fn pace(&mut self, is_flood: bool, now: Duration) {
+        self.every = if is_flood { (self.every * 2).min(LATEST) } else { SOONEST };
+        self.due_at = now + if is_flood { self.every } else { Duration::ZERO };
     }
 }
 

@@ -167,7 +167,8 @@ pub(crate) fn sign_out(unit: &mut Unit<'_, '_>, issuer: &str) -> Result<u32, Fai
     unit.tx.lock(&locks)?;
     for user_id in &people {
         unit.tx.web_sessions_end(*user_id, None, unit.now)?;
-        unit.effects.ended.push(Ended::Person(*user_id));
+        let team_id = unit.tx.sign_in_of(*user_id)?.ok_or(Failure::NotFound)?.team_id;
+        unit.end(team_id, Ended::Person(*user_id), "provider removed")?;
     }
     Ok(u32::try_from(people.len()).unwrap_or(u32::MAX))
 }

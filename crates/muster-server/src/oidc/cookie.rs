@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue};
 use muster_domain::oidc::PENDING_FOR;
 use muster_http::ListenerKind;
 
-use crate::auth::web_session::only_cookie;
+use crate::auth::web_session::{lax_cookie, only_cookie};
 
 /// Returns the name of the cookie at a listener.
 pub const fn cookie_name(listener: ListenerKind) -> &'static str {
@@ -21,22 +21,10 @@ pub fn of_request(headers: &HeaderMap, listener: ListenerKind) -> Option<&str> {
 
 /// Returns the header that sets the cookie.
 pub fn set_cookie(listener: ListenerKind, sealed: &str) -> Option<HeaderValue> {
-    cookie(listener, sealed, PENDING_FOR.as_secs())
+    lax_cookie(listener, cookie_name(listener), sealed, PENDING_FOR.as_secs())
 }
 
 /// Returns the header that takes the cookie away.
 pub fn clear_cookie(listener: ListenerKind) -> Option<HeaderValue> {
-    cookie(listener, "", 0)
-}
-
-fn cookie(listener: ListenerKind, value: &str, max_age_secs: u64) -> Option<HeaderValue> {
-    let secure = match listener {
-        ListenerKind::Operators => "",
-        ListenerKind::Machines => "; Secure",
-    };
-    let name = cookie_name(listener);
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_secs}{secure}");
-    let mut value = HeaderValue::try_from(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
+    lax_cookie(listener, cookie_name(listener), "", 0)
 }

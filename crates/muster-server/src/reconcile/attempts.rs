@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Pace, Step, run};
+use super::run::run_to_the_end;
 use crate::app::App;
 use crate::metrics::Reconciler;
 
@@ -12,9 +12,6 @@ const EVERY: Duration = Duration::from_secs(60);
 
 /// Writes every minute until `shutdown`, and then once more.
 pub async fn attempts(app: App, shutdown: CancellationToken) {
-    let step = async |app: App| app.attempts.write_due(&app).await.map(|()| Step::Done);
-    run(&app, Reconciler::Attempts, Pace { every: EVERY, nudge: None }, &shutdown, step).await;
-    if let Err(error) = app.attempts.write_all(&app).await {
-        tracing::warn!(%error, "the last failed attempts were not written down");
-    }
+    let step = async |app: App| app.attempts.write_due(&app).await;
+    run_to_the_end(&app, Reconciler::Attempts, EVERY, &shutdown, step, app.attempts.write_all(&app)).await;
 }

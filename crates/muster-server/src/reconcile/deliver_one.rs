@@ -164,15 +164,23 @@ async fn record(app: &App, message: Message, outcome: Result<Sent, SendFailure>)
 fn write_down(unit: &mut Unit<'_, '_>, message: &Message, tried: &Tried) -> Result<(), Failure> {
     let endpoint_id = message.endpoint.id;
     unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(endpoint_id))])?;
+    let mut is_news = false;
     for delivery in &message.deliveries {
         let tried = Tried { attempts_before: delivery.attempts, ..tried.clone() };
-        unit.tx.delivery_tried(delivery.id, &tried)?;
+        // Another node tried it meanwhile: how that ended stands.
+        if !unit.tx.delivery_tried(delivery.id, &tried)? {
+            continue;
+        }
+        is_news = true;
         if tried.error.is_none() || tried.again_at.is_none() {
             unit.tx.delivery_line_next(endpoint_id, &delivery.line, unit.now)?;
         } else if message.endpoint.kind.is_for_programs() {
             // Something before it was asked for again meanwhile.
             unit.tx.delivery_line_yield(delivery.id)?;
         }
+    }
+    if !is_news {
+        return Ok(());
     }
     match (&tried.error, tried.again_at) {
         (None, _) => {

@@ -10,7 +10,7 @@ use muster_wire::happening::Happening;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Pace, Step, each, run};
+use super::run::{Pace, Step, drop_rows, each, run};
 use crate::app::App;
 use crate::enrol::claim;
 use crate::failure::Failure;
@@ -39,7 +39,7 @@ pub async fn expire(app: &App) -> Result<bool, Failure> {
     let taken = [
         lapse_claims(app).await,
         destroy_leftovers(app).await,
-        forget(app).await,
+        forget_replies(app).await,
         forget_sessions(app).await,
         forget_tokens(app).await,
     ];
@@ -92,34 +92,23 @@ async fn destroy(app: &App, team_id: TeamId, ticket_id: TicketId) -> Result<(), 
 }
 
 /// Forgets replies that were kept for a retry.
-async fn forget(app: &App) -> Result<usize, Failure> {
+async fn forget_replies(app: &App) -> Result<usize, Failure> {
     let before = app.clock.now().minus(REPLIES_KEPT_FOR);
-    let forgotten = app
-        .store
-        .write(Priority::Normal, move |tx| Ok::<_, Failure>(tx.idempotent_replies_forget(before, BATCH)?))
-        .await?;
-    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+    drop_rows(app, move |tx| tx.idempotent_replies_forget(before, BATCH)).await
 }
 
 /// Forgets sessions that lapsed long ago.
 async fn forget_sessions(app: &App) -> Result<usize, Failure> {
     let before = app.clock.now().minus(SESSIONS_KEPT_FOR);
-    let forgotten = app
-        .store
-        .write(Priority::Normal, move |tx| Ok::<_, Failure>(tx.web_sessions_forget(before, BATCH)?))
-        .await?;
-    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+    drop_rows(app, move |tx| tx.web_sessions_forget(before, BATCH)).await
 }
 
 /// Forgets API tokens and invitations that ended long ago; the audit trail remembers them.
 async fn forget_tokens(app: &App) -> Result<usize, Failure> {
     let before = app.clock.now().minus(TOKENS_KEPT_FOR);
-    let forgotten = app
-        .store
-        .write(Priority::Normal, move |tx| {
-            let tokens = tx.operator_tokens_forget(before, BATCH)?;
-            Ok::<_, Failure>(tokens.max(tx.invitations_forget(before, BATCH)?))
-        })
-        .await?;
-    Ok(usize::try_from(forgotten).unwrap_or(usize::MAX))
+    drop_rows(app, move |tx| {
+        let tokens = tx.operator_tokens_forget(before, BATCH)?;
+        Ok(tokens.max(tx.invitations_forget(before, BATCH)?))
+    })
+    .await
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use muster_domain::quiet;
 use muster_ids::{DeliveryId, EndpointId, TeamId};
 use muster_store::rows::{EndpointRow, EventDeliveryRow, EventRow, NOT_ITS_TURN};
-use muster_store::{Lock, LockKey, Priority};
+use muster_store::{Lock, LockKey, Priority, StoreError};
 use muster_wire::endpoint::DeliveryState;
 use muster_wire::happening::Happening;
 use tokio_util::sync::CancellationToken;
@@ -59,8 +59,11 @@ async fn spread_to(app: &App, team_id: TeamId, endpoint_id: EndpointId) -> Resul
             let row = delivery(unit, &endpoint, event, &mut waiting)?;
             unit.tx.delivery_insert(&row)?;
         }
-        unit.tx.endpoint_advance(endpoint_id, endpoint.position, last)?;
-        Ok(())
+        if unit.tx.endpoint_advance(endpoint_id, endpoint.position, last)? {
+            Ok(())
+        } else {
+            Err(StoreError::Conflict.into())
+        }
     })
     .await
 }

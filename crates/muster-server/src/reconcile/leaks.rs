@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use muster_ids::TicketId;
 use muster_store::Priority;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Pace, Step, run};
+use super::run::{Pace, Step, each, run};
 use crate::app::App;
 use crate::enrol::leak::go_on;
 use crate::failure::Failure;
@@ -24,20 +25,11 @@ pub async fn leaks(app: App, shutdown: CancellationToken) {
 /// Suspends one chunk of the hosts of every open leak. `true`: there may be more.
 pub async fn suspend_leaked(app: &App) -> Result<bool, Failure> {
     let open = app.look(|tx| tx.leaks_open(AT_ONCE)).await?;
-    let (mut is_more, mut failed) = (false, None);
-    for leak in open {
-        let ticket_id = leak.ticket_id;
-        let gone_on = app.change(Priority::Urgent, app.clock.now(), move |unit| go_on(unit, &ticket_id));
-        match gone_on.await {
-            Ok(chunk) => is_more |= chunk.is_more,
-            Err(failure) => {
-                tracing::error!(ticket.id = %ticket_id, %failure, "suspending what a ticket admitted failed");
-                failed = Some(failure);
-            }
-        }
-    }
-    match failed {
-        Some(failure) => Err(failure),
-        None => Ok(is_more),
-    }
+    let suspended =
+        each(open, |leak| leak.ticket_id.to_string(), |leak| suspend_some(app, leak.ticket_id)).await?;
+    Ok(suspended > 0)
+}
+
+async fn suspend_some(app: &App, ticket_id: TicketId) -> Result<(), Failure> {
+    app.change(Priority::Urgent, app.clock.now(), move |unit| go_on(unit, &ticket_id).map(drop)).await
 }

@@ -12,7 +12,7 @@ use muster_wire::host::{HostState, Presence};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Pace, Step, run};
+use super::run::{Pace, Step, run, run_to_the_end};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::host_view::signs_of_life;
@@ -29,11 +29,8 @@ const MANY: usize = 10;
 
 /// Flushes every second until `shutdown`, and once more then.
 pub async fn flusher(app: App, shutdown: CancellationToken) {
-    let step = async |app: App| flush(&app).await.map(|()| Step::Done);
-    run(&app, Reconciler::Flusher, Pace { every: FLUSH_EVERY, nudge: None }, &shutdown, step).await;
-    if let Err(error) = flush(&app).await {
-        tracing::warn!(%error, "the last signs of life were not written down");
-    }
+    let step = async |app: App| flush(&app).await;
+    run_to_the_end(&app, Reconciler::Flusher, FLUSH_EVERY, &shutdown, step, flush(&app)).await;
 }
 
 /// Writes what was heard since the last time; what cannot be written is kept for the next.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Pace, Step, run};
+use super::run::run_to_the_end;
 use crate::app::App;
 use crate::metrics::Reconciler;
 
@@ -12,9 +12,6 @@ const EVERY: Duration = Duration::from_secs(1);
 
 /// Writes every second until `shutdown`, and then once more.
 pub async fn refusals(app: App, shutdown: CancellationToken) {
-    let step = async |app: App| app.tally.write(&app).await.map(|()| Step::Done);
-    run(&app, Reconciler::Refusals, Pace { every: EVERY, nudge: None }, &shutdown, step).await;
-    if let Err(error) = app.tally.write(&app).await {
-        tracing::warn!(%error, "the last refusals were not written down");
-    }
+    let step = async |app: App| app.tally.write(&app).await;
+    run_to_the_end(&app, Reconciler::Refusals, EVERY, &shutdown, step, app.tally.write(&app)).await;
 }

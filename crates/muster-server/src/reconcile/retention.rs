@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use muster_domain::delivery::{DELIVERIES_KEPT_FOR, EVENTS_KEPT_FOR};
-use muster_store::{Priority, StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Pace, Step, run};
+use super::run::{Pace, Step, drop_rows, run};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::metrics::Reconciler;
@@ -25,16 +24,9 @@ pub async fn drop_old(app: &App) -> Result<bool, Failure> {
     let now = app.clock.now();
     let (events, deliveries) = (now.minus(EVENTS_KEPT_FOR), now.minus(DELIVERIES_KEPT_FOR));
     let dropped = [
-        batch(app, move |tx| tx.events_drop(events, BATCH)).await?,
-        batch(app, move |tx| tx.deliveries_drop(deliveries, BATCH)).await?,
-        batch(app, |tx| tx.removed_endpoints_drop(BATCH)).await?,
+        drop_rows(app, move |tx| tx.events_drop(events, BATCH)).await?,
+        drop_rows(app, move |tx| tx.deliveries_drop(deliveries, BATCH)).await?,
+        drop_rows(app, |tx| tx.removed_endpoints_drop(BATCH)).await?,
     ];
     Ok(dropped.into_iter().any(|count| count > 0))
-}
-
-async fn batch(
-    app: &App,
-    drop: impl Fn(&mut Tx<'_>) -> Result<u64, StoreError> + Send + Sync + 'static,
-) -> Result<u64, Failure> {
-    app.store.write(Priority::Normal, move |tx| Ok::<_, Failure>(drop(tx)?)).await
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_store::StoreError;
+use muster_store::{Priority, StoreError, Tx};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -54,6 +54,34 @@ pub(super) async fn run<F, S>(
             () = tokio::time::sleep(pace.every) => {}
         }
     }
+}
+
+/// Takes steps like [`run`], and `last` after them: what waits in memory is written down before the server is gone.
+pub(super) async fn run_to_the_end<F, S>(
+    app: &App,
+    name: Reconciler,
+    every: Duration,
+    shutdown: &CancellationToken,
+    step: F,
+    last: impl Future<Output = Result<(), Failure>>,
+) where
+    F: Fn(App) -> S,
+    S: Future<Output = Result<(), Failure>>,
+{
+    let step = async |app: App| step(app).await.map(|()| Step::Done);
+    run(app, name, Pace { every, nudge: None }, shutdown, step).await;
+    if let Err(error) = last.await {
+        tracing::warn!(reconciler = ?name, %error, "what was gathered last was not written down");
+    }
+}
+
+/// Drops rows that nobody needs any more; nothing happened that the trail must tell of. Returns how many.
+pub(super) async fn drop_rows(
+    app: &App,
+    drop: impl Fn(&mut Tx<'_>) -> Result<u64, StoreError> + Send + Sync + 'static,
+) -> Result<usize, Failure> {
+    let dropped = app.store.write(Priority::Normal, move |tx: &mut Tx<'_>| Ok::<_, Failure>(drop(tx)?));
+    Ok(usize::try_from(dropped.await?).unwrap_or(usize::MAX))
 }
 
 async fn nudged(nudge: Option<&Notify>) {

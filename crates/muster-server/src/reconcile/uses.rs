@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_store::{Priority, StoreError, Tx};
 use tokio_util::sync::CancellationToken;
 
-use super::run::{Pace, Step, run};
+use super::run::run_to_the_end;
 use crate::app::App;
 use crate::failure::Failure;
 use crate::metrics::Reconciler;
@@ -16,11 +16,8 @@ const BATCH: usize = 500;
 
 /// Writes every ten seconds until `shutdown`, and then once more.
 pub async fn uses(app: App, shutdown: CancellationToken) {
-    let step = async |app: App| write_uses(&app).await.map(|()| Step::Done);
-    run(&app, Reconciler::Uses, Pace { every: EVERY, nudge: None }, &shutdown, step).await;
-    if let Err(error) = write_uses(&app).await {
-        tracing::warn!(%error, "the last uses of credentials were not written down");
-    }
+    let step = async |app: App| write_uses(&app).await;
+    run_to_the_end(&app, Reconciler::Uses, EVERY, &shutdown, step, write_uses(&app)).await;
 }
 
 /// Writes what was used since the last time; what cannot be written is kept for the next.

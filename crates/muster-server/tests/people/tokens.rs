@@ -147,30 +147,46 @@ both! {
     async fn b20_a_revoked_token_ends_at_once(world) {
         let ops = team(&world, "ops").await;
         let viewer = join(&world, &ops.owner, "viewer", "viewer").await;
+        let stolen = mint(&world, &viewer, json!({ "name": "stolen" })).await;
         let other = mint(&world, &viewer, json!({ "name": "other" })).await;
         let open = |person: &Person| {
             let stream = world.app.streams.open(person.id.parse().unwrap(), credential(person)).unwrap();
             let cut = stream.cut().clone();
             tokio::spawn(async move { cut.cancelled().await; drop(stream); })
         };
-        let (cut, stays) = (open(&viewer), open(&other));
-        let path = format!("/v1/me/tokens/{}/revoke", id(&viewer));
+        let (cut, stays) = (open(&stolen), open(&other));
+        let path = format!("/v1/me/tokens/{}/revoke", id(&stolen));
         let revoked = other.must(&world, "POST", &path, None).await;
         assert_eq!(revoked["status"], "revoked");
         assert!(cut.is_finished() && !stays.is_finished());
-        viewer.ask(&world, "GET", "/v1/me", None).await.problem(401, "unauthorized");
+        stolen.ask(&world, "GET", "/v1/me", None).await.problem(401, "unauthorized");
         let again = other.must(&world, "POST", &path, None).await;
         assert_eq!(again["revoked_at"], revoked["revoked_at"], "revoking again changes nothing");
         assert_eq!(audited(&world, &ops.owner, "token.revoked").await.len(), 1);
         // By those who manage people: the list is metadata, and scopes do not keep anybody from taking away.
         let listed = ops.owner.must(&world, "GET", "/v1/tokens", None).await;
-        assert_eq!(items(&listed).len(), 3);
+        assert_eq!(items(&listed).len(), 4);
         assert!(!listed.to_string().contains("mso_") && !listed.to_string().contains("verifier"));
         let scanner = ops.owner.with_scopes(&world, &["manage_people"]).await;
         let path = format!("/v1/tokens/{}/revoke", id(&other));
         assert_eq!(scanner.must(&world, "POST", &path, None).await["status"], "revoked");
         assert!(stays.is_finished());
         other.ask(&world, "GET", "/v1/me", None).await.problem(401, "unauthorized");
+    }
+
+    /// SECURITY B20: whoever stole a token and made others with it keeps none of them.
+    async fn b20_a_revoked_token_takes_what_was_made_with_it_along(world) {
+        let ops = team(&world, "ops").await;
+        let stolen = mint(&world, &ops.owner, json!({ "name": "stolen" })).await;
+        let child = mint(&world, &stolen, json!({ "name": "child" })).await;
+        let grandchild = mint(&world, &child, json!({ "name": "grandchild" })).await;
+        let path = format!("/v1/me/tokens/{}/revoke", id(&stolen));
+        ops.owner.must(&world, "POST", &path, None).await;
+        for gone in [&stolen, &child, &grandchild] {
+            gone.ask(&world, "GET", "/v1/me", None).await.problem(401, "unauthorized");
+        }
+        assert_eq!(audited(&world, &ops.owner, "token.revoked").await.len(), 3);
+        assert_eq!(ops.owner.ask(&world, "GET", "/v1/me", None).await.status, 200);
     }
 
     async fn tokens_are_bounded_and_their_use_is_shown(world) {

@@ -192,12 +192,8 @@ async fn signed_in(world: &World, owner: &str) -> String {
 
 async fn change(world: &World, sql: &'static str, token: &str) {
     let id: muster_ids::TokenId = token.split('_').nth(1).unwrap().parse().unwrap();
-    let changed = world
-        .app
-        .store
-        .write(Priority::Urgent, move |tx| tx.execute(sql, params![id]))
-        .await
-        .unwrap();
+    let changed =
+        world.app.store.write(Priority::Urgent, move |tx| tx.execute(sql, params![id])).await.unwrap();
     assert_eq!(changed, 1);
 }
 

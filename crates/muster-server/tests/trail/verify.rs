@@ -165,7 +165,7 @@ both! {
         // A row that waits for its place like an honest one is sealed for what it is.
         meddle_with(&world, FORGE, vec![id(2), Sql::Null, Sql::Null]).await;
         seal(&world).await;
-        let place = world.audited("key.rotated").await.iter().filter(|entry| entry["target"] == "forged").next_back()
+        let place = world.audited("key.rotated").await.iter().rfind(|entry| entry["target"] == "forged")
             .unwrap()["position"].as_i64().unwrap();
         assert_eq!(breaks(&world).await, [format!("inserted {}", last + 1), format!("inserted {place}")]);
         let told = world.audited("audit.broken").await;

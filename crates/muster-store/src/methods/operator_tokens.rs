@@ -141,6 +141,20 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Returns the API tokens of a person that were made with this one and are not revoked.
+    pub fn operator_tokens_minted_with(
+        &mut self,
+        user_id: UserId,
+        id: &TokenId,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        self.query(
+            "SELECT id FROM operator_token
+              WHERE user_id = $1 AND minted_with = $2 AND revoked_at IS NULL ORDER BY id",
+            params![user_id, id],
+            |row| row.get(0),
+        )
+    }
+
     /// Forgets API tokens that ended before `before`, at most `limit`. Returns how many.
     pub fn operator_tokens_forget(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         self.execute(

@@ -58,6 +58,8 @@ pub struct OperatorTokenRow {
     pub created_at: Timestamp,
     /// When it lapses.
     pub expires_at: Option<Timestamp>,
+    /// The token it was made with, if with one: revoked with it.
+    pub minted_with: Option<TokenId>,
 }
 
 /// A credential with the person it acts as.
@@ -160,8 +162,8 @@ impl Tx<'_> {
     pub fn operator_token_insert(&mut self, token: &OperatorTokenRow) -> Result<(), StoreError> {
         self.execute(
             "INSERT INTO operator_token
-                 (id, team_id, user_id, verifier, name, scopes, bound_team_id, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                 (id, team_id, user_id, verifier, name, scopes, bound_team_id, created_at, expires_at, minted_with)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
             params![
                 token.id,
                 token.team_id,
@@ -171,7 +173,8 @@ impl Tx<'_> {
                 token.scopes.as_ref().map(Json),
                 token.bound_team_id,
                 token.created_at,
-                token.expires_at
+                token.expires_at,
+                token.minted_with
             ],
         )?;
         Ok(())

@@ -76,8 +76,7 @@ both! {
                     scopes: None,
                     bound_team_id: None,
                     created_at: at(0),
-                    expires_at: None,
-                })?;
+                    expires_at: None, minted_with: None })?;
             }
             for (n, team, by) in [("000000000001", 1, 2), ("000000000002", 2, 2), ("000000000003", 1, 3)] {
                 tx.invitation_insert(&InvitationRow {

@@ -25,6 +25,7 @@ fn token(n: u32, owner: u128) -> OperatorTokenRow {
         bound_team_id: Some(team_id(2)),
         created_at: at(n.into()),
         expires_at: Some(at(100)),
+        minted_with: None,
     }
 }
 

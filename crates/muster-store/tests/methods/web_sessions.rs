@@ -109,8 +109,7 @@ both! {
             let token_id: TokenId = "000000000001".parse().unwrap();
             tx.operator_token_insert(&OperatorTokenRow {
                 id: token_id, team_id: team_id(1), user_id: user_id(1), verifier: [1; 32], name: None, scopes: None,
-                bound_team_id: None, created_at: at(0), expires_at: None,
-            })?;
+                bound_team_id: None, created_at: at(0), expires_at: None, minted_with: None })?;
             for (second, source) in [(2, "two"), (3, "three"), (1, "one")] {
                 tx.operator_token_used(&token_id, at(second), source)?;
             }

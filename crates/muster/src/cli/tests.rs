@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use clap::CommandFactory;
 
 use super::*;
@@ -38,19 +40,63 @@ fn help(name: &str) -> String {
     error.to_string()
 }
 
+/// Returns the examples of a help text: commands as a shell takes them, without comments and pipes.
+fn examples(help: &str) -> Vec<Vec<String>> {
+    let help = help.replace("\\\n", " ");
+    let lines = help.lines().map(str::trim).filter(|line| line.starts_with("muster "));
+    lines.map(|line| shell_words(line)).collect()
+}
+
+/// Splits a line as a shell does, up to a comment or the end of the command; single quotes are enough.
+fn shell_words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let (mut word, mut is_quoted) = (String::new(), false);
+    for c in line.chars().chain([' ']) {
+        match c {
+            '\'' => is_quoted = !is_quoted,
+            '|' | '>' | '<' | '#' if !is_quoted && word.is_empty() => return words,
+            ' ' if !is_quoted && word.is_empty() => {}
+            ' ' if !is_quoted => words.push(std::mem::take(&mut word)),
+            _ => word.push(c),
+        }
+    }
+    words
+}
+
 #[test]
 fn every_command_has_an_example_that_parses() {
     for (name, _) in all_commands() {
-        let help = help(&name);
-        let examples: Vec<_> =
-            help.lines().map(str::trim).filter(|line| line.starts_with("muster ")).collect();
+        let examples = examples(&help(&name));
         assert!(!examples.is_empty(), "{name} has no example");
         for example in examples {
-            let line = example.split(['|', '>', '<']).next().expect("a command");
-            let line = line.split("   ").next().expect("a command");
-            let error = Cli::try_parse_from(line.split_whitespace()).err();
-            assert!(error.is_none(), "{name}: {example}: {error:?}");
+            let error = Cli::try_parse_from(&example).err();
+            assert!(error.is_none(), "{name}: {example:?}: {error:?}");
         }
+    }
+}
+
+/// A command that defines a global option anew gets its value, and its type, from whoever was first: a panic.
+#[test]
+fn no_command_defines_a_global_option_anew() {
+    let spelled = |argument: &clap::Arg| {
+        let long = argument.get_long_and_visible_aliases().unwrap_or_default();
+        let long = long.into_iter().map(|long| format!("--{long}"));
+        let short = argument.get_short_and_visible_aliases().unwrap_or_default();
+        let short = short.into_iter().map(|short| format!("-{short}"));
+        let id = argument.get_id().to_string();
+        long.chain(short).chain([id]).collect::<Vec<_>>()
+    };
+    // Not built: nothing is handed down yet.
+    let root = Cli::command();
+    let global: BTreeSet<String> = root.get_arguments().flat_map(spelled).collect();
+    assert!(global.contains("--url") && global.contains("token_file"));
+    let mut left: Vec<(String, &clap::Command)> =
+        root.get_subcommands().map(|sub| (sub.get_name().to_owned(), sub)).collect();
+    while let Some((name, command)) = left.pop() {
+        for spelling in command.get_arguments().flat_map(spelled) {
+            assert!(!global.contains(&spelling), "{name} defines {spelling} anew");
+        }
+        left.extend(command.get_subcommands().map(|sub| (format!("{name} {}", sub.get_name()), sub)));
     }
 }
 
@@ -68,7 +114,7 @@ fn no_option_takes_a_credential() {
 #[test]
 fn exit_codes_are_documented() {
     let help = help("muster");
-    for exit in [Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::Waiting] {
+    for exit in [Exit::Failed, Exit::Usage, Exit::Unreachable, Exit::Waiting, Exit::Broken] {
         assert!(help.contains(&format!("\n  {}  ", exit as u8)), "{exit:?}");
     }
 }

@@ -118,9 +118,12 @@ impl Session {
                     Failure::usage(cause, "`muster account session list` shows ids")
                 })?;
                 let ended = client.end_session(id).await?;
-                output.show(&ended, count, ended_in_words)
+                output.show(&ended, |_| String::new(), ended_in_words)
             }
-            Self::EndOthers => output.show(&client.end_other_sessions().await?, count, ended_in_words),
+            Self::EndOthers => {
+                let ended = client.end_other_sessions().await?;
+                output.show(&ended, |_| String::new(), ended_in_words)
+            }
         }
     }
 }
@@ -133,7 +136,7 @@ async fn set_password(operator: &Operator) -> Result<(), Failure> {
     };
     let new = new_password()?;
     let done = operator.client.set_password(&SetPassword { current, new }).await?;
-    operator.output.show(&done, count, ended_in_words)?;
+    operator.output.show(&done, |_| String::new(), ended_in_words)?;
     if account.login.is_none() {
         operator.output.hint("to sign in with it, take a login: muster account set-login NAME");
     }
@@ -206,10 +209,6 @@ fn row(session: &WebSession, operator: &Operator) -> Vec<String> {
         relative(session.created_at, now),
         relative(session.seen_at, now),
     ]
-}
-
-fn count(done: &Done) -> String {
-    done.ended_sessions.to_string()
 }
 
 fn ended_in_words(done: &Done) -> String {

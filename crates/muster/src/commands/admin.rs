@@ -115,6 +115,11 @@ fn show(global: &Global, recovered: &Recovered) -> Result<(), Failure> {
         (kind, secret.to_owned()),
         ("Ended sessions", recovered.ended_sessions.to_string()),
     ]))?;
-    output.hint("it is shown this once; start the server, then sign in and set another password");
+    output.hint(match recovered.login {
+        Some(_) => {
+            "\nnext: start the server, then sign in and set another password; this one is shown this once"
+        }
+        None => "\nnext: start the server, then run `muster login`; the token is shown this once",
+    });
     Ok(())
 }

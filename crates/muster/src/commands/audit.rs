@@ -3,9 +3,9 @@ mod verify;
 
 use clap::{Args, Subcommand};
 use muster_client::api::{Answer, AuditFilter, collect};
-use muster_edge::Clock;
 use muster_ids::Timestamp;
 use muster_wire::audit::AuditEntry;
+use muster_wire::happening::Happening;
 use muster_wire::page::{Order, Page};
 
 use crate::cli::Global;
@@ -13,8 +13,8 @@ use crate::failure::Failure;
 use crate::follow::follow;
 use crate::operator::Operator;
 use crate::output::visible;
-use crate::span::Span;
-use crate::words::moment;
+use crate::span::moment_or_ago;
+use crate::words::{joined, moment};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -51,8 +51,8 @@ pub(crate) enum Audit {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Which {
     /// Only this action, such as host.enrolled; repeat for several
-    #[arg(long, value_name = "ACTION", value_delimiter = ',')]
-    action: Vec<String>,
+    #[arg(long = "action", value_name = "ACTION", value_delimiter = ',', value_parser = action)]
+    actions: Vec<Happening>,
     /// Only what was done to this id
     #[arg(long, value_name = "ID")]
     target: Option<String>,
@@ -65,11 +65,11 @@ pub(crate) struct Which {
     /// Only what ended like this: ok, or the code of a refusal
     #[arg(long, value_name = "OUTCOME")]
     outcome: Option<String>,
-    /// Nothing from before this time, or longer ago than this: 2026-01-31T12:00:00Z, 24h, 30d
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Only what was done since: a moment like 2026-01-31T12:00:00Z, or how long ago, like 24h
+    #[arg(long, value_name = "WHEN", value_parser = moment_or_ago)]
     since: Option<Timestamp>,
-    /// Only what is from before this time, or longer ago than this
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    /// Only what was done before: a moment, or how long ago
+    #[arg(long, value_name = "WHEN", value_parser = moment_or_ago)]
     until: Option<Timestamp>,
 }
 
@@ -123,7 +123,8 @@ impl Which {
             None => None,
         };
         Ok(AuditFilter {
-            action: (!self.action.is_empty()).then(|| self.action.join(",")),
+            action: (!self.actions.is_empty())
+                .then(|| self.actions.iter().map(|action| action.as_str()).collect::<Vec<_>>().join(",")),
             target: self.target.clone(),
             host_id,
             actor: self.actor.clone(),
@@ -142,7 +143,7 @@ impl List {
             return go_on(operator, &filter).await;
         }
         let page = newest(operator, &filter, (!self.all).then_some(self.limit)).await?;
-        operator.output.list(&page, |entry| entry.id.to_string(), &HEADER, row, "nothing was done yet")
+        operator.output.list(&page, |entry| entry.id.to_string(), &HEADER, row, "no entries")
     }
 }
 
@@ -206,14 +207,10 @@ fn row(entry: &AuditEntry) -> Vec<String> {
     ]
 }
 
-/// Reads a time, or how long ago it was.
-fn time(text: &str) -> Result<Timestamp, String> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    let span: Span =
-        text.parse().map_err(|_| "expected a time like 2026-01-31T12:00:00Z, or a span like 24h")?;
-    Ok(Clock::system().now().minus(std::time::Duration::from_secs(span.as_secs())))
+fn action(text: &str) -> Result<Happening, String> {
+    let audited = || Happening::ALL.iter().filter(|what| what.is_audited());
+    let found = audited().find(|what| what.as_str() == text).copied();
+    found.ok_or_else(|| format!("expected one of {}", joined(audited())))
 }
 
 #[cfg(test)]

@@ -24,11 +24,11 @@ Shows the evidence and, on a terminal, asks. Should the evidence change meanwhil
 refuses.
 
 Examples:
-  muster claim decide CLAIM --new             another machine: it becomes a host of its own
-  muster claim decide CLAIM --replace         the same machine, installed anew: it takes over
-  muster claim decide CLAIM --replace --with-secrets
-  muster claim decide CLAIM --move            the same machine at another site: its host moves along
-  muster claim decide CLAIM --reject          it does not belong here";
+  muster claim decide CLAIM --new                       # another machine: it becomes a host of its own
+  muster claim decide CLAIM --replace                   # the same machine, installed anew: it takes over
+  muster claim decide CLAIM --replace --with-secrets    # and it receives the secrets of the host
+  muster claim decide CLAIM --move                      # the same machine at another site: its host moves along
+  muster claim decide CLAIM --reject                    # it does not belong here";
 
 /// Claims: machines that wait for your decision
 #[derive(Debug, Subcommand)]
@@ -200,7 +200,7 @@ fn row(claim: &View, now: Timestamp) -> Vec<String> {
         claim.machine.source_address.clone(),
         claim.contested.as_ref().map(|host| host.name.clone()).unwrap_or_default(),
         relative(claim.created_at, now),
-        relative(claim.expires_at, now),
+        if claim.state == ClaimState::Waiting { relative(claim.expires_at, now) } else { String::new() },
     ]
 }
 

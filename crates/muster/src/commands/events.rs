@@ -20,7 +20,7 @@ Examples:
   muster events --kinds
   muster events --follow --kind host.unreachable --kind host.back
   muster events --after 1234 --all -o json
-  muster events --follow --after 1234 -o json | while read -r event; do …; done";
+  muster events --follow --after 1234 -o json | jq -r .kind";
 
 /// Events: what happened, as it is told to whoever listens
 #[derive(Debug, Args)]
@@ -81,7 +81,7 @@ impl Events {
             return follow(operator, filter).await;
         }
         let page = self.page(operator, &filter).await?;
-        operator.output.list(&page, |event| event.id.to_string(), &HEADER, row, "nothing happened yet")
+        operator.output.list(&page, |event| event.id.to_string(), &HEADER, row, "no events")
     }
 
     /// Reads on from a position, or back from the end and turns round what it read.
@@ -119,10 +119,9 @@ async fn tell(operator: &Operator, mut stream: EventStream, filter: &mut EventFi
                 filter.after = Some(event.position);
             }
             Streamed::Gap(gap) => {
-                operator.output.hint(&format!(
-                    "events after position {} are not all kept any more; going on after {}",
-                    gap.after, gap.goes_on_after
-                ));
+                let (after, goes_on) = (gap.after, gap.goes_on_after);
+                let why = if after > goes_on { "there is none of" } else { "not all are kept since" };
+                operator.output.hint(&format!("{why} position {after}; going on after {goes_on}"));
                 filter.after = Some(gap.goes_on_after);
             }
         }

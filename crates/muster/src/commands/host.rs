@@ -219,7 +219,8 @@ impl Host {
             Self::Move { host, site } => {
                 let to = MoveHost { site_id: operator.site(&site).await? };
                 let host = client.move_host(operator.host(&host).await?, &to).await?;
-                output.show(&host, |host| host.id.to_string(), view::short)
+                let sites = view::SiteNames::read(operator).await;
+                output.show(&host, |host| host.id.to_string(), |host| view::moved(host, &sites))
             }
             Self::Keys(keys) => keys.run(operator).await,
             Self::Tag(change) => {

@@ -22,7 +22,7 @@ Examples:
   muster login
   muster login --token-file ./token
   muster login --url https://muster.example:8643 --pin PIN < token
-  muster login --team acme --token-file ./token    act in team acme from now on
+  muster login --team acme --token-file ./token     # act in team acme from now on
   muster login --password --url https://muster.example:8643 --pin PIN
 
 To log out, delete the context file.";

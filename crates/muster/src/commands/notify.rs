@@ -1,7 +1,7 @@
 mod target;
 
 use clap::{Args, Subcommand};
-use muster_client::api::collect;
+use muster_client::api::{Answer, collect};
 use muster_wire::endpoint::{
     CreateEndpoint, DeliveryState, Endpoint, EndpointTested, EventDelivery, GroupFor, TestEndpoint,
 };
@@ -13,7 +13,7 @@ use super::Most;
 use crate::failure::Failure;
 use crate::input::{wire_text, wire_word};
 use crate::operator::Operator;
-use crate::output::record;
+use crate::output::{Output, record};
 use crate::span::Span;
 use crate::words::{joined, moment, optional_moment, word};
 use target::Target;
@@ -22,7 +22,7 @@ const EXAMPLES: &str = "\
 Examples:
   muster notify create ops --kind email --server mail.example:587 --from muster@example.org \\
     --to ops@example.org --user muster --password-file mail-password
-  muster notify create phone --kind ntfy --url https://ntfy.example --topic-file topic
+  muster notify create phone --kind ntfy --server-url https://ntfy.example --topic-file topic
   muster notify list
   muster notify deliveries ops";
 
@@ -32,20 +32,20 @@ What is secret comes from a file, or with - from standard input, and is never sh
 
 What each kind needs:
   email   --server, --from, --to; --user with --password-file where one must sign in
-  ntfy    --url, and --topic or --topic-file; --token-file where one must sign in
+  ntfy    --server-url, and --topic or --topic-file; --access-token-file where one must sign in
   slack   --url-file: the URL of the incoming webhook
   teams   --url-file: the URL of the workflow that posts what it is sent
-  matrix  --url, --room, --token-file
+  matrix  --server-url, --room, --access-token-file
 
 Urgent is: a clone is suspected, a site is lost, a ticket is leaked or shown by a second machine, a sealed
 record does not open, the way back in was used, the audit trail is broken, the database is too old.
 
 Examples:
   muster notify create chat --kind slack --url-file slack-url --event host.unreachable --event host.back
-  muster notify create night --kind ntfy --url https://ntfy.example --topic-file topic \\
-    --group-for 5m --quiet 22:00-07:00 --time-zone Europe/Berlin
-  muster notify create room --kind matrix --url https://matrix.example --room '!abc:matrix.example' \\
-    --token-file matrix-token";
+  muster notify create night --kind ntfy --server-url https://ntfy.example --topic-file topic \\
+    --group-for 5m --quiet-hours 22:00-07:00 --time-zone Europe/Berlin
+  muster notify create room --kind matrix --server-url https://matrix.example --room '!abc:matrix.example' \\
+    --access-token-file matrix-token";
 
 /// Notifications: events as messages to people, by mail, ntfy, Slack, Teams or Matrix
 #[derive(Debug, Subcommand)]
@@ -121,15 +121,15 @@ pub(crate) struct Create {
     group_for: Option<Span>,
     /// When it is left in peace; what happens meanwhile is told afterwards
     #[arg(long, value_name = "FROM-TO", value_parser = hours, requires = "time_zone")]
-    quiet: Option<(TimeOfDay, TimeOfDay)>,
+    quiet_hours: Option<(TimeOfDay, TimeOfDay)>,
     /// Where the quiet hours hold
-    #[arg(long, value_name = "ZONE", value_parser = wire_text::<TimeZoneName>, requires = "quiet")]
+    #[arg(long, value_name = "ZONE", value_parser = wire_text::<TimeZoneName>, requires = "quiet_hours")]
     time_zone: Option<TimeZoneName>,
     /// Day the quiet hours begin on; repeat for several [default: every day]
-    #[arg(long = "quiet-day", value_name = "DAY", requires = "quiet", value_parser = wire_word::<Day>(&["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]))]
+    #[arg(long = "quiet-day", value_name = "DAY", requires = "quiet_hours", value_parser = wire_word::<Day>(&["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]))]
     days: Vec<Day>,
     /// Keep urgent events for after the quiet hours too
-    #[arg(long, requires = "quiet")]
+    #[arg(long, requires = "quiet_hours")]
     quiet_for_urgent: bool,
     /// Store it without sending a test message first
     #[arg(long)]
@@ -139,14 +139,17 @@ pub(crate) struct Create {
 impl Notify {
     pub(crate) async fn run(self, operator: &Operator) -> Result<(), Failure> {
         let (client, output) = (&operator.client, operator.output);
-        let find = async |text: String| operator.endpoint("notify", &text).await;
+        let find = async |text: String| operator.endpoint(&text).await;
         let endpoint = match self {
             Self::Create(create) => return create.run(operator).await,
             Self::List { most } => return list(operator, most).await,
             Self::Test { endpoint } => {
                 let tested = client.test_endpoint(find(endpoint).await?).await?;
-                output.show(&tested, |tested| tested.delivered.to_string(), describe_tested)?;
-                return taken(&tested, "see `muster notify show`, and the server it is sent to");
+                return show_tested(
+                    output,
+                    &tested,
+                    "see `muster notify show`, and the server it is sent to",
+                );
             }
             Self::Deliveries { endpoint, state, most } => {
                 let id = find(endpoint).await?;
@@ -174,7 +177,7 @@ impl Create {
             let tested = client.test_target(&TestEndpoint { target: target.clone() }).await?;
             taken(&tested, "nothing was stored; put it right, or leave the test out with --untested")?;
         }
-        let (quiet, time_zone) = (self.quiet, self.time_zone);
+        let (quiet, time_zone) = (self.quiet_hours, self.time_zone);
         let quiet_hours = quiet.zip(time_zone).map(|((from, to), time_zone)| QuietHours {
             from,
             to,
@@ -192,7 +195,7 @@ impl Create {
 async fn list(operator: &Operator, most: Most) -> Result<(), Failure> {
     let client = &operator.client;
     let endpoints = collect(most.limit, async |page| client.endpoints(&page).await).await?;
-    let header = ["NAME", "KIND", "TARGET", "EVENTS", "STATE", "ID"];
+    let header = ["NAME", "ID", "KIND", "TARGET", "EVENTS", "STATE"];
     operator.output.list(
         &endpoints,
         |endpoint| endpoint.id.to_string(),
@@ -214,8 +217,17 @@ fn not_taken(tested: &EndpointTested) -> String {
     )
 }
 
-pub(super) fn describe_tested(tested: &EndpointTested) -> String {
-    if tested.delivered { "the test message was taken".to_owned() } else { not_taken(tested) }
+/// Writes what came of a test message; that it was not taken is a failure, which says why.
+pub(super) fn show_tested(
+    output: Output,
+    tested: &Answer<EndpointTested>,
+    next: &str,
+) -> Result<(), Failure> {
+    let says = |_: &EndpointTested| "the test message was taken".to_owned();
+    if tested.delivered || output.is_json() {
+        output.show(tested, |_| String::new(), says)?;
+    }
+    taken(tested, next)
 }
 
 pub(super) fn happening(text: &str) -> Result<Happening, String> {
@@ -256,11 +268,11 @@ fn quiet(endpoint: &Endpoint) -> String {
 pub(super) fn row(endpoint: &Endpoint) -> Vec<String> {
     vec![
         endpoint.name.clone(),
+        endpoint.id.to_string(),
         word(&endpoint.kind),
         endpoint.shown_target.clone(),
         heard(endpoint),
         state(endpoint),
-        endpoint.id.to_string(),
     ]
 }
 

@@ -80,14 +80,14 @@ impl People {
                 let row = |person: &Person| {
                     vec![
                         person.name.clone(),
+                        person.id.to_string(),
                         word(&person.role),
                         person.login.clone().unwrap_or_default(),
                         yes(person.has_second_factor),
                         person.signed_in_at.map_or("never".to_owned(), |at| relative(at, now)),
-                        person.id.to_string(),
                     ]
                 };
-                let header = ["NAME", "ROLE", "LOGIN", "SECOND FACTOR", "SIGNED IN", "ID"];
+                let header = ["NAME", "ID", "ROLE", "LOGIN", "SECOND FACTOR", "SIGNED IN"];
                 output.list(&people, |person| person.id.to_string(), &header, row, "no people")
             }
             Self::Invite(invite) => invite.run(operator).await,

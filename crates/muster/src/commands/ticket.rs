@@ -90,9 +90,9 @@ pub(crate) enum Ticket {
         /// The ticket's id
         ticket: String,
     },
-    /// Mint enrolment tokens from a CSV file and write their join strings into one file
+    /// Mint enrolment tokens from a CSV file, and write their join strings into one file
     #[command(after_help = many::TOKENS_HELP)]
-    CreateMany(many::Files),
+    MintMany(many::Files),
     /// This key leaked: revoke it and suspend what it admitted
     #[command(
         after_help = "Shows what the ticket admitted and asks first. Keys it was rotated to or from have secrets of their own and stay.\n\nExamples:\n  muster ticket leaked 0aB1cD2eF3gH --dry-run\n  muster ticket leaked 0aB1cD2eF3gH --since 2026-01-31T12:00:00Z\n  muster ticket leaked 0aB1cD2eF3gH --since 2d --yes"
@@ -196,7 +196,7 @@ impl Ticket {
                 let explanation = client.explain_ticket(id("ticket", &ticket)?).await?;
                 explain::show(operator, &explanation)
             }
-            Self::CreateMany(files) => many::tokens(operator, &files).await,
+            Self::MintMany(files) => many::tokens(operator, &files).await,
             Self::Leaked(leaked) => leaked.run(operator).await,
         }
     }
@@ -313,6 +313,12 @@ fn row(ticket: &View, now: Timestamp) -> Vec<String> {
     ]
 }
 
+/// Until when a rotated key admits beside its successor; a revoked one admits nobody.
+fn both_admit_until(ticket: &View) -> Option<Timestamp> {
+    let is_rotated = ticket.status == TicketStatus::Rotated;
+    ticket.rotation.filter(|_| is_rotated).map(|rotation| rotation.both_admit_until)
+}
+
 fn describe(ticket: &View) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     record(&[
@@ -330,7 +336,7 @@ fn describe(ticket: &View) -> String {
         ("Made", moment(ticket.created_at)),
         ("Expires", ticket.expires_at.map_or("never".to_owned(), moment)),
         ("Rotated to", ticket.rotation.map(|rotation| rotation.to.to_string()).unwrap_or_default()),
-        ("Both admit until", optional_moment(ticket.rotation.map(|rotation| rotation.both_admit_until))),
+        ("Both admit until", optional_moment(both_admit_until(ticket))),
         ("Last used", optional_moment(ticket.last_used_at)),
         ("Last host", ticket.last_host_id.map(|id| id.to_string()).unwrap_or_default()),
     ])

@@ -101,7 +101,10 @@ impl Token {
                 let revoked = if of_others {
                     client.revoke_token(token_id).await?
                 } else {
-                    client.revoke_own_token(token_id).await?
+                    let revoked = client.revoke_own_token(token_id).await;
+                    let others =
+                        "`muster token list` shows your tokens; one of somebody else needs --of-others";
+                    revoked.map_err(|error| Failure::from(error).advise("not_found", others))?
                 };
                 output.show(&revoked, |token| token.id.to_string(), describe)
             }

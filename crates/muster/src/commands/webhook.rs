@@ -1,6 +1,6 @@
 use clap::{ArgGroup, Args, Subcommand};
 use muster_client::api::collect;
-use muster_ids::EndpointId;
+use muster_ids::{DeliveryId, EndpointId, Timestamp};
 use muster_wire::endpoint::{
     CreateEndpoint, DeliveryState, Endpoint, EndpointKind, EndpointTarget, EventDelivery, MadeEndpoint,
     Overlap, Redeliver, RotateSigningSecret, RotatedSigningSecret, TestEndpoint, WebhookConfig,
@@ -12,13 +12,12 @@ use muster_wire::text::Name;
 use secrecy::ExposeSecret;
 
 use super::Most;
-use super::notify::{delivery_row, describe, describe_tested, happening, row, taken};
+use super::notify::{delivery_row, describe, happening, row, show_tested, taken};
 use crate::failure::Failure;
 use crate::input::{Source, wire_text, wire_word};
-use crate::lookup::id;
 use crate::operator::Operator;
-use crate::output::record;
-use crate::span::Span;
+use crate::output::{record, visible};
+use crate::span::{Span, moment_or_ago};
 use crate::words::moment;
 
 const EXAMPLES: &str = "\
@@ -79,7 +78,7 @@ pub(crate) enum Webhook {
     Redeliver(Again),
     /// Make another signing secret; messages are signed with both for a while
     #[command(
-        after_help = "Examples:\n  muster webhook rotate-secret siem\n  muster webhook rotate-secret siem --overlap 0s     it is leaked"
+        after_help = "Examples:\n  muster webhook rotate-secret siem\n  muster webhook rotate-secret siem --overlap 0s     # it leaked"
     )]
     RotateSecret {
         #[command(flatten)]
@@ -124,9 +123,9 @@ pub(crate) struct Create {
 pub(crate) struct Again {
     #[command(flatten)]
     webhook: Named,
-    /// Everything that happened in this time
-    #[arg(long, value_name = "TIME")]
-    since: Option<Span>,
+    /// Everything that happened since: a moment like 2026-01-31T12:00:00Z, or how long ago, like 2h
+    #[arg(long, value_name = "WHEN", value_parser = moment_or_ago)]
+    since: Option<Timestamp>,
     /// One delivery, by its id
     #[arg(long, value_name = "DELIVERY")]
     delivery: Option<String>,
@@ -135,15 +134,18 @@ pub(crate) struct Again {
 impl Webhook {
     pub(crate) async fn run(self, operator: &Operator) -> Result<(), Failure> {
         let (client, output) = (&operator.client, operator.output);
-        let find = async |named: Named| operator.endpoint("webhook", &named.webhook).await;
+        let find = async |named: Named| operator.endpoint(&named.webhook).await;
         let endpoint = match self {
             Self::Create(create) => return create.run(operator).await,
             Self::List(most) => return list(operator, most).await,
             Self::Redeliver(again) => return again.run(operator).await,
             Self::Test(named) => {
                 let tested = client.test_endpoint(find(named).await?).await?;
-                output.show(&tested, |tested| tested.delivered.to_string(), describe_tested)?;
-                return taken(&tested, "see `muster webhook show`, and the receiver it is sent to");
+                return show_tested(
+                    output,
+                    &tested,
+                    "see `muster webhook show`, and the receiver it is sent to",
+                );
             }
             Self::Deliveries { webhook, state, most } => {
                 let id = find(webhook).await?;
@@ -183,9 +185,9 @@ impl Create {
         let made = operator.client.create_endpoint(&request).await?;
         let secret = |made: &MadeEndpoint| made.signing_secret.clone().unwrap_or_default();
         operator.output.show(&made, secret, |made| {
-            format!("{}\n{}", describe(&made.endpoint), record(&[("Signing secret", secret(made))]))
+            format!("{}\n\n{}", describe(&made.endpoint), shown_once(&secret(made)))
         })?;
-        operator.output.hint("the signing secret is shown this once; the receiver checks signatures with it");
+        operator.output.hint(CHECKED_WITH);
         Ok(())
     }
 }
@@ -193,24 +195,36 @@ impl Create {
 impl Again {
     async fn run(self, operator: &Operator) -> Result<(), Failure> {
         let (client, output) = (&operator.client, operator.output);
-        let endpoint_id = operator.endpoint("webhook", &self.webhook.webhook).await?;
+        let endpoint_id = operator.endpoint(&self.webhook.webhook).await?;
         if let Some(delivery) = &self.delivery {
-            let delivery = client.redeliver(endpoint_id, id("delivery", delivery)?).await?;
+            let delivery = client.redeliver(endpoint_id, delivery_id(delivery)?).await?;
             return output.show(
                 &delivery,
                 |one| one.id.to_string(),
                 |one| format!("{} is sent again", one.id),
             );
         }
-        let ago = self.since.map(Span::as_secs).unwrap_or_default();
-        let since = operator.now().minus(std::time::Duration::from_secs(ago));
+        let since = self.since.unwrap_or_else(|| operator.now());
         let asked = client.redeliver_since(endpoint_id, &Redeliver { since }).await?;
         output.show(
             &asked,
             |asked| asked.count.to_string(),
-            |asked| format!("{} are sent again", asked.count),
+            |asked| format!("{} events are sent again", asked.count),
         )
     }
+}
+
+fn delivery_id(text: &str) -> Result<DeliveryId, Failure> {
+    text.parse().map_err(|_| {
+        let cause = format!("`{}` is not the id of a delivery", visible(text));
+        Failure::usage(cause, "`muster webhook deliveries` shows ids")
+    })
+}
+
+const CHECKED_WITH: &str = "\nnext: give it to the receiver, which checks signatures with it";
+
+fn shown_once(secret: &str) -> String {
+    format!("signing secret, shown this once:\n{}", visible(secret))
 }
 
 async fn list(operator: &Operator, most: Most) -> Result<(), Failure> {
@@ -220,7 +234,7 @@ async fn list(operator: &Operator, most: Most) -> Result<(), Failure> {
     let most = most.limit.and_then(|most| usize::try_from(most).ok()).unwrap_or(usize::MAX);
     let items = endpoints.items.into_iter().filter(|endpoint| is_webhook(endpoint)).take(most).collect();
     let webhooks = Page { items, next_cursor: None };
-    let header = ["NAME", "KIND", "TARGET", "EVENTS", "STATE", "ID"];
+    let header = ["NAME", "ID", "KIND", "TARGET", "EVENTS", "STATE"];
     operator.output.list(&webhooks, |endpoint| endpoint.id.to_string(), &header, row, "no webhooks")
 }
 
@@ -232,8 +246,9 @@ async fn rotate(operator: &Operator, endpoint_id: EndpointId, overlap: Option<Sp
     let rotated = operator.client.rotate_signing_secret(endpoint_id, &request).await?;
     let secret = |rotated: &RotatedSigningSecret| rotated.signing_secret.clone();
     operator.output.show(&rotated, secret, |rotated| {
-        record(&[("Signing secret", secret(rotated)), ("Former until", moment(rotated.former_until))])
+        let until = record(&[("Former until", moment(rotated.former_until))]);
+        format!("{until}\n\n{}", shown_once(&secret(rotated)))
     })?;
-    operator.output.hint("the signing secret is shown this once; the receiver checks signatures with it");
+    operator.output.hint(CHECKED_WITH);
     Ok(())
 }

@@ -44,7 +44,7 @@ both! {
 
         fs::write(&csv, "name,site,secrets-file\n\u{1b}x,floor,\nok,nowhere,\nbad,floor,absent.json\n").unwrap();
         let before = owner.json(&["ticket", "list"]).await["items"].as_array().unwrap().len();
-        let refused = owner.run(&["ticket", "create-many", "--csv", text(&csv), "--out", text(&out)], None).await;
+        let refused = owner.run(&["ticket", "mint-many", "--csv", text(&csv), "--out", text(&out)], None).await;
         assert_eq!(refused.code, 2, "{}", refused.said());
         for line in ["line 2: name", "line 3: ", "line 4: secrets-file"] {
             assert!(refused.err.contains(line), "{line}: {}", refused.err);
@@ -52,7 +52,7 @@ both! {
         assert!(!out.exists());
 
         fs::write(&csv, BRANCH).unwrap();
-        let made = owner.run(&["ticket", "create-many", "--csv", text(&csv), "--out", text(&out)], None).await;
+        let made = owner.run(&["ticket", "mint-many", "--csv", text(&csv), "--out", text(&out)], None).await;
         let said = made.said();
         made.succeeded();
         assert!(!said.contains("muster1."), "join strings are in the file alone");
@@ -64,9 +64,9 @@ both! {
         assert_eq!(tickets, before + 3, "a list that does not hold mints nothing");
 
         // As after a crash before the file was written.
-        owner.run(&["ticket", "create-many", "--csv", text(&csv), "--out", text(&again)], None).await.succeeded();
+        owner.run(&["ticket", "mint-many", "--csv", text(&csv), "--out", text(&again)], None).await.succeeded();
         assert_eq!(join_strings(&again), first);
-        let third = owner.run(&["ticket", "create-many", "--csv", text(&csv), "--out", text(&out)], None).await;
+        let third = owner.run(&["ticket", "mint-many", "--csv", text(&csv), "--out", text(&out)], None).await;
         assert_eq!(third.code, 2, "nothing is overwritten: {}", third.said());
 
         let hosts = folder.join("hosts.csv");

@@ -56,6 +56,9 @@ pub(super) fn end_others(
         Credential::Token(_) => None,
     };
     let ended = unit.tx.web_sessions_end(actor.user_id, current, unit.now)?;
-    unit.effects.ended.extend(ended.iter().copied().map(Ended::WebSession));
+    let team_id = unit.tx.sign_in_of(actor.user_id)?.ok_or(Failure::Unauthorized)?.team_id;
+    for id in &ended {
+        unit.end(team_id, Ended::WebSession(*id), "ended")?;
+    }
     Ok(u32::try_from(ended.len()).unwrap_or(u32::MAX))
 }

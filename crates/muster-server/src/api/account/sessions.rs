@@ -50,8 +50,8 @@ pub async fn end(
         if !unit.tx.web_session_end(user_id, &id, now)? {
             return Err(Failure::NotFound);
         }
-        unit.effects.ended.push(Ended::WebSession(id));
         let team_id = unit.tx.sign_in_of(user_id)?.ok_or(Failure::Unauthorized)?.team_id;
+        unit.end(team_id, Ended::WebSession(id), "ended")?;
         unit.happened(Fact::new(Happening::WebSessionEnded, team_id, &actor.author(), id));
         Ok(Done { ended_sessions: 1 })
     });

@@ -13,7 +13,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::HeaderValue;
 use muster_http::{Problem, StrictQuery};
 use muster_ids::{HostId, Timestamp};
 use muster_store::StoreError;
@@ -32,8 +32,8 @@ use tokio_util::sync::CancellationToken;
 use super::view;
 use crate::app::App;
 use crate::auth::{Actor, permits};
-use crate::event_stream::COME_BACK_AFTER;
 use crate::failure::Failure;
+use crate::problems::too_many_streams;
 use crate::streams::Stream;
 use crate::unit::Fact;
 
@@ -98,11 +98,7 @@ pub async fn export(
         let detail = "the trail of all teams is for admins";
         return Err(Failure::Forbidden { code: "forbidden", detail }.into());
     }
-    let Some(stream) = app.streams.open(actor.user_id, actor.credential) else {
-        let detail = "you have as many streams open as may be";
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_streams", detail);
-        return Err(problem.retry_after(COME_BACK_AFTER));
-    };
+    let stream = app.streams.open(actor.user_id, actor.credential).ok_or_else(too_many_streams)?;
     let filter = query.filter();
     let exported = actor.clone().change(&app, app.clock.now(), move |unit, actor| {
         let through = unit.tx.audit_last()?.position;

@@ -4,7 +4,6 @@ use axum::extract::State;
 use muster_http::{Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::{DeliveryId, EndpointId};
 use muster_store::rows::{EndpointRow, NOT_ITS_TURN, ShownDelivery};
-use muster_store::{Lock, LockKey};
 use muster_wire::endpoint::{DeliveryState, EventDelivery, Redeliver, Redelivering};
 use muster_wire::happening::Happening;
 use muster_wire::page::{Page, PageLimit};
@@ -16,6 +15,7 @@ use super::super::page::{limit, open_cursor, page};
 use super::EndpointPath;
 use crate::app::App;
 use crate::auth::{Actor, permits};
+use crate::endpoints::locked;
 use crate::failure::Failure;
 use crate::unit::{Fact, Unit};
 
@@ -114,15 +114,6 @@ pub async fn redeliver_since(
     }
     app.news.deliveries.notify_one();
     Ok(Reply::new(Redelivering { count }))
-}
-
-fn locked(
-    unit: &mut Unit<'_, '_>,
-    actor: &Actor<permits::ManageEndpoints>,
-    id: EndpointId,
-) -> Result<EndpointRow, Failure> {
-    unit.tx.lock(&[Lock::exclusive(LockKey::Endpoint(id))])?;
-    unit.tx.endpoint(actor.team_id, id)?.ok_or(Failure::NotFound)
 }
 
 fn asked_again(

@@ -8,7 +8,6 @@ use muster_wire::endpoint::{EndpointTested, TestEndpoint};
 use muster_wire::event::TEST_KIND;
 use muster_wire::happening::Happening;
 use serde_json::json;
-use tokio::sync::Semaphore;
 
 use super::EndpointPath;
 use crate::app::App;
@@ -19,16 +18,13 @@ use crate::notify::webhook::SigningSecret;
 use crate::notify::{self, OpenEndpoint, SealedEndpoint};
 use crate::unit::Fact;
 
-/// Test messages that are sent at once: each may take as long as a receiver keeps it waiting.
-static PLACES: Semaphore = Semaphore::const_new(8);
-
 /// `POST /v1/endpoints/{endpoint_id}/test`
 pub async fn test(
     State(app): State<App>,
     actor: Actor<permits::ManageEndpoints>,
     StrictPath(path): StrictPath<EndpointPath>,
 ) -> Result<Reply<EndpointTested>, Problem> {
-    let _place = PLACES.try_acquire().map_err(|_| Failure::OverBudget)?;
+    let _place = app.budgets.test_messages.take().await?;
     let now = app.clock.now();
     let keyring = app.keyring.clone();
     let endpoint = actor
@@ -50,7 +46,7 @@ pub async fn test_target(
     StrictJson(request): StrictJson<TestEndpoint>,
 ) -> Result<Reply<EndpointTested>, Problem> {
     endpoints::check_target(&app.outbound, &request.target, "/target")?;
-    let _place = PLACES.try_acquire().map_err(|_| Failure::OverBudget)?;
+    let _place = app.budgets.test_messages.take().await?;
     let now = app.clock.now();
     let endpoint = actor
         .change(&app, now, move |unit, actor| {

@@ -15,10 +15,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::app::App;
-use crate::auth::{Invited, Visitor, invitation_rejected};
+use crate::auth::{Invited, Visitor};
 use crate::failure::Failure;
 use crate::idempotency::Once;
 use crate::passwords;
+use crate::problems::invitation_rejected;
 use crate::sign_in::{NewSession, cookie, open};
 use crate::unit::{Author, Fact, Unit};
 

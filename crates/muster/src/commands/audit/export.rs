@@ -18,7 +18,7 @@ pub(crate) struct Export {
     /// Entries of all teams; for admins
     #[arg(long)]
     all_teams: bool,
-    /// File to write, readable by you alone; it appears when it is whole [default: standard output]
+    /// File to write, readable by you alone; it must not exist, and appears when it is whole [default: standard output]
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
@@ -33,7 +33,10 @@ impl Export {
             return copy(download, &mut io::stdout().lock()).await.map(drop);
         };
         let lines = copy(download, &mut file).await?;
-        let kept = file.as_file().sync_all().and_then(|()| file.persist(&out).map_err(|error| error.error));
+        let kept = file
+            .as_file()
+            .sync_all()
+            .and_then(|()| file.persist_noclobber(&out).map_err(|error| error.error));
         kept.map_err(|error| cannot(&out, &error))?;
         File::open(folder_of(&out))
             .and_then(|folder| folder.sync_all())
@@ -45,6 +48,13 @@ impl Export {
 
 /// Makes the file, with mode 0600, beside the one it becomes.
 fn begin(out: &Path) -> Result<NamedTempFile, Failure> {
+    if out.exists() {
+        let cause = format!("{} exists already", out.display());
+        return Err(Failure::usage(
+            cause,
+            "name a file that does not exist; an export may hold what was dropped since",
+        ));
+    }
     NamedTempFile::new_in(folder_of(out)).map_err(|error| cannot(out, &error))
 }
 

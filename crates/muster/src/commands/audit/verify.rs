@@ -19,7 +19,7 @@ who can write to the database may also put back an older state of it, and only t
 Examples:
   muster audit verify
   muster audit verify --anchor 1042:9f1c2b3a4d5e6f70
-  muster audit verify --data-dir /var/lib/muster      while the server is stopped
+  muster audit verify --data-dir /var/lib/muster     # while the server is stopped
 
 Exit code 5: the trail was changed behind the server's back.";
 
@@ -30,7 +30,7 @@ const SHOWN: usize = 100;
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// Head of an earlier verification: says whether it is still part of the chain
-    #[arg(long, value_name = "POSITION:MAC")]
+    #[arg(long, value_name = "POSITION:MAC", value_parser = head)]
     anchor: Option<AuditAnchor>,
     /// Data folder of a stopped server, instead of asking a running one
     #[arg(long, value_name = "DIR")]
@@ -86,6 +86,10 @@ impl Verify {
         let database = database.map_err(|error| Failure::usage(error.to_string(), "correct --database"))?;
         Ok(Some(Place { data_dir, database, master_key_file: self.master_key_file }))
     }
+}
+
+fn head(text: &str) -> Result<AuditAnchor, &'static str> {
+    text.parse().map_err(|_| "expected POSITION:MAC, as `muster audit verify` prints it as the head")
 }
 
 /// Verifies part after part, up to the end.

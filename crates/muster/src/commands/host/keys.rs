@@ -6,7 +6,7 @@ use muster_wire::host_key::{HostKey, HostKeyState, MintedAgentKey};
 use crate::commands::Most;
 use crate::failure::Failure;
 use crate::operator::Operator;
-use crate::output::record;
+use crate::output::{record, visible};
 use crate::words::{moment, optional_moment, relative, word};
 
 const EXAMPLES: &str = "\
@@ -65,7 +65,9 @@ impl Keys {
             Self::Mint { host } => {
                 let minted = client.mint_agent_key(operator.host(&host).await?).await?;
                 output.show(&minted, |minted| minted.token.clone(), describe_minted)?;
-                output.hint("\nthe key is shown once; the machine sends it as: Authorization: Bearer …");
+                output.hint(
+                    "\nnext: put it on the machine, which sends it as: Authorization: Bearer AGENT_KEY",
+                );
                 Ok(())
             }
             Self::Revoke { host, key } => {
@@ -130,7 +132,7 @@ fn describe(key: &HostKey) -> String {
 }
 
 fn describe_minted(minted: &MintedAgentKey) -> String {
-    format!("{}\n\n{}", describe(&minted.key), minted.token)
+    format!("{}\n\nagent key, shown this once:\n{}", describe(&minted.key), visible(&minted.token))
 }
 
 #[cfg(test)]

@@ -58,6 +58,16 @@ pub(super) fn short(host: &Host) -> String {
     ])
 }
 
+/// Lays out where a host stands now.
+pub(super) fn moved(host: &Host, sites: &SiteNames) -> String {
+    record(&[
+        ("Host", host.id.to_string()),
+        ("Name", host.name.clone()),
+        ("Site", sites.of(host.site_id)),
+        ("State", word(&host.state)),
+    ])
+}
+
 /// Lays out everything that is known of a host; what the machine says of itself under its own heading.
 pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();

@@ -41,9 +41,9 @@ pub(super) struct Target {
     password_file: Option<Source>,
     /// Server of ntfy, or homeserver of Matrix
     #[arg(long, value_name = "URL", help_heading = "Chats", value_parser = wire_text::<HttpUrl>)]
-    url: Option<HttpUrl>,
+    server_url: Option<HttpUrl>,
     /// File with the URL that is a credential: of Slack or Teams; - reads standard input
-    #[arg(long, value_name = "FILE", help_heading = "Chats", conflicts_with = "url")]
+    #[arg(long, value_name = "FILE", help_heading = "Chats", conflicts_with = "server_url")]
     url_file: Option<Source>,
     /// Topic of ntfy, where readers must sign in
     #[arg(long, value_name = "TOPIC", help_heading = "Chats", value_parser = wire_text::<NtfyTopic>)]
@@ -56,7 +56,7 @@ pub(super) struct Target {
     room: Option<MatrixRoom>,
     /// File with the access token; - reads standard input
     #[arg(long, value_name = "FILE", help_heading = "Chats")]
-    token_file: Option<Source>,
+    access_token_file: Option<Source>,
 }
 
 /// A mail server as it is typed.
@@ -126,17 +126,21 @@ impl Target {
             None => secret(self.topic_file, "topic", NtfyTopic::parse)?,
         };
         Ok(EndpointTarget::Ntfy(NtfyConfig {
-            url: needed(self.url, "ntfy", "--url")?,
+            url: needed(self.server_url, "ntfy", "--server-url")?,
             topic: needed(topic, "ntfy", "--topic or --topic-file")?,
-            token: secret(self.token_file, "token", SecretLine::parse)?,
+            token: secret(self.access_token_file, "token", SecretLine::parse)?,
         }))
     }
 
     fn matrix(self) -> Result<EndpointTarget, Failure> {
         Ok(EndpointTarget::Matrix(MatrixConfig {
-            url: needed(self.url, "matrix", "--url")?,
+            url: needed(self.server_url, "matrix", "--server-url")?,
             room: needed(self.room, "matrix", "--room")?,
-            token: needed(secret(self.token_file, "token", SecretLine::parse)?, "matrix", "--token-file")?,
+            token: needed(
+                secret(self.access_token_file, "token", SecretLine::parse)?,
+                "matrix",
+                "--access-token-file",
+            )?,
         }))
     }
 

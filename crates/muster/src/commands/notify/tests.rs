@@ -56,7 +56,7 @@ fn each_kind_is_put_together_from_its_options_and_files() {
                 "to": ["b@example.org"], "user": "muster", "password": "a word" } }),
         ),
         (
-            vec!["--kind", "ntfy", "--url", "https://ntfy.example.org", "--topic-file", topic],
+            vec!["--kind", "ntfy", "--server-url", "https://ntfy.example.org", "--topic-file", topic],
             json!({ "ntfy": { "url": "https://ntfy.example.org/", "topic": "backups" } }),
         ),
         (
@@ -71,11 +71,11 @@ fn each_kind_is_put_together_from_its_options_and_files() {
             vec![
                 "--kind",
                 "matrix",
-                "--url",
+                "--server-url",
                 "https://m.example.org",
                 "--room",
                 "!a:m.example.org",
-                "--token-file",
+                "--access-token-file",
                 secret,
             ],
             json!({ "matrix": { "url": "https://m.example.org/", "room": "!a:m.example.org", "token": "a word" } }),
@@ -93,8 +93,8 @@ fn what_a_kind_lacks_is_named_and_no_secret_is_an_argument() {
     for arguments in [
         vec!["--kind", "email", "--from", "a@example.org", "--to", "b@example.org"],
         vec!["--kind", "email", "--server", "mail.example.org", "--from", "a@example.org"],
-        vec!["--kind", "slack", "--url", "https://hooks.example.org/services/word"],
-        vec!["--kind", "matrix", "--url", "https://m.example.org", "--room", "!a"],
+        vec!["--kind", "slack", "--server-url", "https://hooks.example.org/services/word"],
+        vec!["--kind", "matrix", "--server-url", "https://m.example.org", "--room", "!a"],
     ] {
         assert_eq!(refused(&arguments), Ok(true), "{arguments:?}");
     }
@@ -108,14 +108,15 @@ fn what_a_kind_lacks_is_named_and_no_secret_is_an_argument() {
 #[test]
 fn quiet_hours_need_a_zone() {
     let base = ["--kind", "slack", "--url-file", "-"];
-    assert!(create(&[&base[..], &["--quiet", "22:00-07:00"]].concat()).is_err());
-    assert!(create(&[&base[..], &["--quiet", "22-7", "--time-zone", "UTC"]].concat()).is_err());
+    assert!(create(&[&base[..], &["--quiet-hours", "22:00-07:00"]].concat()).is_err());
+    assert!(create(&[&base[..], &["--quiet-hours", "22-7", "--time-zone", "UTC"]].concat()).is_err());
     assert!(create(&[&base[..], &["--event", "host.tags_set"]].concat()).is_err(), "nobody is told of it");
     let given = create(
-        &[&base[..], &["--quiet", "22:00-07:00", "--time-zone", "UTC", "--quiet-day", "monday"]].concat(),
+        &[&base[..], &["--quiet-hours", "22:00-07:00", "--time-zone", "UTC", "--quiet-day", "monday"]]
+            .concat(),
     );
     let given = given.unwrap();
-    assert_eq!(given.quiet.map(|(from, to)| format!("{from} {to}")).as_deref(), Some("22:00 07:00"));
+    assert_eq!(given.quiet_hours.map(|(from, to)| format!("{from} {to}")).as_deref(), Some("22:00 07:00"));
     assert_eq!(given.days, [Day::Monday]);
 }
 

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 use clap::Args;
 use muster_client::api::Answer;
 use muster_ids::{TicketId, Timestamp};
@@ -11,7 +9,7 @@ use crate::input::ask;
 use crate::lookup::id;
 use crate::operator::Operator;
 use crate::output::{record, table};
-use crate::span::Span;
+use crate::span::moment_or_ago;
 use crate::words::{moment, relative, word};
 
 /// Hosts of a preview that are named.
@@ -23,8 +21,8 @@ pub(crate) struct Leaked {
     /// The ticket's id
     ticket: String,
     /// Only what it admitted since: a moment like 2026-01-31T12:00:00Z, or how long ago, like 2d [default: everything]
-    #[arg(long, value_name = "WHEN")]
-    since: Option<String>,
+    #[arg(long, value_name = "WHEN", value_parser = moment_or_ago)]
+    since: Option<Timestamp>,
     /// Revoke the ticket and leave its hosts as they are
     #[arg(long)]
     keep_hosts: bool,
@@ -40,7 +38,7 @@ impl Leaked {
     pub(super) async fn run(self, operator: &Operator) -> Result<(), Failure> {
         let ticket_id: TicketId = id("ticket", &self.ticket)?;
         let now = operator.now();
-        let since = self.since.as_deref().map(|text| moment_of(text, now)).transpose()?;
+        let since = self.since;
         let asked = PreviewLeak { since, limit: muster_wire::page::PageLimit::new(NAMED), cursor: None };
         let preview = operator.client.leak_preview(ticket_id, &asked).await?;
         if self.dry_run {
@@ -66,20 +64,6 @@ impl Leaked {
         operator.output.hint("undo a suspension with: muster host resume HOST");
         Ok(())
     }
-}
-
-/// Reads a moment, or how long ago it was.
-fn moment_of(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Ok(moment);
-    }
-    let ago: Span = text.parse().map_err(|_| {
-        Failure::usage(
-            "--since is neither a moment nor a time",
-            "say it like 2026-01-31T12:00:00Z, or how long ago, like 2d",
-        )
-    })?;
-    Ok(now.minus(Duration::from(ago)))
 }
 
 fn confirmed(preview: &Answer<LeakPreview>, now: Timestamp, keep_hosts: bool) -> Result<bool, Failure> {

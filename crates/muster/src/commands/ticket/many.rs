@@ -34,7 +34,7 @@ Nothing is minted unless every line holds. Run again with the same file within a
 connection, the same tokens come out. Join strings are written to the one file alone, readable by you only.
 
 Examples:
-  muster ticket create-many --csv branch.csv --out join-strings.csv";
+  muster ticket mint-many --csv branch.csv --out join-strings.csv";
 
 /// Most lines of one file.
 const MOST: usize = 5000;
@@ -136,6 +136,11 @@ impl List {
         let cannot = |why: String| {
             Failure::usage(format!("cannot read {}: {why}", path.display()), "name a CSV file you can read")
         };
+        let folder = folder_of(&files.out);
+        if !folder.is_dir() {
+            let cause = format!("there is no folder {}", folder.display());
+            return Err(Failure::usage(cause, "make it, or name a file in a folder that is there"));
+        }
         if files.out.exists() {
             let cause = format!("{} exists already", files.out.display());
             return Err(Failure::usage(
@@ -311,12 +316,15 @@ fn secrets(path: &Path) -> Result<(FewEntries<SecretName, Document, 16>, Vec<u8>
     Ok((secrets, bytes))
 }
 
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Writes join strings into one new file that only its owner can read: whole, or not at all.
 pub(in crate::commands) fn write(operator: &Operator, out: &Path, minted: &[Minted]) -> Result<(), Failure> {
-    let cannot =
-        |why: String| Failure::plain(format!("cannot write {}: {why}", out.display())).at("made", RUN_AGAIN);
-    let folder = out.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| cannot(error.to_string()))?;
+    let cannot = |why: String| Failure::failed(format!("cannot write {}: {why}", out.display()), RUN_AGAIN);
+    let mut file =
+        tempfile::NamedTempFile::new_in(folder_of(out)).map_err(|error| cannot(error.to_string()))?;
     let mut writer = csv::Writer::from_writer(&mut file);
     let header = ["name", "host_id", "ticket_id", "join_string"];
     let mut written = writer.write_record(header);
