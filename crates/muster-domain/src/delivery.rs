@@ -9,6 +9,11 @@ pub const TRIED_FOR: Duration = Duration::from_secs(3 * 24 * 3600);
 /// The longest time between two tries, before jitter; also the longest a receiver may ask for.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
+/// Most deliveries that wait for one endpoint; beyond it the oldest are given up.
+pub const MOST_WAITING: u64 = 100_000;
+/// How long a try is given before another one may follow of which nobody knows how it ended.
+const CLAIMED_FOR: Duration = Duration::from_secs(60);
+
 /// How long events are kept, unless an endpoint still waits for them.
 pub const EVENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long the log of deliveries that are over is kept.
@@ -41,8 +46,25 @@ pub fn after_failure(
     if now.since(tried_since) >= TRIED_FOR {
         return AfterFailure::GiveUp;
     }
+    AfterFailure::TryAt(next_probe(attempts, now, asked_for, jitter))
+}
+
+/// Returns when a try that begins now is made again if nobody writes down how it ended; `attempts` counts it.
+///
+/// Later than it can last, and ever later: where nothing can be written down, a receiver is not flooded.
+pub fn claimed_until(attempts: u64, now: Timestamp) -> Timestamp {
+    now.plus(wait(attempts).max(CLAIMED_FOR))
+}
+
+/// Returns when an endpoint is tried again that took nothing so many times in a row, the last time now.
+pub fn next_probe(failures: u64, now: Timestamp, asked_for: Option<Duration>, jitter: f64) -> Timestamp {
     let at_least = asked_for.unwrap_or_default().min(LONGEST_WAIT);
-    AfterFailure::TryAt(now.plus(wait(attempts).max(at_least).mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0))))
+    now.plus(wait(failures).max(at_least).mul_f64(1.0 + 0.2 * jitter.clamp(0.0, 1.0)))
+}
+
+/// Whether a webhook refused one message, rather than being in no state to take any: by its status, if it gave one.
+pub fn is_about_the_message(status: Option<u16>) -> bool {
+    status.is_some_and(|status| matches!(status, 400..=499) && !matches!(status, 408 | 425 | 429))
 }
 
 /// Returns how long to wait after so many tries, before jitter.

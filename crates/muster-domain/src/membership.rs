@@ -19,6 +19,9 @@ pub enum Refusal {
     /// They are, or would be, mightier than whoever asks.
     #[error("beyond the reach of who asks")]
     BeyondReach,
+    /// The invitation would outlive the token that makes it.
+    #[error("it would outlive its maker")]
+    OutlivesMaker,
     /// No such role in this team.
     #[error("the role does not fit the team")]
     RoleDoesNotFit,
@@ -50,6 +53,19 @@ pub fn invite(by: &Reach, role: Role, team_is_platform: bool) -> Result<(), Refu
         return Err(Refusal::RoleDoesNotFit);
     }
     if by.covers_role(role) { Ok(()) } else { Err(Refusal::BeyondReach) }
+}
+
+/// Decides until when an invitation stands: never longer than the token it is made with, if it is made with one.
+pub fn invited_until(
+    lives_for: Option<Duration>,
+    maker_ends: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Timestamp, Refusal> {
+    match (lives_for, maker_ends) {
+        (Some(lives_for), Some(end)) if now.plus(lives_for) > end => Err(Refusal::OutlivesMaker),
+        (Some(lives_for), _) => Ok(now.plus(lives_for)),
+        (None, end) => Ok(end.map_or(now.plus(INVITED_FOR), |end| end.min(now.plus(INVITED_FOR)))),
+    }
 }
 
 /// Says how an invitation stands at `now`; only an open one is accepted.

@@ -10,8 +10,14 @@ use crate::permission::{Reach, may};
 
 /// How long a token lives when nobody says.
 pub const LIVES_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The same for people who come by a provider: it says who they are at every sign-in, and a token does not ask it.
+pub const LIVES_FOR_BY_PROVIDER: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Tokens a person may have that are good.
 pub const MOST_LIVE: i64 = 50;
+/// Tokens a person may make in [`A_DAY`]: those that were revoked count too, for their rows stay.
+pub const MOST_A_DAY: i64 = 200;
+/// What [`MOST_A_DAY`] counts.
+pub const A_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Who makes a token: a person with the credential they show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +32,10 @@ pub struct Maker {
     pub bound_team_id: Option<TeamId>,
     /// Good tokens they have.
     pub live: i64,
+    /// Tokens they made in the last [`A_DAY`], whatever became of them.
+    pub made_today: i64,
+    /// Whether a provider says who they are.
+    pub by_provider: bool,
 }
 
 /// The token that is asked for.
@@ -68,6 +78,9 @@ pub enum Refusal {
     /// Its owner has as many as may be.
     #[error("too many")]
     TooMany,
+    /// Its owner made as many today as may be.
+    #[error("too many today")]
+    TooManyToday,
 }
 
 /// Decides a token that somebody makes for themselves.
@@ -89,10 +102,16 @@ pub fn mint(maker: &Maker, wanted: &Wanted, now: Timestamp) -> Result<Grant, Ref
     let expires_at = match (wanted.lives_for, maker.expires_at) {
         (Some(lives_for), Some(end)) if now.plus(lives_for) > end => return Err(Refusal::OutlivesMaker),
         (Some(lives_for), _) => now.plus(lives_for),
-        (None, end) => end.map_or(now.plus(LIVES_FOR), |end| end.min(now.plus(LIVES_FOR))),
+        (None, end) => {
+            let usual = now.plus(if maker.by_provider { LIVES_FOR_BY_PROVIDER } else { LIVES_FOR });
+            end.map_or(usual, |end| end.min(usual))
+        }
     };
     if maker.live >= MOST_LIVE {
         return Err(Refusal::TooMany);
+    }
+    if maker.made_today >= MOST_A_DAY {
+        return Err(Refusal::TooManyToday);
     }
     Ok(Grant { scopes: wanted.scopes.clone(), expires_at, bound_team_id })
 }

@@ -14,6 +14,31 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Time all agents need to come back after a server start.
 pub const RECONNECT_WINDOW: Duration = Duration::from_secs(10 * 60);
 
+/// Time between two rounds of the server's own work above which it was not there in between.
+pub const AWAY_ABOVE: Duration = Duration::from_secs(5 * 60);
+
+/// Whether this server was there all the time, as its regular rounds show: a suspended machine, a clock that was set or
+/// a long outage of the database is like a restart to the hosts, who need the time to come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rounds {
+    last_at: Option<Timestamp>,
+    back_at: Option<Timestamp>,
+}
+
+impl Rounds {
+    /// Takes a round that went well into account.
+    #[must_use]
+    pub fn after(self, now: Timestamp) -> Self {
+        let was_away = self.last_at.is_some_and(|last_at| now < last_at || now.since(last_at) > AWAY_ABOVE);
+        Self { last_at: Some(now), back_at: if was_away { Some(now) } else { self.back_at } }
+    }
+
+    /// Whether every host had the time to come back since the server was away.
+    pub fn all_are_back(self, now: Timestamp) -> bool {
+        self.back_at.is_none_or(|back_at| now >= back_at && now.since(back_at) >= RECONNECT_WINDOW)
+    }
+}
+
 /// What is known of a host's signs of life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SignsOfLife {
@@ -109,6 +134,26 @@ mod tests {
         check(false, Some(3000), false, 599, Presence::Online);
         check(false, Some(3000), false, 601, Presence::Unreachable);
         check(false, Some(100), false, 300, Presence::Unreachable);
+    }
+
+    #[test]
+    fn a_server_that_was_away_waits_for_the_reconnect_window() {
+        let minute = |n: i64| Timestamp::from_millis(NOW.as_millis() + n * 60_000);
+        let rounds = |at: &[i64]| at.iter().fold(Rounds::default(), |rounds, at| rounds.after(minute(*at)));
+        for (at, expected) in [
+            (&[0][..], true),
+            (&[0, 1, 2], true),
+            (&[0, 5], true),
+            (&[0, 6], false),
+            (&[0, 300], false),
+            (&[0, 300, 304, 309], false),
+            (&[0, 300, 305, 310], true),
+            (&[0, 300, 310], false),
+            (&[0, -1], false),
+            (&[0, -300, -295, -290], true),
+        ] {
+            assert_eq!(rounds(at).all_are_back(minute(*at.last().unwrap())), expected, "{at:?}");
+        }
     }
 
     #[test]

@@ -101,7 +101,8 @@ pub enum Next {
 /// Decides what an endpoint does with its `waiting` deliveries, which come in the order of their events.
 ///
 /// What was tried together is tried together again and nothing joins it, so that a message has one name however often
-/// it is sent; what is behind it waits.
+/// it is sent; what is behind it waits,
+/// unless it cannot wait.
 pub fn next_group(waiting: &[Waiting], now: Timestamp, hours: Option<&QuietHours>) -> Next {
     let quiet = hours.and_then(|hours| quiet_until(now, hours).map(|end| (end, hours.urgent_breaks_quiet)));
     let may_go: Vec<Waiting> = match quiet {
@@ -115,12 +116,22 @@ pub fn next_group(waiting: &[Waiting], now: Timestamp, hours: Option<&QuietHours
             _ => Next::Idle,
         };
     };
+    let mut group = group_of(first, may_go.iter());
+    let last = group.len();
+    let overtakes = |one: &&Waiting| one.next_at <= now && one.what.is_some_and(is_urgent);
+    // However much waits, what cannot wait is not behind it: it goes in a message of its own.
+    if let Some(first) = may_go[last..].iter().find(overtakes).filter(|_| !group.iter().any(overtakes)) {
+        group = group_of(first, may_go[last..].iter().filter(overtakes));
+    }
+    let due_at = group.iter().map(|one| one.next_at).min().unwrap_or(now);
+    if due_at > now { Next::WaitUntil(due_at) } else { Next::Send(group.iter().map(|one| one.id).collect()) }
+}
+
+fn group_of<'a>(first: &Waiting, waiting: impl Iterator<Item = &'a Waiting>) -> Vec<&'a Waiting> {
     let shares = |one: &&Waiting| {
         one.attempts == first.attempts && (first.attempts == 0 || one.next_at == first.next_at)
     };
-    let group: Vec<&Waiting> = may_go.iter().take_while(shares).take(MAX_PER_GROUP).collect();
-    let due_at = group.iter().map(|one| one.next_at).min().unwrap_or(now);
-    if due_at > now { Next::WaitUntil(due_at) } else { Next::Send(group.iter().map(|one| one.id).collect()) }
+    waiting.take_while(shares).take(MAX_PER_GROUP).collect()
 }
 
 fn zone(hours: &QuietHours) -> Option<TimeZone> {

@@ -25,7 +25,7 @@ struct Network {
 
 /// The text is not a comma-separated list of addresses and CIDR networks.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("trusted proxies must be addresses or networks such as 10.0.0.0/8, separated by commas")]
+#[error("trusted proxies must be addresses or networks such as 10.0.0.0/8, and never everybody")]
 pub struct ParseProxiesError;
 
 impl TrustedProxies {
@@ -65,7 +65,8 @@ fn parse_network(text: &str) -> Option<Network> {
         Some(_) => return None,
         None => width,
     };
-    let host_bits = width.checked_sub(length)?;
+    // Who trusts everybody lets every client choose the address it is counted by.
+    let host_bits = width.checked_sub(length).filter(|host_bits| *host_bits < width)?;
     let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
     // A base with host bits set is a typing error that would trust another network than the one meant.
     (bits & mask == bits).then_some(Network { base: bits, mask, is_v4 })
@@ -79,8 +80,9 @@ impl ClientAddress {
     /// Walks from the connection's peer to the left as long as the hop is a trusted proxy.
     pub fn of(peer: SocketAddr, headers: &HeaderMap, trusted: &TrustedProxies) -> Self {
         let mut address = peer.ip().to_canonical();
-        let lines: Vec<&str> = headers.get_all(FORWARDED_FOR).iter().map_while(|v| v.to_str().ok()).collect();
-        let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        // By bytes, from the right: whatever the client itself wrote must not hide what the proxy added after it.
+        let lines = headers.get_all(FORWARDED_FOR).iter().rev();
+        let mut hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
         while trusted.contains(address) {
             match hops.next().map(parse_hop) {
                 Some(Some(hop)) => address = hop,
@@ -99,8 +101,8 @@ impl ClientAddress {
     }
 }
 
-fn parse_hop(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
+fn parse_hop(bytes: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(bytes.trim_ascii()).ok()?;
     let bare = text.parse::<IpAddr>().or_else(|_| text.parse::<SocketAddr>().map(|socket| socket.ip()));
     bare.ok().map(|address| address.to_canonical())
 }

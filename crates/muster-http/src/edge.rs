@@ -45,6 +45,11 @@ impl Edge {
         Self { clock, entropy, proxies: Arc::new(TrustedProxies::none()) }
     }
 
+    /// Believes the `X-Forwarded-For` of these.
+    pub fn behind(self, proxies: TrustedProxies) -> Self {
+        Self { proxies: Arc::new(proxies), ..self }
+    }
+
     /// Makes the id of a request that arrives now.
     pub(crate) fn request_id(&self) -> RequestId {
         RequestId::from_uuid(self.entropy.uuid(self.clock.now()))

@@ -31,5 +31,5 @@ pub use path::StrictPath;
 pub use problem::Problem;
 pub use query::StrictQuery;
 pub use reply::{Accepted, Created, Reply};
-pub use request::{ConnectInfo, CurrentRequest, ListenerKind};
+pub use request::{ConnectInfo, CurrentRequest, ListenerKind, to_the_end};
 pub use see_other::SeeOther;

@@ -8,6 +8,8 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use muster_ids::RequestId;
 
+use crate::Problem;
+
 tokio::task_local! {
     static CURRENT: RequestId;
 }
@@ -25,6 +27,18 @@ pub(crate) fn within<T>(id: RequestId, make: impl FnOnce() -> T) -> T {
 /// Returns the id of the request this task answers.
 pub(crate) fn current() -> Option<RequestId> {
     CURRENT.try_with(|id| *id).ok()
+}
+
+/// Runs work of a request to its end in a task of its own, although whoever asked may hang up: what is counted after it
+/// was judged is counted all the same.
+pub async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+) -> Result<T, Problem> {
+    let task = match current() {
+        Some(id) => tokio::spawn(scope(id, work)),
+        None => tokio::spawn(work),
+    };
+    task.await.unwrap_or_else(|error| Err(Problem::internal(error)))
 }
 
 /// The id of the request at hand, for audit records and log lines; `None` outside of [`protect`](crate::protect).

@@ -1,7 +1,7 @@
 //! Which addresses a request may go to: the public ones, and those an operator listed.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -25,6 +25,8 @@ pub enum Unreachable {
     Documentation,
     /// Reserved, or given to protocols.
     Reserved,
+    /// An address of the machine this server runs on, whatever network it is of.
+    ThisMachine,
 }
 
 impl Unreachable {
@@ -39,6 +41,7 @@ impl Unreachable {
             Self::Multicast => "multicast",
             Self::Documentation => "documentation",
             Self::Reserved => "reserved",
+            Self::ThisMachine => "local",
         }
     }
 }
@@ -81,6 +84,21 @@ pub fn judge(ip: IpAddr, allowed: &Allowed) -> Result<(), Unreachable> {
         IpAddr::V4(ip) => judge_v4(ip),
         IpAddr::V6(ip) => judge_v6(ip),
     }
+}
+
+/// Whether an address is one of this machine: what is sent there comes from there. Sends nothing.
+pub(crate) fn is_of_this_machine(ip: IpAddr) -> bool {
+    let unspecified: IpAddr = match ip {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let from = UdpSocket::bind(SocketAddr::new(unspecified, 0)).and_then(|socket| {
+        // A socket without connections only picks its route.
+        socket.connect(SocketAddr::new(ip, 9))?;
+        socket.local_addr()
+    });
+    // Where no way leads, no connection leads either.
+    from.is_ok_and(|from| from.ip() == ip)
 }
 
 fn judge_v4(ip: Ipv4Addr) -> Result<(), Unreachable> {

@@ -1,6 +1,6 @@
 //! What every handler holds: the store, the keys, the clock, and the channels of this node.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -110,17 +110,25 @@ impl App {
         T: Send + 'static,
     {
         let (seed, keyring) = (self.entropy.seed(), Arc::clone(&self.keyring));
+        // Of the last run: a commit whose reply is lost has effects, too.
+        let effects = Arc::new(Mutex::new(Effects::default()));
+        let of_last_run = Arc::clone(&effects);
         let written = self
             .store
             .write(priority, move |tx: &mut Tx<'_>| {
                 let mut unit = Unit::new(tx, now, &seed);
                 let value = closure(&mut unit)?;
-                Ok::<_, Failure>((value, unit.finish(&keyring)?))
+                *of_last_run.lock().unwrap_or_else(PoisonError::into_inner) = unit.finish(&keyring)?;
+                Ok::<_, Failure>(value)
             })
             .await;
-        let (value, effects) = match written {
+        let effects = std::mem::take(&mut *effects.lock().unwrap_or_else(PoisonError::into_inner));
+        let value = match written {
             Ok(written) => written,
             Err(failure) => {
+                if matches!(failure, Failure::Store(StoreError::CommitUnknown)) {
+                    self.follow(effects.if_unsure()).await;
+                }
                 self.alert(&failure).await;
                 return Err(failure);
             }

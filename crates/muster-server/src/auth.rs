@@ -20,7 +20,7 @@ pub use actor::{Actor, Credential, Permit, permits};
 pub use agent::{Agent, AgentJson};
 pub use door::Door;
 pub use failed::failed;
-pub(crate) use failed::failed_guess;
+pub(crate) use failed::failed_of;
 pub use invited::Invited;
 pub use origin::{SameOrigin, same_origin};
 pub use proof::{DPOP, DPOP_NONCE, accepted_urls, refused_proof, use_nonce};

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use muster_ids::TicketId;
+use muster_ids::{TeamId, TicketId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
@@ -47,6 +47,8 @@ pub struct Budgets {
     pub vouched: InFlight,
     /// Test messages being sent: each takes as long as a receiver keeps it waiting, so nobody waits for a place.
     pub test_messages: Places,
+    /// The same for one team: none takes the places of all.
+    pub testers: InFlight<TeamId>,
     /// One machine at a time at a ticket that admits a limited number.
     pub tickets: Turns,
 }
@@ -63,6 +65,7 @@ impl Default for Budgets {
             providers: Places::new(16, 256),
             vouched: InFlight::default(),
             test_messages: Places::new(8, 0),
+            testers: InFlight::of(1),
             tickets: Turns::default(),
         }
     }

@@ -13,6 +13,8 @@ pub enum CutReason {
     },
     /// The host is suspended: the agent keeps its key and comes back later.
     Suspended,
+    /// Nobody knows whether the transaction was committed: the agent comes back and is judged anew.
+    Unsure,
 }
 
 /// Sockets of one host's key to be cut.
@@ -65,3 +67,16 @@ pub struct Effects {
     /// The first admin was made, with these public URLs; none when they keep their default.
     pub set_up: Option<Vec<Url>>,
 }
+
+impl Effects {
+    /// What follows a transaction of which nobody knows whether it was committed: who may have lost a right is cut off
+    /// and comes back, if they still have it. Nothing is signed, forgotten or closed that may still stand.
+    #[must_use]
+    pub fn if_unsure(self) -> Self {
+        let cuts = self.cuts.into_iter().map(|cut| Cut { reason: CutReason::Unsure, ..cut }).collect();
+        Self { cuts, retired: Vec::new(), set_up: None, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

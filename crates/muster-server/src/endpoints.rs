@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use muster_domain::quiet;
-use muster_ids::{EndpointId, TeamId};
+use muster_ids::{EndpointId, TeamId, Timestamp};
 use muster_keyring::{Keyring, OwnerKind, SealContext};
 use muster_store::rows::{EndpointRow, TeamRow};
 use muster_store::{Lock, LockKey, StoreError};
@@ -14,6 +14,7 @@ use muster_wire::endpoint::{
 };
 use muster_wire::happening::Happening;
 use muster_wire::notification::{MailSecurity, QuietHours};
+use muster_wire::permission::Permission;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -92,10 +93,7 @@ pub fn check_target(gate: &Gate, target: &EndpointTarget, at: &str) -> Result<()
     }
     // What names people chose lead to is looked at when a message is sent.
     let is_listed = |ip| gate.allowed.covers(ip);
-    if !kind.is_for_programs()
-        && !is_encrypted
-        && muster_outbound::address_of(&url).is_some_and(|ip| !is_listed(ip))
-    {
+    if !is_encrypted && muster_outbound::address_of(&url).is_some_and(|ip| !is_listed(ip)) {
         return refused(field, "not_encrypted");
     }
     Ok(())
@@ -117,13 +115,14 @@ pub fn check_pace(
     quiet::check(hours).map_err(|(field, code)| Failure::invalid(format!("/quiet_hours/{field}"), code))
 }
 
-/// Makes an endpoint that hears of what happens from now on.
+/// Makes an endpoint that hears of what happens from now on: what its maker may hear of themselves.
 pub fn make(
     unit: &mut Unit<'_, '_>,
     keyring: &Keyring,
     actor: &Actor<permits::ManageEndpoints>,
     request: &CreateEndpoint,
 ) -> Result<MadeEndpoint, Failure> {
+    actor.must_cover(Permission::ReadEvents)?;
     unit.tx.lock(&[Lock::exclusive(LockKey::Named("endpoints"))])?;
     if unit.tx.endpoints_count(actor.team_id)? >= MAX_ENDPOINTS {
         return Err(Failure::conflict("too_many_endpoints", "the team has as many endpoints as may be"));
@@ -153,6 +152,9 @@ pub fn make(
         paused_at: None,
         resumed_at: None,
         failing_since: None,
+        failures: 0,
+        next_try_at: Timestamp::from_millis(0),
+        next_look_at: Timestamp::from_millis(0),
     };
     if !unit.tx.endpoint_insert(&row)? {
         return Err(NAME_TAKEN);
@@ -181,6 +183,7 @@ pub fn set(
     before: EndpointRow,
     request: &SetEndpoint,
 ) -> Result<Endpoint, Failure> {
+    actor.must_cover(Permission::ReadEvents)?;
     let id = before.id;
     check_pace(before.kind, request.group_for_secs, request.quiet_hours.as_ref())?;
     if request.target.as_ref().is_some_and(|target| target.kind() != before.kind) {

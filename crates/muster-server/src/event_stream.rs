@@ -8,10 +8,7 @@ use std::time::Duration;
 
 use aide::OperationOutput;
 use aide::generate::GenContext;
-use aide::openapi::{
-    self, HeaderStyle, MediaType, Operation, Parameter, ParameterData, ParameterSchemaOrContent, ReferenceOr,
-    SchemaObject, StatusCode as DocumentedStatus,
-};
+use aide::openapi::{self, MediaType, Operation, StatusCode as DocumentedStatus};
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -30,6 +27,7 @@ use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::events::view;
 use crate::failure::Failure;
+use crate::router::header_parameter;
 use crate::streams::Stream;
 
 /// When clients are asked to come back.
@@ -71,24 +69,9 @@ pub fn place(position: Position) -> i64 {
 
 impl aide::OperationInput for LastEventId {
     fn operation_input(_: &mut GenContext, operation: &mut Operation) {
-        operation.parameters.push(ReferenceOr::Item(Parameter::Header {
-            parameter_data: ParameterData {
-                name: "Last-Event-ID".to_owned(),
-                description: Some("The id of the last event that arrived; goes before `after`.".to_owned()),
-                required: false,
-                deprecated: None,
-                format: ParameterSchemaOrContent::Schema(SchemaObject {
-                    json_schema: schemars::json_schema!({ "type": "string", "pattern": "^[0-9]{1,15}$" }),
-                    external_docs: None,
-                    example: None,
-                }),
-                example: None,
-                examples: Default::default(),
-                explode: None,
-                extensions: Default::default(),
-            },
-            style: HeaderStyle::Simple,
-        }));
+        let schema = schemars::json_schema!({ "type": "string", "pattern": "^[0-9]{1,15}$" });
+        let says = "The id of the last event that arrived; goes before `after`.";
+        operation.parameters.push(header_parameter("Last-Event-ID", says, schema));
     }
 }
 

@@ -5,9 +5,7 @@
 use std::fmt;
 
 use aide::generate::GenContext;
-use aide::openapi::{
-    HeaderStyle, Operation, Parameter, ParameterData, ParameterSchemaOrContent, ReferenceOr, SchemaObject,
-};
+use aide::openapi::Operation;
 use axum::extract::{FromRequest, Request};
 use http::{HeaderMap, HeaderName, StatusCode};
 use muster_http::{Problem, RawJson};
@@ -24,6 +22,7 @@ use zeroize::Zeroizing;
 use crate::app::App;
 use crate::auth::{Actor, Permit, TEAM_HEADER};
 use crate::failure::Failure;
+use crate::router::header_parameter;
 use crate::unit::Unit;
 
 /// The header in which a client names its request.
@@ -80,6 +79,25 @@ impl Asked {
         let principal = actor.principal();
         let once = self.once(app, principal, move |unit, actor| closure(unit, actor));
         actor.change(app, now, once).await
+    }
+
+    /// Runs a person's change of themselves once, like [`change_as`](Self::change_as) and with nobody else changing them
+    /// meanwhile.
+    pub async fn change_self<P, R, F>(
+        self,
+        app: &App,
+        actor: Actor<P>,
+        now: Timestamp,
+        closure: F,
+    ) -> Result<R, Failure>
+    where
+        P: Permit,
+        F: Fn(&mut Unit<'_, '_>, &Actor<P>) -> Result<R, Failure> + Send + Sync + 'static,
+        R: Serialize + DeserializeOwned + Send + 'static,
+    {
+        let (principal, user_id) = (actor.principal(), actor.user_id);
+        let once = self.once(app, principal, move |unit, actor| closure(unit, actor));
+        actor.change_person(app, now, user_id, once).await
     }
 
     /// Runs the change of a principal's request once; the same request again gets the first reply.
@@ -193,23 +211,7 @@ impl<T: JsonSchema> aide::OperationInput for Once<T> {
     fn operation_input(ctx: &mut GenContext, operation: &mut Operation) {
         RawJson::<T>::operation_input(ctx, operation);
         let schema = schemars::json_schema!({ "type": "string", "pattern": "^[0-9A-Za-z_-]{8,64}$" });
-        operation.parameters.push(ReferenceOr::Item(Parameter::Header {
-            parameter_data: ParameterData {
-                name: "Idempotency-Key".to_owned(),
-                description: Some("The same request with the same key gets the same reply.".to_owned()),
-                required: false,
-                deprecated: None,
-                format: ParameterSchemaOrContent::Schema(SchemaObject {
-                    json_schema: schema,
-                    external_docs: None,
-                    example: None,
-                }),
-                example: None,
-                examples: Default::default(),
-                explode: None,
-                extensions: Default::default(),
-            },
-            style: HeaderStyle::Simple,
-        }));
+        let says = "The same request with the same key gets the same reply.";
+        operation.parameters.push(header_parameter("Idempotency-Key", says, schema));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use muster_edge::{Clock, Entropy};
 use muster_ids::KeyThumbprint;
@@ -14,6 +14,7 @@ use subtle::ConstantTimeEq;
 use url::Url;
 
 use crate::failure::Failure;
+use crate::trail;
 
 const CHECK_VALUE: &str = "master_key_check";
 const INSTRUCTION_KEY: &str = "instruction_key";
@@ -40,7 +41,7 @@ pub struct Opening<'a> {
     /// The database.
     pub store: &'a Store,
     /// The server's keys.
-    pub keyring: &'a Keyring,
+    pub keyring: &'a Arc<Keyring>,
     /// Wall clock.
     pub clock: &'a Clock,
     /// Randomness.
@@ -95,6 +96,7 @@ impl Installation {
         if !opening.keyring.matches_check_value(&check) {
             return Err(OpenError::WrongMasterKey);
         }
+        trail::begin(opening.store, opening.keyring).await.map_err(Failure::from)?;
         let key = opening.keyring.open_installation(INSTRUCTION_KEY, &key).map_err(Failure::internal)?;
         let instruction_key = HostKey::from_pkcs8(&key).map_err(Failure::internal)?;
         let epoch =

@@ -3,7 +3,8 @@
 //! A credential is judged before anything is counted, and only failures are, so that nobody is refused because of a
 //! neighbour: over a limit further *failures* get 429 instead of their 401, a credential that verifies is served. The
 //! setup code alone is guarded the other way round, because it is short and typed: over its limit it is not looked at.
-//! Passwords stand between the two (see [`FailureLimits::refuses_guess`]).
+//! Passwords, codes and what comes back from a provider stand between the two: each is counted *before* it is judged
+//! and given back when it was right, so that neither hanging up nor asking in parallel makes a guess for free.
 //! One table for all doors; time comes in as a value. To limit another door, count its failures here too.
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,6 +28,8 @@ const GUESSES_PER_SOURCE: Rate = Rate { failures: 20, per: Duration::from_secs(5
 const GUESSES_PER_LOGIN: Rate = Rate { failures: 50, per: Duration::from_secs(10 * 60) };
 /// Wrong codes of one person's second factor, by whoever has the password.
 const CODES: Rate = Rate { failures: 10, per: Duration::from_secs(10 * 60) };
+/// Answers of providers that did not hold, from one source: each makes this server knock at the provider.
+const VOUCHED_PER_SOURCE: Rate = Rate { failures: 20, per: Duration::from_secs(5 * 60) };
 /// Wrong setup codes at one listener.
 const SETUP: Rate = Rate { failures: 10, per: MINUTE };
 /// Sources, and ids, that are remembered; about 2 MiB each.
@@ -73,6 +76,17 @@ impl<K: Copy + Ord + Hash> Table<K> {
 
     /// Counts a failure and returns how long its key should stay away, if it should.
     fn count(&mut self, key: K, now: Duration) -> Option<Duration> {
+        self.charge(key, now);
+        self.wait(key, now)
+    }
+
+    /// Returns how long a key should stay away, as far as it is remembered.
+    fn wait(&self, key: K, now: Duration) -> Option<Duration> {
+        self.levels.get(&key).and_then(|level| self.rate.wait(*level, now))
+    }
+
+    /// Counts what may still turn out to be no failure.
+    fn charge(&mut self, key: K, now: Duration) -> Charged<K> {
         self.forget_lapsed(now);
         let before = match self.levels.get(&key) {
             Some(level) => {
@@ -85,7 +99,15 @@ impl<K: Copy + Ord + Hash> Table<K> {
         let level = self.rate.count(before, now);
         self.levels.insert(key, level);
         self.lowest_first.insert((level, key));
-        self.rate.wait(level, now)
+        Charged { key, added: level.saturating_sub(before.max(now)) }
+    }
+
+    /// Takes back what was counted of something that was no failure.
+    fn give_back(&mut self, charged: Charged<K>) {
+        let Some(level) = self.levels.get_mut(&charged.key) else { return };
+        self.lowest_first.remove(&(*level, charged.key));
+        *level = level.saturating_sub(charged.added);
+        self.lowest_first.insert((*level, charged.key));
     }
 
     /// Returns how long a key should stay away before it may fail again.
@@ -118,6 +140,22 @@ impl<K: Copy + Ord + Hash> Table<K> {
     }
 }
 
+/// What was counted before it was judged.
+#[derive(Debug, Clone, Copy)]
+pub struct Charged<K> {
+    key: K,
+    added: Duration,
+}
+
+/// A guess that was counted before it was judged.
+#[derive(Debug, Clone, Copy)]
+pub struct ChargedGuess {
+    by_source: Charged<AddressBucket>,
+    by_login: Charged<PublicId>,
+    /// One too many for what is guessed at: how long to stay away, if it turns out wrong.
+    pub over: Option<Duration>,
+}
+
 /// The failures of all doors: enrolment, agents, operators, setup. One node's own.
 #[derive(Debug)]
 pub struct FailureLimits(Mutex<Levels>);
@@ -129,6 +167,7 @@ struct Levels {
     guessers: Table<AddressBucket>,
     guessed: Table<PublicId>,
     codes: Table<PublicId>,
+    vouched: Table<AddressBucket>,
     altogether: EmptyAt,
     setup_by_operators: EmptyAt,
     setup_by_machines: EmptyAt,
@@ -142,10 +181,27 @@ impl Default for FailureLimits {
             guessers: Table::new(GUESSES_PER_SOURCE, REMEMBERED),
             guessed: Table::new(GUESSES_PER_LOGIN, REMEMBERED),
             codes: Table::new(CODES, REMEMBERED),
+            vouched: Table::new(VOUCHED_PER_SOURCE, REMEMBERED),
             altogether: Duration::ZERO,
             setup_by_operators: Duration::ZERO,
             setup_by_machines: Duration::ZERO,
         }))
+    }
+}
+
+impl Levels {
+    fn refuses_guess(&self, source: AddressBucket, login: PublicId, now: Duration) -> Option<Duration> {
+        if !self.guessers.remembers(source, now) {
+            return None;
+        }
+        self.guessers.refuses(source, now).max(self.guessed.refuses(login, now))
+    }
+
+    fn charge_guess(&mut self, source: AddressBucket, login: PublicId, now: Duration) -> ChargedGuess {
+        let by_source = self.guessers.charge(source, now);
+        let by_login = self.guessed.charge(login, now);
+        let over = self.guessers.wait(source, now).max(self.guessed.wait(login, now));
+        ChargedGuess { by_source, by_login, over }
     }
 }
 
@@ -167,34 +223,78 @@ impl FailureLimits {
         altogether.max(by_source).max(by_id)
     }
 
-    /// Says, before a password is looked at, how long this source must wait before it may guess at this login.
+    /// Says how long this source must wait before it may guess at this login.
     ///
     /// A password is judged by slow work, which a source that failed too often is not worth. Who guesses at a login
-    /// from many sources is refused at every one that failed; from one that did not, its owner still gets in.
+    /// from many sources is refused at every one that failed; from one that did not, its owner still gets in. What
+    /// failed at other doors is no matter: a machine with a dead ticket does not lock its people out.
     pub fn refuses_guess(&self, source: AddressBucket, login: PublicId, now: Duration) -> Option<Duration> {
-        let levels = self.levels();
-        if !levels.guessers.remembers(source, now) && !levels.sources.remembers(source, now) {
-            return None;
+        self.levels().refuses_guess(source, login, now)
+    }
+
+    /// Counts a guess at a login before it is judged, unless [`refuses_guess`](Self::refuses_guess) says no.
+    pub fn charge_guess(
+        &self,
+        source: AddressBucket,
+        login: PublicId,
+        now: Duration,
+    ) -> Result<ChargedGuess, Duration> {
+        let mut levels = self.levels();
+        match levels.refuses_guess(source, login, now) {
+            Some(wait) => Err(wait),
+            None => Ok(levels.charge_guess(source, login, now)),
         }
-        let by_source = levels.guessers.refuses(source, now).max(levels.sources.refuses(source, now));
-        by_source.max(levels.guessed.refuses(login, now))
+    }
+
+    /// Takes back a guess that was right, or was not judged.
+    pub fn give_back_guess(&self, charged: ChargedGuess) {
+        let mut levels = self.levels();
+        levels.guessers.give_back(charged.by_source);
+        levels.guessed.give_back(charged.by_login);
     }
 
     /// Counts a wrong password, or code, for a login; who counts it counts it among all failures, too.
     pub fn count_guess(&self, source: AddressBucket, login: PublicId, now: Duration) -> Option<Duration> {
+        self.levels().charge_guess(source, login, now).over
+    }
+
+    /// Counts a code of a person's second factor before it is judged; one that `may_be_guessed` is refused when too
+    /// many were wrong.
+    pub fn charge_code(
+        &self,
+        person: PublicId,
+        may_be_guessed: bool,
+        now: Duration,
+    ) -> Result<Charged<PublicId>, Duration> {
         let mut levels = self.levels();
-        let by_source = levels.guessers.count(source, now);
-        by_source.max(levels.guessed.count(login, now))
+        match levels.codes.refuses(person, now).filter(|_| may_be_guessed) {
+            Some(wait) => Err(wait),
+            None => Ok(levels.codes.charge(person, now)),
+        }
     }
 
-    /// Says how long a person's second factor takes no code at all.
-    pub fn refuses_code(&self, person: PublicId, now: Duration) -> Option<Duration> {
-        self.levels().codes.refuses(person, now)
+    /// Takes back a code that was right, or was not judged.
+    pub fn give_back_code(&self, charged: Charged<PublicId>) {
+        self.levels().codes.give_back(charged);
     }
 
-    /// Counts a wrong code of a person's second factor, shown with the right password.
-    pub fn count_code(&self, person: PublicId, now: Duration) {
-        self.levels().codes.count(person, now);
+    /// Counts an answer of a provider before the provider is asked about it, unless too many of this source did not
+    /// hold.
+    pub fn charge_vouched(
+        &self,
+        source: AddressBucket,
+        now: Duration,
+    ) -> Result<Charged<AddressBucket>, Duration> {
+        let mut levels = self.levels();
+        match levels.vouched.refuses(source, now) {
+            Some(wait) => Err(wait),
+            None => Ok(levels.vouched.charge(source, now)),
+        }
+    }
+
+    /// Takes back an answer that held.
+    pub fn give_back_vouched(&self, charged: Charged<AddressBucket>) {
+        self.levels().vouched.give_back(charged);
     }
 
     /// Judges a setup code, unless too many wrong ones were shown at this listener: then even the right one waits.

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
 /// Held by whoever counts members before they change one: two who go at once do not both find the other.
-const MEMBERS: LockKey = LockKey::Named("members");
+pub(crate) const MEMBERS: LockKey = LockKey::Named("members");
 
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Self {
@@ -22,6 +22,7 @@ impl From<Refusal> for Failure {
                 code: "beyond_reach",
                 detail: "you, or your token, may not make or change somebody who may more",
             },
+            Refusal::OutlivesMaker => Self::invalid("/expires_in_secs", "outlives_its_maker"),
             Refusal::RoleDoesNotFit => Self::invalid("/role", "does_not_fit_team"),
             Refusal::OwnRole => Self::conflict("own_role", "nobody sets their own role"),
             Refusal::LastAdmin => Self::conflict("last_admin", "nobody could run the platform any more"),

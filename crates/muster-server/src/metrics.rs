@@ -53,6 +53,8 @@ pub enum Reconciler {
     Ephemeral,
     /// Suspends what leaked tickets admitted.
     Leaks,
+    /// Signs out who came by providers that are gone.
+    SignOuts,
     /// Writes failed attempts down.
     Attempts,
     /// Drops what is too old of the audit trail.

@@ -18,9 +18,11 @@ mod exchange;
 mod pending;
 mod providers;
 mod redirect_uri;
+pub mod sign_out;
 
 use muster_ids::{TeamId, UserId};
 use muster_outbound::OutboundError;
+use muster_store::LockKey;
 use openidconnect::core::{
     CoreAuthDisplay, CoreAuthPrompt, CoreClaimName, CoreClaimType, CoreClientAuthMethod,
     CoreErrorResponseType, CoreGenderClaim, CoreGrantType, CoreJsonWebKey, CoreJweContentEncryptionAlgorithm,
@@ -36,7 +38,6 @@ use openidconnect::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub(crate) use arrival::sign_out;
 pub use arrival::{Arrived, Entrance, arrive};
 pub use check::check;
 pub use cookie::{clear_cookie, cookie_name, of_request, set_cookie};
@@ -45,6 +46,9 @@ pub use exchange::{Callback, authorize, exchange};
 pub use pending::{Pending, open_pending, seal_pending};
 pub use providers::{Freshness, Providers, is_spoken_to};
 pub use redirect_uri::{redirect_uri, redirect_uris};
+
+/// Providers are few: whoever changes one waits for whoever changes another, and for who comes in by one.
+pub(crate) const PROVIDERS: LockKey = LockKey::Named("oidc providers");
 
 /// What a provider says beside what the library knows of.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use muster_domain::presence::Rounds;
 use muster_ids::{HostId, Timestamp};
 
 /// What was last heard of one host on this node.
@@ -20,6 +21,7 @@ pub struct Sign {
 struct Memory {
     signs: HashMap<HostId, Sign>,
     unflushed: HashMap<HostId, Sign>,
+    rounds: Rounds,
 }
 
 /// Signs of life of the hosts this node heard.
@@ -38,6 +40,13 @@ impl Presences {
     pub fn of(&self, host_id: HostId) -> Option<Sign> {
         let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         memory.signs.get(&host_id).or_else(|| memory.unflushed.get(&host_id)).copied()
+    }
+
+    /// Takes a round of the server's work into account. `false`: it was away, and not all hosts can be back yet.
+    pub fn round(&self, now: Timestamp) -> bool {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.rounds = memory.rounds.after(now);
+        memory.rounds.all_are_back(now)
     }
 
     /// Forgets a host that is no more; when it was last heard is still written down.

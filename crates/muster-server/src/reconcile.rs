@@ -14,6 +14,7 @@ mod refusals;
 mod retention;
 mod run;
 mod sealer;
+mod sign_outs;
 mod uses;
 
 use tokio::task::JoinHandle;
@@ -25,7 +26,7 @@ pub use attempts::attempts;
 pub use deliver::{deliver, deliverer};
 pub use ephemeral::{ephemeral, retire_away};
 pub use expiry::{expire, expiry};
-pub use fan_out::{fan_out, spread};
+pub use fan_out::{fan_out, spread, spread_keeping};
 pub use leaks::{leaks, suspend_leaked};
 pub use leases::{lapse, leases};
 pub use presence::{flush, flusher, watch, watcher};
@@ -33,6 +34,7 @@ pub use pruning::{prune, pruning};
 pub use refusals::refusals;
 pub use retention::{drop_old, retention};
 pub use sealer::{seal, sealer};
+pub use sign_outs::{sign_out_some, sign_outs};
 pub use uses::{uses, write_uses};
 
 /// Starts every reconciler; each ends at `shutdown`.
@@ -49,6 +51,7 @@ pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(retention(app.clone(), shutdown.clone())),
         tokio::spawn(ephemeral(app.clone(), shutdown.clone())),
         tokio::spawn(leaks(app.clone(), shutdown.clone())),
+        tokio::spawn(sign_outs(app.clone(), shutdown.clone())),
         tokio::spawn(attempts(app.clone(), shutdown.clone())),
         tokio::spawn(pruning(app.clone(), shutdown.clone())),
         tokio::spawn(uses(app.clone(), shutdown.clone())),

@@ -17,6 +17,7 @@ use crate::api::{
 use crate::api::{endpoints, events, invitations, people, tokens};
 use crate::app::App;
 
+pub(crate) use document::header_parameter;
 pub use document::{openapi_document, openapi_json};
 
 /// Routes anybody may call, with what protects them instead of a permission.
@@ -406,9 +407,8 @@ fn unlisted() -> Router<App> {
         .route("/docs", axum::routing::get(meta::docs))
 }
 
-/// Builds the router of both listeners.
-pub fn router(app: App) -> Router {
-    let edge = Edge::new(app.clock.clone(), app.entropy);
+/// Builds the router of both listeners; `edge` must be theirs, too.
+pub fn router(app: App, edge: Edge) -> Router {
     let mut api = aide::openapi::OpenApi::default();
     let router = routes().finish_api(&mut api).merge(unlisted()).with_state(app);
     let router = router.layer(Extension(document::render()));

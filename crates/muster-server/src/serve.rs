@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use ipnet::IpNet;
 use muster_edge::{Clock, Entropy};
-use muster_http::{Edge, Limits, ListenerKind, Server, tls};
+use muster_http::{Edge, Limits, ListenerKind, Server, TrustedProxies, tls};
 use muster_keyring::{Keyring, MasterKey};
 use muster_store::{Location, Store, StoreConfig};
 use rustix::fs::{FlockOperation, flock};
@@ -60,6 +60,8 @@ pub struct Options {
     pub limits: Limits,
     /// Networks that webhooks and the like may reach although they are not public.
     pub allow_outbound: Vec<IpNet>,
+    /// The proxies whose word is taken for the address of a client.
+    pub trusted_proxies: TrustedProxies,
 }
 
 impl Options {
@@ -74,6 +76,7 @@ impl Options {
             public_urls: Vec::new(),
             limits: Limits::default(),
             allow_outbound: Vec::new(),
+            trusted_proxies: TrustedProxies::none(),
         }
     }
 }
@@ -117,8 +120,8 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     write_setup_code(&options.data_dir, &app)?;
 
     let (shutdown, hang_up) = (CancellationToken::new(), CancellationToken::new());
-    let edge = Edge::new(app.clock.clone(), app.entropy);
-    let router = router::router(app.clone());
+    let edge = Edge::new(app.clock.clone(), app.entropy).behind(options.trusted_proxies.clone());
+    let router = router::router(app.clone(), edge.clone());
     let [of_operators, of_machines] = connections(options.limits.max_connections, raise_descriptors());
     let server = |kind, tls, max_connections| Server {
         kind,

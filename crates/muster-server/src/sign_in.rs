@@ -1,5 +1,6 @@
 //! Signed-in sessions: how one begins, whichever way its owner came.
 
+mod former;
 pub(crate) mod guess;
 pub(crate) mod second_factor;
 
@@ -19,6 +20,8 @@ use crate::auth::web_session;
 use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
+
+pub(crate) use former::Former;
 
 /// What is kept of the name a browser gives itself, in characters.
 const USER_AGENT_CHARS: usize = 200;

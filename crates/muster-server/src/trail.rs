@@ -4,6 +4,7 @@
 //! they cannot do is make a link, so a change is found by [`verify`]; and a trail that ends earlier than it did is found
 //! by the running server, which remembers, and by whoever kept a head elsewhere.
 
+mod begin;
 pub mod offline;
 pub mod verify;
 
@@ -12,10 +13,17 @@ use std::time::Duration;
 
 use muster_keyring::{AuditEnd, Keyring};
 use muster_store::rows::ChainHead;
-use muster_store::{StoreError, Tx};
+use muster_store::{Lock, LockKey, StoreError, Tx};
+
+pub(crate) use begin::begin;
 
 /// Between two looks whether the head is where it was left, while nothing is written.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+
+/// One sealer at a time, for as long as its transaction.
+pub(crate) const fn sealer_lock() -> Lock {
+    Lock::exclusive(LockKey::Named("sealer"))
+}
 
 /// An end of the chain as the database holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -58,6 +58,8 @@ CREATE TABLE invitation (
     role TEXT_KEY NOT NULL,
     verifier BYTES_T NOT NULL,
     created_by TEXT NOT NULL,
+    -- The API token it was made with: revoked with it.
+    minted_with TEXT_KEY,
     created_at BIGINT NOT NULL,
     expires_at BIGINT NOT NULL,
     revoked_at BIGINT,
@@ -66,6 +68,8 @@ CREATE TABLE invitation (
 );
 CREATE INDEX invitation_team ON invitation (team_id, created_at, id);
 CREATE INDEX invitation_maker ON invitation (created_by) WHERE accepted_at IS NULL AND revoked_at IS NULL;
+CREATE INDEX invitation_made ON invitation (minted_with) WHERE minted_with IS NOT NULL;
+CREATE INDEX invitation_expiry ON invitation (expires_at);
 
 -- API tokens. Without scopes a token may what its owner may; with scopes never more than both.
 ALTER TABLE operator_token ADD COLUMN name TEXT_KEY;
@@ -78,6 +82,10 @@ ALTER TABLE operator_token ADD COLUMN last_used_at BIGINT;
 ALTER TABLE operator_token ADD COLUMN last_used_from TEXT;
 CREATE INDEX operator_token_user ON operator_token (user_id, created_at, id);
 CREATE INDEX operator_token_team ON operator_token (team_id, created_at, id);
+CREATE INDEX operator_token_good ON operator_token (user_id, expires_at) WHERE revoked_at IS NULL;
+CREATE INDEX operator_token_made ON operator_token (minted_with) WHERE minted_with IS NOT NULL;
+CREATE INDEX operator_token_revoked ON operator_token (revoked_at) WHERE revoked_at IS NOT NULL;
+CREATE INDEX operator_token_expiry ON operator_token (expires_at) WHERE expires_at IS NOT NULL;
 
 -- Providers of OpenID Connect, and who came by them.
 CREATE TABLE oidc_provider (
@@ -103,6 +111,20 @@ CREATE TABLE oidc_identity (
     PRIMARY KEY (issuer, subject)
 );
 CREATE INDEX oidc_identity_user ON oidc_identity (user_id);
+CREATE INDEX oidc_identity_people ON oidc_identity (issuer, user_id);
+
+-- Issuers no provider has any more: who came by them is signed out in the order of their ids, over as many transactions
+-- as it takes.
+CREATE TABLE issuer_sign_out (
+    issuer TEXT_KEY PRIMARY KEY,
+    provider TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    role TEXT_KEY,
+    source TEXT NOT NULL,
+    asked_at BIGINT NOT NULL,
+    -- Up to this person everybody is done.
+    after_user UUID_T
+);
 
 -- Tickets in full: a rotated site key names the one that took its place; ephemeral hosts retire by themselves.
 ALTER TABLE ticket ADD COLUMN rotated_to TEXT_KEY;
@@ -150,6 +172,8 @@ DROP INDEX host_key_active;
 CREATE UNIQUE INDEX host_key_active_pair ON host_key (host_id)
  WHERE state = 'active' AND name >= 'jkt:' AND name < 'jkt;';
 CREATE INDEX host_key_active ON host_key (host_id) WHERE state = 'active';
+-- The hosts of a ticket in the order of their ids, however many it admitted.
+CREATE INDEX host_key_admitted ON host_key (ticket_id, host_id, created_at) WHERE ticket_id IS NOT NULL;
 
 -- Each key of a host has its generations: two in turn are no copy of each other. Gone with the key.
 CREATE TABLE key_generation (
@@ -214,6 +238,11 @@ CREATE TABLE endpoint (
     resumed_at BIGINT,
     -- Since when deliveries are given up; until one is taken again.
     failing_since BIGINT,
+    -- Tries in a row that it took nothing of; while there are any, one goes out at a time, and none before next_try_at.
+    failures BIGINT NOT NULL DEFAULT 0,
+    next_try_at BIGINT NOT NULL DEFAULT 0,
+    -- Nothing of what waits may go before; what comes later may bring it forward.
+    next_look_at BIGINT NOT NULL DEFAULT 0,
     -- Its deliveries go in batches, then it goes.
     removed_at BIGINT
 );
@@ -226,8 +255,10 @@ CREATE TABLE delivery (
     endpoint_id UUID_T NOT NULL REFERENCES endpoint (id),
     event_id UUID_T NOT NULL,
     position BIGINT NOT NULL,
-    -- What keeps its order: a host's id, or nothing.
+    -- What keeps its order: a host's id, else what the event is about; nothing for people.
     line TEXT_KEY NOT NULL,
+    -- 1: people want to be woken for it.
+    urgent BIGINT NOT NULL,
     state TEXT_KEY NOT NULL,
     attempts BIGINT NOT NULL,
     tried_since BIGINT NOT NULL,
@@ -242,6 +273,8 @@ CREATE TABLE delivery (
 );
 CREATE INDEX delivery_due ON delivery (endpoint_id, next_at, position) WHERE state = 'waiting';
 CREATE INDEX delivery_line ON delivery (endpoint_id, line, position) WHERE state = 'waiting';
+CREATE INDEX delivery_oldest ON delivery (endpoint_id, position) WHERE state = 'waiting';
+CREATE INDEX delivery_urgent ON delivery (endpoint_id, position) WHERE state = 'waiting' AND urgent = 1;
 CREATE INDEX delivery_log ON delivery (endpoint_id, position);
 CREATE INDEX delivery_done ON delivery (done_at) WHERE done_at IS NOT NULL;
 

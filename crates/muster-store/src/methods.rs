@@ -50,7 +50,7 @@ pub(crate) mod rows {
     pub use super::keys::{HostKeyRow, KeyState};
     pub use super::leaks::{AdmittedRow, LeakRow};
     pub use super::members::MemberRow;
-    pub use super::oidc::{OidcPersonRow, OidcProviderRow};
+    pub use super::oidc::{IssuerSignOutRow, OidcPersonRow, OidcProviderRow};
     pub use super::operator_tokens::ShownOperatorToken;
     pub use super::people::{CredentialRow, OperatorRow, OperatorTokenRow, PersonRow, TeamRow};
     pub use super::presence::{PresenceRow, WatchedRow};

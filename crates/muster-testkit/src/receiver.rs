@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 /// A request as it came.
@@ -34,18 +35,15 @@ impl Received {
     }
 }
 
-#[derive(Debug)]
-struct State {
-    received: Vec<Received>,
-    /// A status, with further header lines.
-    answer: (u16, String),
-}
+/// A whole answer as it is sent; nobody gets one while there is none.
+type Said = Option<Arc<str>>;
 
 /// A server that listens until it is dropped.
 #[derive(Debug)]
 pub struct Receiver {
     address: SocketAddr,
-    state: Arc<Mutex<State>>,
+    received: Arc<Mutex<Vec<Received>>>,
+    said: watch::Sender<Said>,
     task: AbortHandle,
 }
 
@@ -60,14 +58,22 @@ impl Receiver {
     pub async fn start() -> std::io::Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let address = listener.local_addr()?;
-        let state = Arc::new(Mutex::new(State { received: Vec::new(), answer: (200, String::new()) }));
-        let shared = Arc::clone(&state);
+        let received = Arc::<Mutex<Vec<Received>>>::default();
+        let (said, to_say) = watch::channel(None);
+        let shared = Arc::clone(&received);
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(converse(stream, Arc::clone(&shared)));
+                tokio::spawn(converse(stream, Arc::clone(&shared), to_say.clone()));
             }
         });
-        Ok(Self { address, state, task: task.abort_handle() })
+        let receiver = Self { address, received, said, task: task.abort_handle() };
+        receiver.answers(200, "");
+        Ok(receiver)
+    }
+
+    /// Returns the port it listens at.
+    pub fn port(&self) -> u16 {
+        self.address.port()
     }
 
     /// Returns where it listens.
@@ -77,20 +83,41 @@ impl Receiver {
 
     /// Answers with this status, and these header lines, each with its end, from now on.
     pub fn answers(&self, status: u16, headers: &str) {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).answer = (status, headers.to_owned());
+        self.says(&format!(
+            "HTTP/1.1 {status} Said\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\nok"
+        ));
+    }
+
+    /// Answers with these bytes from now on.
+    pub fn says(&self, answer: &str) {
+        self.said.send_replace(Some(answer.into()));
+    }
+
+    /// Takes what comes and keeps everybody waiting, until it is told how to answer.
+    pub fn holds(&self) {
+        self.said.send_replace(None);
+    }
+
+    /// Returns what came until now.
+    pub fn received(&self) -> Vec<Received> {
+        self.received.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Returns what came, and forgets it.
     pub fn take(&self) -> Vec<Received> {
-        std::mem::take(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).received)
+        std::mem::take(&mut self.received.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-async fn converse(mut stream: TcpStream, state: Arc<Mutex<State>>) {
+async fn converse(
+    mut stream: TcpStream,
+    received: Arc<Mutex<Vec<Received>>>,
+    mut said: watch::Receiver<Said>,
+) {
     let mut bytes = Vec::new();
-    let received = loop {
-        if let Some(received) = parse(&bytes) {
-            break received;
+    let request = loop {
+        if let Some(request) = parse(&bytes) {
+            break request;
         }
         match stream.read_buf(&mut bytes).await {
             Ok(1..) => {}
@@ -98,13 +125,10 @@ async fn converse(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             _ => return,
         }
     };
-    let (status, headers) = {
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.received.push(received);
-        state.answer.clone()
-    };
-    let answer =
-        format!("HTTP/1.1 {status} Said\r\n{headers}content-length: 2\r\nconnection: close\r\n\r\nok");
+    received.lock().unwrap_or_else(PoisonError::into_inner).push(request);
+    // The receiver is gone: there is nothing to say.
+    let Ok(answer) = said.wait_for(Option::is_some).await.map(|said| said.clone()) else { return };
+    let answer = answer.unwrap_or_default();
     // Who asked may be gone; the test sees that on its side.
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;

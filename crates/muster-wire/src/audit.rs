@@ -240,6 +240,8 @@ pub struct AuditVerification {
     pub is_end: bool,
     /// Where the chain does not hold, at most 100 places.
     pub breaks: Vec<AuditBreak>,
+    /// Rows that have no place yet and are not verified: the server gives them one a moment after their commit.
+    pub unsealed: u64,
     /// Where the chain ends: keep it elsewhere, and ask later whether it is still part of the chain.
     pub head: AuditAnchor,
     /// What became of the anchor that was asked for.

@@ -69,7 +69,8 @@ pub struct ReportLeak {
     /// As in the preview.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since: Option<Timestamp>,
-    /// The preview that was seen; 409 `preview_stale` when something changed since.
+    /// The preview that was seen; 409 `preview_stale` when something changed since: no host is suspended then, and the
+    /// ticket is revoked nevertheless.
     pub preview: Line<64>,
     /// Whether to suspend the hosts; the ticket is revoked either way.
     pub suspend: bool,

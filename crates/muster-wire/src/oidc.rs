@@ -110,6 +110,9 @@ pub struct OidcCheck {
 pub struct OidcRemoved {
     /// People who signed in with it, and are signed out.
     pub signed_out: u32,
+    /// Whether there are more, who follow within moments.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub more_follow: bool,
 }
 
 /// `GET /v1/sign-in/methods`

@@ -153,8 +153,8 @@ pub struct Person {
     pub role: Role,
     /// What they sign in with; none for people who have only tokens, or come by a provider.
     pub login: Option<String>,
-    /// Whether they sign in with a second factor.
-    pub has_second_factor: bool,
+    /// Whether they sign in with a second factor; shown to those who manage people.
+    pub has_second_factor: Option<bool>,
     /// When they became a member.
     pub created_at: Timestamp,
     /// When they last signed in.

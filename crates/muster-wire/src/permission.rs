@@ -44,7 +44,7 @@ permissions! {
     OperateHosts = "operate_hosts";
     /// Decide claims.
     DecideClaims = "decide_claims";
-    /// Set secrets.
+    /// Set secrets, also in one-time tokens; with `manage_hosts`, make keys of hosts that hold some.
     ManageSecrets = "manage_secrets";
     /// Make jobs.
     RunJobs = "run_jobs";
@@ -54,7 +54,7 @@ permissions! {
     ManageAudit = "manage_audit";
     /// Hear of events.
     ReadEvents = "read_events";
-    /// Set who hears of events.
+    /// Set who hears of events, with `read_events`.
     ManageEndpoints = "manage_endpoints";
     /// See the members of a team.
     SeePeople = "see_people";

@@ -10,7 +10,8 @@ use crate::bounds::{Few, Whole};
 use crate::permission::Permission;
 use crate::text::Name;
 
-/// Life of a token in seconds: 5 minutes to a year, 90 days when not said. None lives for ever.
+/// Life of a token in seconds: 5 minutes to a year; when not said 90 days, 30 for people who come by a provider. None
+/// lives for ever.
 pub type TokenLife = Whole<300, 31_536_000>;
 
 /// How a token stands.

@@ -24,7 +24,7 @@ Begin here:
   muster ticket mint-token --name web-1               # admit one machine
   muster host list                                    # see it arrive
 
-Names or ids are taken wherever a team, site or host is named.
+Names or ids are taken wherever a team, person, site, host or endpoint is named.
 Tokens, codes and secrets come from files or standard input, never from options.
 
 Exit codes:

@@ -25,9 +25,9 @@ const EXAMPLES: &str = "\
 Needs restic, rclone and the muster-agent next to this program.
 
 Examples:
-  muster demo                    play, then keep the server and the agents running until Ctrl-C
-  muster demo --once             play in a temporary folder on free ports, then leave
-  muster demo --once --json      the same as one JSON document; exit code 0 only if every step held";
+  muster demo                    # play, then keep the server and the agents running until Ctrl-C
+  muster demo --once             # play in a temporary folder on free ports, then leave
+  muster demo --once --json      # as one JSON document; exit code 0 only if every step held";
 
 /// Watch the main job with real parts: server, agents, restic
 #[derive(Debug, Clone, clap::Args)]

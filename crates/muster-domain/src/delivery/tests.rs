@@ -54,3 +54,31 @@ fn a_receiver_that_is_away_for_an_hour_is_tried_often_enough() {
     assert!((5..=7).contains(&tries), "{tries}");
     assert!(now.since(START) <= secs(2 * 3600));
 }
+
+#[test]
+fn a_try_of_which_nothing_is_known_is_made_again_later_than_it_can_last() {
+    for (attempts, wait) in [(1, 60), (2, 60), (3, 120), (4, 600), (5, 1800), (6, 3600), (u64::MAX, 3600)] {
+        assert_eq!(claimed_until(attempts, START), START.plus(secs(wait)), "{attempts} tries");
+    }
+}
+
+#[test]
+fn an_endpoint_is_probed_ever_more_rarely() {
+    for (failures, asked_for, wait) in
+        [(1, None, 5), (2, None, 30), (5, None, 1800), (99, None, 3600), (1, Some(90), 90), (1, Some(9000), 3600)]
+    {
+        let at = next_probe(failures, START, asked_for.map(secs), 0.0);
+        assert_eq!(at, START.plus(secs(wait)), "{failures} failures");
+    }
+}
+
+#[test]
+fn only_a_refusal_is_about_the_message() {
+    for status in [400, 401, 404, 410, 413, 422, 499] {
+        assert!(is_about_the_message(Some(status)), "{status}");
+    }
+    for status in [307, 408, 425, 429, 500, 502, 503, 504] {
+        assert!(!is_about_the_message(Some(status)), "{status}");
+    }
+    assert!(!is_about_the_message(None));
+}

@@ -16,6 +16,8 @@ fn maker(role: Role, scopes: Option<&[Permission]>) -> Maker {
         expires_at: None,
         bound_team_id: None,
         live: 0,
+        made_today: 0,
+        by_provider: false,
     }
 }
 
@@ -46,6 +48,9 @@ fn no_token_may_more_than_its_maker() {
     check(&scoped, None, Err(Refusal::BeyondReach));
     check(&maker(Role::Owner, Some(Permission::ALL)), None, Err(Refusal::BeyondReach));
     check(&Maker { live: MOST_LIVE, ..maker(Role::Admin, None) }, None, Err(Refusal::TooMany));
+    let busy = Maker { made_today: MOST_A_DAY - 1, ..maker(Role::Admin, None) };
+    check(&busy, None, Ok(()));
+    check(&Maker { made_today: MOST_A_DAY, ..busy }, None, Err(Refusal::TooManyToday));
 }
 
 /// Every role and every pair of scopes on either side: what a child covers its maker covers too.
@@ -80,6 +85,9 @@ fn no_token_outlives_the_one_that_makes_it() {
     let session = maker(Role::Owner, None);
     assert_eq!(lives(&session, None), Ok(NOW.plus(LIVES_FOR)));
     assert_eq!(lives(&session, Some(365 * DAY)), Ok(NOW.plus(365 * DAY)));
+    let by_provider = Maker { by_provider: true, ..session.clone() };
+    assert_eq!(lives(&by_provider, None), Ok(NOW.plus(LIVES_FOR_BY_PROVIDER)));
+    assert_eq!(lives(&by_provider, Some(365 * DAY)), Ok(NOW.plus(365 * DAY)));
     let long = Maker { expires_at: Some(NOW.plus(300 * DAY)), ..session };
     assert_eq!(lives(&long, None), Ok(NOW.plus(LIVES_FOR)));
 }

@@ -141,6 +141,7 @@ fn the_first_event_opens_a_window_and_what_was_tried_together_stays_together() {
             None,
             sends(&[1, 2]),
         ),
+        ("urgent waits behind nothing", vec![plain(1, 30, 1), urgent(2, 0, 0)], None, sends(&[2])),
         ("tried: it waits, and all behind it", vec![plain(1, 30, 1), plain(2, -5, 0)], None, waits(30)),
         (
             "tried: nothing joins it",
@@ -164,4 +165,14 @@ fn a_group_has_a_most() {
     let many: Vec<Waiting> = (0..MAX_PER_GROUP as u128 + 7).map(|id| plain(id, 0, 0)).collect();
     let Next::Send(group) = next_group(&many, at(NOW), None) else { panic!("it is due") };
     assert_eq!(group.len(), MAX_PER_GROUP);
+}
+
+#[test]
+fn what_cannot_wait_is_behind_no_backlog() {
+    let mut many: Vec<Waiting> = (0..MAX_PER_GROUP as u128 + 7).map(|id| plain(id, 0, 0)).collect();
+    many.push(one(9000, 0, 0, Happening::AuditBroken));
+    many.push(one(9001, 0, 0, Happening::AuditBroken));
+    assert_eq!(next_group(&many, at(NOW), None), sends(&[9000, 9001]));
+    let quiet = hours("11:00", "13:00", "UTC", &[]);
+    assert_eq!(next_group(&many, at(NOW), Some(&quiet)), sends(&[9000, 9001]));
 }

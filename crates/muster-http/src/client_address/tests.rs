@@ -9,7 +9,7 @@ fn check(trusted: &str, peer: &str, forwarded: &[&str], expected: &str) {
     let peer = SocketAddr::new(peer.parse().expect("peer"), 40_000);
     let mut headers = HeaderMap::new();
     for line in forwarded {
-        headers.append("x-forwarded-for", HeaderValue::from_str(line).expect("header"));
+        headers.append("x-forwarded-for", HeaderValue::from_bytes(line.as_bytes()).expect("header"));
     }
     let expected: IpAddr = expected.parse().expect("address");
     assert_eq!(ClientAddress::of(peer, &headers, &trusted), ClientAddress(expected), "{peer} {forwarded:?}");
@@ -34,6 +34,16 @@ fn the_right_most_hop_no_proxy_vouches_for_counts() {
     check("10.0.0.0/8", "10.0.0.1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3");
 }
 
+/// SECURITY B9: what a client wrote itself hides nothing of what its proxy wrote.
+#[test]
+fn b09_odd_bytes_of_a_client_hide_no_hop() {
+    check("10.0.0.0/8", "10.0.0.1", &["caf\u{e9}", "1.2.3.4"], "1.2.3.4");
+    check("10.0.0.0/8", "10.0.0.1", &["\u{e9}, 1.2.3.4"], "1.2.3.4");
+    check("10.0.0.0/8", "10.0.0.1", &["9.9.9.9", "\u{e9}", "1.2.3.4, 10.0.0.2"], "1.2.3.4");
+    check("10.0.0.0/8", "10.0.0.1", &["9.9.9.9, \u{e9}"], "10.0.0.1");
+    check("10.0.0.0/8", "10.0.0.1", &["9.9.9.9", "\u{e9}", "10.0.0.2"], "10.0.0.2");
+}
+
 #[test]
 fn mapped_addresses_are_ipv4() {
     check("10.0.0.0/8", "::ffff:10.0.0.1", &["::ffff:1.2.3.4"], "1.2.3.4");
@@ -54,5 +64,7 @@ fn a_mistyped_network_is_refused() {
         assert!(bad.parse::<TrustedProxies>().is_err(), "{bad}");
     }
     assert_eq!("".parse(), Ok(TrustedProxies::none()));
-    check("0.0.0.0/0", "9.9.9.9", &["1.2.3.4"], "1.2.3.4");
+    for everybody in ["0.0.0.0/0", "::/0", "10.0.0.0/8,0.0.0.0/0", "::ffff:0.0.0.0/0"] {
+        assert!(everybody.parse::<TrustedProxies>().is_err(), "{everybody}");
+    }
 }

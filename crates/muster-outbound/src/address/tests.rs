@@ -52,3 +52,9 @@ fn a_listed_network_is_reached_and_nothing_beside_it() {
     // The list names addresses, not what lies behind a translator.
     assert_eq!(judged("64:ff9b::10.1.2.3", &["10.1.0.0/16"]), Err(Unreachable::Private));
 }
+
+#[test]
+fn an_address_of_this_machine_is_known_by_where_its_packets_come_from() {
+    assert!(is_of_this_machine("127.0.0.1".parse().unwrap()));
+    assert!(!is_of_this_machine("192.0.2.1".parse().unwrap()));
+}

@@ -10,11 +10,11 @@ use muster_domain::login::fold;
 use muster_http::{AddressBucket, Problem, Reply};
 use muster_ids::UserId;
 use muster_store::rows::SignInRow;
+use muster_store::{StoreError, Tx};
 use muster_wire::sign_in::{Account, Password};
 
 use crate::app::App;
 use crate::auth::{Actor, Credential, permits};
-use crate::failed_attempts::Whom;
 use crate::failure::Failure;
 use crate::passwords::Verdict;
 use crate::sign_in::guess::Guess;
@@ -62,11 +62,16 @@ fn still_own(unit: &mut Unit<'_, '_>, user_id: UserId, phc: Option<&String>) -> 
 }
 
 /// Lets nobody on but who says the password of the account again; a wrong one counts like one at the door.
-async fn step_up(app: &App, source: AddressBucket, row: &SignInRow, typed: &Password) -> Result<(), Problem> {
+async fn step_up<'a>(
+    app: &'a App,
+    source: AddressBucket,
+    row: &SignInRow,
+    typed: &Password,
+) -> Result<Guess<'a>, Problem> {
     let phc = row.phc.clone().ok_or(NO_PASSWORD)?;
-    let guess = Guess::begin(app, source, &name_of(row))?.of(Some(row));
+    let guess = guess(app, source, row)?;
     match guess.judge(typed, Some(phc)).await? {
-        Verdict::Right { .. } => Ok(()),
+        Verdict::Right { .. } => Ok(guess),
         Verdict::Wrong => {
             let wrong = Failure::Forbidden { code: "wrong_password", detail: "the password is wrong" };
             Err(guess.failed(wrong.into()))
@@ -74,17 +79,9 @@ async fn step_up(app: &App, source: AddressBucket, row: &SignInRow, typed: &Pass
     }
 }
 
-/// Counts a wrong code of the second factor, and says that it is one.
-fn wrong_code(app: &App, source: AddressBucket, row: &SignInRow) -> Problem {
-    crate::sign_in::second_factor::count(app, row.user_id);
-    let whom = Whom { user_id: row.user_id, team_id: row.team_id };
-    crate::auth::failed_guess(
-        app,
-        source,
-        app.keyring.login_key(&name_of(row)),
-        Some(whom),
-        WRONG_CODE.into(),
-    )
+/// Begins to judge something of an account.
+fn guess<'a>(app: &'a App, source: AddressBucket, row: &SignInRow) -> Result<Guess<'a>, Problem> {
+    Ok(Guess::begin(app, source, &name_of(row))?.of(Some(row)))
 }
 
 /// What attempts at an account are counted under.
@@ -92,14 +89,17 @@ fn name_of(row: &SignInRow) -> String {
     row.login.as_deref().map_or_else(|| row.user_id.to_string(), fold)
 }
 
-/// Refuses people who come by a provider, and tokens that are less than their owner: who sets the first password has everything their owner has, and
-/// for good.
-fn first_may_be_set_by(unit: &mut Unit<'_, '_>, actor: &Actor<permits::OwnAccount>) -> Result<(), Failure> {
-    if unit.tx.oidc_knows(actor.user_id)? {
-        return Err(BY_PROVIDER);
+/// Refuses people who come by a provider, and tokens that are less than their owner: who sets the first password has
+/// everything their owner has, and for good.
+fn first_may_be_set_by(
+    tx: &mut Tx<'_>,
+    actor: &Actor<permits::OwnAccount>,
+) -> Result<Result<(), Failure>, StoreError> {
+    if tx.oidc_knows(actor.user_id)? {
+        return Ok(Err(BY_PROVIDER));
     }
-    let Credential::Token(id) = actor.credential else { return Ok(()) };
-    let row = unit.tx.operator_by_token(&id)?.ok_or(Failure::Unauthorized)?;
+    let Credential::Token(id) = actor.credential else { return Ok(Ok(())) };
+    let Some(row) = tx.operator_by_token(&id)? else { return Ok(Err(Failure::Unauthorized)) };
     let is_whole = row.expires_at.is_none() && actor.reach.scopes.is_none() && actor.bound_team_id.is_none();
-    if is_whole { Ok(()) } else { Err(LIMITED_TOKEN) }
+    Ok(if is_whole { Ok(()) } else { Err(LIMITED_TOKEN) })
 }

@@ -8,6 +8,7 @@ use muster_ids::{SiteId, TeamId};
 use muster_store::rows::DEFAULT_SITE;
 use muster_store::{Lock, LockKey};
 use muster_wire::bounds::Whole;
+use muster_wire::permission::Permission;
 use muster_wire::ticket::{CreateEnrolmentToken, MintedTicket, TicketKind};
 
 use crate::app::App;
@@ -29,6 +30,9 @@ pub async fn create(
     let inner = app.clone();
     let ticket = asked
         .change_as(&app, actor, now, move |unit, actor| {
+            if !request.secrets.is_empty() {
+                actor.must_cover(Permission::ManageSecrets)?;
+            }
             make(unit, &inner, actor.team_id, &actor.author(), &request)
         })
         .await?;

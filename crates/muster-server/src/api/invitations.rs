@@ -5,7 +5,7 @@ mod accept;
 use std::time::Duration;
 
 use axum::extract::State;
-use muster_domain::membership::{self, INVITED_FOR, MOST_INVITATIONS, invitation_status};
+use muster_domain::membership::{self, MOST_INVITATIONS, invitation_status};
 use muster_http::{Created, Problem, Reply, StrictPath, StrictQuery};
 use muster_ids::{Bearer, BearerKind, InvitationId, Timestamp};
 use muster_store::rows::InvitationRow;
@@ -20,7 +20,7 @@ use serde_json::json;
 
 use super::page::{PageQuery, limit, open_cursor, page};
 use crate::app::App;
-use crate::auth::{Actor, permits};
+use crate::auth::{Actor, Credential, permits};
 use crate::failure::Failure;
 use crate::idempotency::Once;
 use crate::unit::{Fact, Unit};
@@ -70,7 +70,8 @@ fn invite(
         return Err(Failure::conflict("too_many_invitations", "the team has too many open invitations"));
     }
     let bearer = Bearer::new(BearerKind::Invitation, unit.draw.public_id(), unit.draw.bytes());
-    let lives_for = request.expires_in_secs.map_or(INVITED_FOR, |secs| Duration::from_secs(secs.get()));
+    let lives_for = request.expires_in_secs.map(|secs| Duration::from_secs(secs.get()));
+    let expires_at = membership::invited_until(lives_for, actor.token_ends, now)?;
     let row = InvitationRow {
         id: InvitationId::new(bearer.id),
         team_id: actor.team_id,
@@ -78,8 +79,12 @@ fn invite(
         role: request.role,
         verifier: app.keyring.verifier(&bearer).to_vec(),
         created_by: actor.user_id.to_string(),
+        minted_with: match actor.credential {
+            Credential::Token(id) => Some(id),
+            Credential::WebSession(_) => None,
+        },
         created_at: now,
-        expires_at: now.plus(lives_for),
+        expires_at,
         revoked_at: None,
         accepted_at: None,
         accepted_by: None,

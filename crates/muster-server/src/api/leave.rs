@@ -32,8 +32,7 @@ pub async fn create(
     agent.speaks_for(path.host_id)?;
     let host_id = agent.host_id;
     app.change(Priority::Urgent, app.clock.now(), move |unit| {
-        let host = retire::host(unit, agent.team_id, agent.host_id)?;
-        retire::lock(unit, &host)?;
+        let host = retire::locked(unit, agent.team_id, agent.host_id)?;
         if !unit.tx.agent_by_key(&agent.key)?.is_some_and(|row| row.may_act()) {
             return Err(Failure::KeyNotActive);
         }

@@ -2,12 +2,13 @@
 
 use axum::extract::State;
 use muster_domain::oidc::{MOST_PROVIDERS, is_scope};
-use muster_domain::permission::role_fits_team;
+use muster_domain::membership::{self, Refusal};
+use muster_domain::permission::Reach;
 use muster_http::{ListenerKind, Problem, Reply, StrictJson, StrictPath};
 use muster_ids::TeamId;
 use muster_keyring::Keyring;
 use muster_store::rows::OidcProviderRow;
-use muster_store::{Lock, LockKey, StoreError};
+use muster_store::{Lock, StoreError};
 use muster_wire::happening::Happening;
 use muster_wire::oidc::{OidcCheck, OidcProvider, OidcRemoved, SetOidcProvider, SignInMethods};
 use muster_wire::page::Page;
@@ -20,11 +21,8 @@ use url::Url;
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
-use crate::oidc::{check as judge, is_spoken_to, redirect_uris, secret_place, sign_out};
+use crate::oidc::{PROVIDERS, check as judge, is_spoken_to, redirect_uris, secret_place, sign_out};
 use crate::unit::{Fact, Unit};
-
-/// Providers are few: whoever changes one waits for whoever changes another.
-const PROVIDERS: LockKey = LockKey::Named("oidc providers");
 
 /// The provider of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -61,28 +59,32 @@ pub async fn set(
     let now = app.clock.now();
     judge_request(&request)?;
     let (keyring, name) = (app.keyring.clone(), path.name.to_string());
-    let row = actor
+    let (row, left) = actor
         .change(&app, now, move |unit, actor| {
             unit.tx.lock(&[Lock::exclusive(PROVIDERS)])?;
             let before = unit.tx.oidc_provider(&name)?;
             if before.is_none() && unit.tx.oidc_providers()?.len() >= MOST_PROVIDERS {
                 return Err(Failure::conflict("too_many_providers", "there are as many providers as may be"));
             }
-            judge_mappings(unit, &request)?;
+            judge_mappings(unit, &actor.reach, &request)?;
             let row = row(unit, &keyring, &name, &request, before.as_ref())?;
             unit.tx.oidc_provider_set(&row)?;
             let changed = changed(before.as_ref(), &row, request.client_secret.is_some());
-            if let Some(before) = before.filter(|before| before.issuer != row.issuer) {
-                sign_out(unit, &before.issuer)?;
+            let left = before.filter(|before| before.issuer != row.issuer).map(|before| before.issuer);
+            if let Some(issuer) = &left {
+                sign_out::begin(unit, &name, issuer, &actor.author())?;
             }
             let set = Fact::new(Happening::OidcSet, actor.team_id, &actor.author(), &name);
             let details =
                 json!({ "issuer": row.issuer, "client_id": row.client_id, "mappings": row.mappings });
             unit.happened(set.changed(changed).details(details));
-            Ok(row)
+            Ok((row, left))
         })
         .await?;
     app.oidc.forget(&row.issuer);
+    if let Some(issuer) = left {
+        sign_out::follow(&app, &issuer).await;
+    }
     Ok(Reply::new(view(&app, row)?))
 }
 
@@ -94,19 +96,20 @@ pub async fn remove(
 ) -> Result<Reply<OidcRemoved>, Problem> {
     let now = app.clock.now();
     let name = path.name.to_string();
-    let (issuer, signed_out) = actor
+    let issuer = actor
         .change(&app, now, move |unit, actor| {
             unit.tx.lock(&[Lock::exclusive(PROVIDERS)])?;
             let row = unit.tx.oidc_provider(&name)?.ok_or(Failure::NotFound)?;
             unit.tx.oidc_provider_remove(&name)?;
-            let signed_out = sign_out(unit, &row.issuer)?;
+            sign_out::begin(unit, &name, &row.issuer, &actor.author())?;
             let removed = Fact::new(Happening::OidcRemoved, actor.team_id, &actor.author(), &name);
-            unit.happened(removed.details(json!({ "issuer": row.issuer, "signed_out": signed_out })));
-            Ok((row.issuer, signed_out))
+            unit.happened(removed.details(json!({ "issuer": row.issuer })));
+            Ok(row.issuer)
         })
         .await?;
     app.oidc.forget(&issuer);
-    Ok(Reply::new(OidcRemoved { signed_out }))
+    let done = sign_out::follow(&app, &issuer).await;
+    Ok(Reply::new(OidcRemoved { signed_out: done.signed_out, more_follow: done.more_follow }))
 }
 
 /// `POST /v1/oidc/providers/{name}/check`
@@ -131,7 +134,9 @@ fn judge_request(request: &SetOidcProvider) -> Result<(), Failure> {
     }
 }
 
-fn judge_mappings(unit: &mut Unit<'_, '_>, request: &SetOidcProvider) -> Result<(), Failure> {
+/// Refuses mappings that make somebody whom the credential could not invite: a mapping is an invitation to everybody in
+/// a group.
+fn judge_mappings(unit: &mut Unit<'_, '_>, by: &Reach, request: &SetOidcProvider) -> Result<(), Failure> {
     let mut known: Vec<(TeamId, Option<bool>)> = Vec::new();
     for (index, mapping) in request.mappings.iter().enumerate() {
         let is_platform = match known.iter().find(|(id, _)| *id == mapping.team_id) {
@@ -145,8 +150,11 @@ fn judge_mappings(unit: &mut Unit<'_, '_>, request: &SetOidcProvider) -> Result<
         let Some(is_platform) = is_platform else {
             return Err(Failure::invalid(format!("/mappings/{index}/team_id"), "unknown"));
         };
-        if !role_fits_team(mapping.role, is_platform) {
-            return Err(Failure::invalid(format!("/mappings/{index}/role"), "does_not_fit"));
+        match membership::invite(by, mapping.role, is_platform) {
+            Err(Refusal::RoleDoesNotFit) => {
+                return Err(Failure::invalid(format!("/mappings/{index}/role"), "does_not_fit"));
+            }
+            judged => judged?,
         }
     }
     Ok(())

@@ -2,12 +2,13 @@
 //! [`crate::oidc`].
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use axum::extract::State;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use muster_domain::oidc::is_local_path;
-use muster_http::{ClientAddress, ConnectInfo, Problem, SeeOther, StrictPath, StrictQuery};
+use muster_http::{ClientAddress, ConnectInfo, ListenerKind, Problem, SeeOther, StrictPath, StrictQuery};
 use muster_ids::{Bearer, Timestamp};
 use muster_store::rows::OidcProviderRow;
 use muster_wire::text::ProviderName;
@@ -16,17 +17,18 @@ use serde::{Deserialize, Deserializer};
 
 use super::oidc::ProviderPath;
 use crate::app::App;
-use crate::auth::failed;
+use crate::auth::{failed, web_session};
 use crate::failed_attempts::AttemptKind;
 use crate::failure::Failure;
 use crate::oidc::{
     Arrived, Callback, Entrance, Freshness, Pending, Refused, Unavailable, arrive, authorize, clear_cookie,
     exchange, of_request, open_pending, redirect_uri, seal_pending, set_cookie,
 };
-use crate::sign_in;
+use crate::problems::too_many_failures;
+use crate::sign_in::{self, Former};
 
 /// How long to stay away from a provider that does not answer.
-const COME_BACK_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
+const COME_BACK_AFTER: Duration = Duration::from_secs(10);
 
 /// Where to go on to.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -93,31 +95,41 @@ pub async fn callback(
     headers: HeaderMap,
     StrictQuery(query): StrictQuery<CallbackQuery>,
 ) -> Result<SeeOther, Problem> {
+    muster_http::to_the_end(come_back(app, source, connection.listener, headers, query)).await
+}
+
+async fn come_back(
+    app: App,
+    source: ClientAddress,
+    listener: ListenerKind,
+    headers: HeaderMap,
+    query: CallbackQuery,
+) -> Result<SeeOther, Problem> {
     let now = app.clock.now();
-    let listener = connection.listener;
-    let sealed = of_request(&headers, listener);
-    let pending = sealed.and_then(|sealed| open_pending(sealed, listener, &app.keyring, now));
-    let user_agent = sign_in::user_agent(&headers);
-    let entrance = Entrance { listener, source, user_agent };
-    let came = match &pending {
-        Some(pending) => come_in(&app, pending, query, entrance, now).await,
-        None => Err(Ended::Failed("the browser has no sign-in pending here".to_owned())),
-    };
     let done = clear_cookie(listener).ok_or_else(|| Failure::internal("no cookie of a sign-in"))?;
-    match (came, pending) {
-        (Ok(session), Some(pending)) => {
+    let sealed = of_request(&headers, listener);
+    let Some(pending) = sealed.and_then(|sealed| open_pending(sealed, listener, &app.keyring, now)) else {
+        // A page of another site can send anybody here: nothing was tried, and nothing is counted.
+        tracing::debug!(%source, "the browser has no sign-in pending here");
+        return Err(did_not_work().append_header(SET_COOKIE, done));
+    };
+    let former = web_session::of_request(&headers, listener);
+    let former = Former::find(&app, former.as_ref()).await?;
+    let entrance = Entrance { listener, source, user_agent: sign_in::user_agent(&headers), former };
+    match come_in(&app, &pending, query, entrance, now).await {
+        Ok(session) => {
             let location = HeaderValue::try_from(pending.return_to).map_err(Failure::internal)?;
             let cookie = sign_in::cookie(listener, &session)?;
             Ok(SeeOther::new(location).cookie(cookie).cookie(done))
         }
-        (Ok(_), None) => Err(Failure::Unauthorized.into()),
-        (Err(ended), _) => Err(refusal(&app, source, ended)?.append_header(SET_COOKIE, done)),
+        Err(ended) => Err(refusal(&app, source, ended)?.append_header(SET_COOKIE, done)),
     }
 }
 
 /// Why nobody is signed in.
 enum Ended {
     Failed(String),
+    TooOften(Duration),
     Unavailable(Unavailable),
     NoRole,
     Failure(Failure),
@@ -130,7 +142,9 @@ async fn come_in(
     entrance: Entrance,
     now: Timestamp,
 ) -> Result<Bearer, Ended> {
-    let _flight = app.budgets.vouched.begin(entrance.source.bucket()).map_err(Ended::Failure)?;
+    let source = entrance.source.bucket();
+    let _flight = app.budgets.vouched.begin(source).map_err(Ended::Failure)?;
+    let charged = app.limits.charge_vouched(source, app.clock.monotonic()).map_err(Ended::TooOften)?;
     let _place = app.budgets.providers.take().await.map_err(Ended::Failure)?;
     let gone = || Ended::Failed("the provider was removed, or nobody may sign in with it".to_owned());
     let name = pending.provider.parse().map_err(|_| gone())?;
@@ -141,6 +155,7 @@ async fn come_in(
         Refused::Unavailable(why) => Ended::Unavailable(why),
         Refused::Failed(why) => Ended::Failed(why),
     })?;
+    app.limits.give_back_vouched(charged);
     match arrive(app, comer, entrance, now).await.map_err(Ended::Failure)? {
         Arrived::SignedIn(session) => Ok(session),
         Arrived::NoRole => Err(Ended::NoRole),
@@ -158,11 +173,13 @@ async fn allowed_provider(app: &App, name: &ProviderName) -> Result<Option<OidcP
 fn refusal(app: &App, source: ClientAddress, ended: Ended) -> Result<Problem, Problem> {
     Ok(match ended {
         Ended::Failed(why) => {
-            tracing::warn!(source = %source, why = %why.escape_debug(), "a sign-in by a provider failed");
-            let detail = "signing in with the provider did not work; start again";
-            let problem = Problem::new(StatusCode::UNAUTHORIZED, "oidc_failed", detail);
-            failed(app, AttemptKind::Oidc, source.bucket(), None, problem)
+            if let Some(unsaid) = app.oidc.says_why(app.clock.monotonic()) {
+                let why = why.escape_debug();
+                tracing::warn!(%source, %why, unsaid, "a sign-in by a provider failed");
+            }
+            failed(app, AttemptKind::Oidc, source.bucket(), None, did_not_work())
         }
+        Ended::TooOften(wait) => too_many_failures(wait),
         Ended::Unavailable(why) => unavailable(why),
         Ended::NoRole => {
             let detail =
@@ -171,6 +188,11 @@ fn refusal(app: &App, source: ClientAddress, ended: Ended) -> Result<Problem, Pr
         }
         Ended::Failure(failure) => return Err(failure.into()),
     })
+}
+
+fn did_not_work() -> Problem {
+    let detail = "signing in with the provider did not work; start again";
+    Problem::new(StatusCode::UNAUTHORIZED, "oidc_failed", detail)
 }
 
 fn unavailable(why: Unavailable) -> Problem {

@@ -7,6 +7,7 @@ use muster_ids::UserId;
 use muster_store::rows::MemberRow;
 use muster_wire::page::Page;
 use muster_wire::people::{Person, SetRole};
+use muster_wire::permission::Permission;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -33,8 +34,9 @@ pub async fn list(
 ) -> Result<Reply<Page<Person>>, Problem> {
     let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
     let limit = limit(query.limit);
+    let sees = actor.reach.covers(Permission::ManagePeople);
     let rows = app.look(move |tx| tx.members(actor.team_id, after, limit + 1)).await?;
-    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, |row| row.id, view)?))
+    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, |row| row.id, |row| view(row, sees))?))
 }
 
 /// `GET /v1/people/{user_id}`
@@ -43,8 +45,9 @@ pub async fn get(
     actor: Actor<permits::SeePeople>,
     StrictPath(path): StrictPath<PersonPath>,
 ) -> Result<Reply<Person>, Problem> {
+    let sees = actor.reach.covers(Permission::ManagePeople);
     let found = app.look(move |tx| tx.member(actor.team_id, path.user_id)).await?;
-    Ok(Reply::new(view(found.ok_or(Failure::NotFound)?)))
+    Ok(Reply::new(view(found.ok_or(Failure::NotFound)?, sees)))
 }
 
 /// `PUT /v1/people/{user_id}/role`
@@ -63,7 +66,7 @@ pub async fn set_role(
             }
             membership::set_role(&actor.reach, &member, request.role, actor.team_is_platform)?;
             members::set_role(unit, &actor.author(), &row, request.role)?;
-            Ok(view(MemberRow { role: request.role, ..row }))
+            Ok(view(MemberRow { role: request.role, ..row }, true))
         })
         .await?;
     Ok(Reply::new(person))
@@ -86,20 +89,21 @@ pub async fn remove(
                 members::remove(unit, &actor.author(), &row)?;
             }
             let tombstone = unit.tx.member(actor.team_id, path.user_id)?;
-            Ok(view(tombstone.ok_or(Failure::NotFound)?))
+            Ok(view(tombstone.ok_or(Failure::NotFound)?, true))
         })
         .await?;
     Ok(Reply::new(person))
 }
 
-fn view(row: MemberRow) -> Person {
+/// Shows a member; who is the easiest prey is shown to nobody but those who can do something about it.
+fn view(row: MemberRow, sees_second_factor: bool) -> Person {
     Person {
         id: row.id,
         team_id: row.team_id,
         name: row.name,
         role: row.role,
         login: row.login,
-        has_second_factor: row.has_second_factor,
+        has_second_factor: sees_second_factor.then_some(row.has_second_factor),
         created_at: row.created_at,
         signed_in_at: row.signed_in_at,
         removed_at: row.removed_at,

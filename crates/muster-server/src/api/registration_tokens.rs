@@ -14,7 +14,7 @@ use super::hosts::HostPath;
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::enrol::mint::{Minting, ONE_TIME_LIFE, mint, minted, revoke_unused};
-use crate::enrol::retire;
+use crate::enrol::{keys, retire};
 use crate::failure::Failure;
 use crate::idempotency::Once;
 use crate::unit::{Author, Unit};
@@ -31,9 +31,8 @@ pub async fn create(
     let inner = app.clone();
     let ticket = asked
         .change_as(&app, actor, now, move |unit, actor| {
-            let host = retire::host(unit, actor.team_id, path.host_id)?;
-            retire::lock(unit, &host)?;
-            let host = retire::host(unit, actor.team_id, path.host_id)?;
+            let host = retire::locked(unit, actor.team_id, path.host_id)?;
+            keys::may_reach_secrets(unit, actor, path.host_id)?;
             reissue(unit, &inner, actor.team_id, &actor.author(), &host, &request)
         })
         .await?;

@@ -6,6 +6,7 @@ use muster_store::rows::SettingRow;
 use muster_store::{Lock, LockKey, StoreError, Tx};
 use muster_wire::happening::Happening;
 use muster_wire::page::Page;
+use muster_wire::permission::Permission;
 use muster_wire::settings::{SetSettings, Setting, SettingName};
 use serde_json::{Value, json};
 
@@ -37,6 +38,9 @@ pub async fn set(
             let before = value(unit.tx, name)?;
             if before == new {
                 continue;
+            }
+            if name == SettingName::AuditKeepDays {
+                actor.must_cover(Permission::ManageAudit)?;
             }
             unit.tx.setting_set(name.as_str(), &new.to_string(), unit.now)?;
             names.push(name.as_str());

@@ -48,6 +48,7 @@ pub async fn create(
     let mut sign_in = None;
     if !configured {
         judge_code(&app, &setup, &visitor)?;
+        let _flight = app.budgets.guessers.begin(visitor.source.bucket())?;
         sign_in = first_sign_in(&app, &setup).await?;
     } else if !asked.was_answered(&app, SETUP).await? {
         // A read settles it: whoever knocks at a closed setup must not reach the writer.

@@ -4,7 +4,7 @@ use axum::extract::State;
 use http::header::SET_COOKIE;
 use muster_domain::login::{Login, fold};
 use muster_http::{ConnectInfo, Problem, Reply, StrictJson};
-use muster_ids::{Bearer, TeamId, UserId, WebSessionId};
+use muster_ids::{Bearer, WebSessionId};
 use muster_keyring::Keyring;
 use muster_store::rows::SignInRow;
 use muster_store::{Lock, LockKey, Priority};
@@ -16,10 +16,10 @@ use crate::auth::{Actor, Credential, Visitor, permits, web_session};
 use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::passwords::Verdict;
-use crate::problems::{second_factor_required, sign_in_refused, too_many_failures};
+use crate::problems::{second_factor_required, sign_in_refused};
 use crate::sign_in::guess::Guess;
-use crate::sign_in::{self, NewSession, second_factor, second_factor::Taken};
-use crate::unit::{Author, Fact, Unit};
+use crate::sign_in::{self, Former, NewSession, second_factor, second_factor::Taken};
+use crate::unit::{Fact, Unit};
 
 const NOTHING_TO_END: Failure =
     Failure::conflict("not_a_session", "an API token does not sign out: revoke it instead");
@@ -32,10 +32,13 @@ pub async fn create(
     visitor: Visitor,
     StrictJson(request): StrictJson<SignIn>,
 ) -> Result<Reply<SignedIn>, Problem> {
+    muster_http::to_the_end(enter(app, visitor, request)).await
+}
+
+async fn enter(app: App, visitor: Visitor, request: SignIn) -> Result<Reply<SignedIn>, Problem> {
     let now = app.clock.now();
     let guess = Guess::begin(&app, visitor.source.bucket(), &fold(request.login.expose()))?;
     let (guess, row, rehashed) = prove(&app, guess, &request).await?;
-    let user_id = row.user_id;
     let former = Former::find(&app, visitor.former.as_ref()).await?;
     let entry = Entry {
         row,
@@ -53,11 +56,7 @@ pub async fn create(
             Ok(Reply::new(*view).header(SET_COOKIE, cookie))
         }
         Outcome::CodeMissing => Err(second_factor_required()),
-        Outcome::CodeWrong => {
-            second_factor::count(&app, user_id);
-            Err(guess.failed(sign_in_refused()))
-        }
-        Outcome::Changed => Err(guess.failed(sign_in_refused())),
+        Outcome::CodeWrong | Outcome::Changed => Err(guess.failed(sign_in_refused())),
     }
 }
 
@@ -79,10 +78,11 @@ async fn prove<'a>(
         return Err(guess.failed(sign_in_refused()));
     };
     let code = request.code.as_ref().filter(|_| second_factor::is_asked(&row));
-    match code.and_then(|code| second_factor::refuses(app, row.user_id, code)) {
-        Some(wait) => Err(guess.failed(too_many_failures(wait))),
-        None => Ok((guess, row, rehashed)),
-    }
+    let guess = match code {
+        Some(code) => guess.with_code(&row, code)?,
+        None => guess,
+    };
+    Ok((guess, row, rehashed))
 }
 
 /// Somebody whose password was right, about to be let in.
@@ -146,35 +146,6 @@ impl Entry {
             expires_at: unit.now.plus(muster_domain::web_session::LIVES_FOR),
         };
         Ok(Outcome::Opened(bearer, Box::new(view)))
-    }
-}
-
-/// The session a browser had before it signed in anew: whoever planted it there has nothing of it afterwards.
-struct Former {
-    id: WebSessionId,
-    user_id: UserId,
-    team_id: TeamId,
-}
-
-impl Former {
-    async fn find(app: &App, bearer: Option<&Bearer>) -> Result<Option<Self>, Failure> {
-        let Some(bearer) = bearer else { return Ok(None) };
-        let id = WebSessionId::new(bearer.id);
-        let found = app.look(move |tx| tx.operator_by_web_session(&id)).await?;
-        let stored = found.as_ref().map(|row| row.verifier.as_slice());
-        let is_proved = app.keyring.verify(bearer, stored);
-        let row = found.filter(|_| is_proved);
-        Ok(row.map(|row| Self { id, user_id: row.user_id, team_id: row.team_id }))
-    }
-
-    fn end(&self, unit: &mut Unit<'_, '_>, source: &str) -> Result<(), Failure> {
-        if !unit.tx.web_session_end(self.user_id, &self.id, unit.now)? {
-            return Ok(());
-        }
-        unit.end(self.team_id, Ended::WebSession(self.id), "signed in anew")?;
-        let author = Author { actor: self.user_id.to_string(), role: None, source: source.to_owned() };
-        unit.happened(Fact::new(Happening::WebSessionEnded, self.team_id, &author, self.id));
-        Ok(())
     }
 }
 

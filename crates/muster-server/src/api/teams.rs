@@ -21,6 +21,11 @@ use crate::idempotency::Once;
 use crate::unit::Fact;
 
 const LIST: &str = "teams";
+/// The token of an owner lasts for ever: whoever steals one that does not must not get it.
+const LIMITED_TOKEN: Failure = Failure::Forbidden {
+    code: "limited_token",
+    detail: "a token with scopes, a team or an expiry makes no owner whose token lasts for ever; invite one instead",
+};
 
 /// The team of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -76,6 +81,9 @@ pub async fn create_owner(
     let minted = asked
         .change_as(&app, actor, now, move |unit, actor| {
             membership::invite(&actor.reach, Role::Owner, false)?;
+            if actor.is_limited() || actor.token_ends.is_some() {
+                return Err(LIMITED_TOKEN);
+            }
             let team =
                 unit.tx.team(path.team_id)?.filter(|team| !team.is_platform).ok_or(Failure::NotFound)?;
             make_person(unit, &keyring, &actor.author(), team.id, request.name.as_str(), Role::Owner)

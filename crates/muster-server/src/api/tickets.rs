@@ -22,8 +22,6 @@ use crate::enrol::mint::{revoke_unused, view};
 use crate::failure::Failure;
 
 const LIST: &str = "tickets";
-const FORBIDDEN: Failure =
-    Failure::Forbidden { code: "forbidden", detail: "your role, or your token, does not allow this" };
 
 /// The ticket of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -81,9 +79,7 @@ pub async fn revoke(
         .change(&app, now, move |unit, actor| {
             unit.tx.lock(&[Lock::exclusive(LockKey::Ticket(path.ticket_id))])?;
             let found = unit.tx.ticket_shown(actor.team_id, &path.ticket_id)?.ok_or(Failure::NotFound)?;
-            if !actor.reach.covers(to_revoke(found.row.ticket.kind)) {
-                return Err(FORBIDDEN);
-            }
+            actor.must_cover(to_revoke(found.row.ticket.kind))?;
             revoke_unused(unit, actor.team_id, &path.ticket_id, &actor.author())?;
             let shown = unit.tx.ticket_shown(actor.team_id, &path.ticket_id)?;
             Ok(view(shown.ok_or(Failure::NotFound)?, now))

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use muster_domain::membership;
-use muster_domain::operator_token::{self, Maker, Refusal, Wanted};
+use muster_domain::operator_token::{self, A_DAY, Maker, Refusal, Wanted};
 use muster_http::{Created, Problem, Reply, StrictPath, StrictQuery};
 use muster_ids::{Bearer, BearerKind, Timestamp, TokenId};
 use muster_store::rows::{OperatorTokenRow, ShownOperatorToken};
@@ -26,6 +26,8 @@ use crate::idempotency::Once;
 use crate::unit::{Fact, Unit};
 
 const LIST: &str = "tokens";
+/// People a token invited whom the audit trail names when it is revoked.
+const NAMED: i64 = 100;
 const OWN_LIST: &str = "own tokens";
 /// Held by whoever counts tokens before they make one.
 const TOKENS: LockKey = LockKey::Named("operator tokens");
@@ -48,6 +50,9 @@ impl From<Refusal> for Failure {
             Refusal::ForeignTeam => Self::NotFound,
             Refusal::OutlivesMaker => Self::invalid("/expires_in_secs", "outlives_its_maker"),
             Refusal::TooMany => Self::conflict("too_many_tokens", "you have too many tokens that are good"),
+            Refusal::TooManyToday => {
+                Self::conflict("too_many_tokens_today", "you made too many tokens in the last day")
+            }
         }
     }
 }
@@ -119,26 +124,25 @@ fn mint(
 /// Returns what is known of whoever makes a token; what is counted stays true until the commit.
 fn maker<P: Permit>(unit: &mut Unit<'_, '_>, actor: &Actor<P>) -> Result<Maker, Failure> {
     unit.tx.lock(&[Lock::exclusive(TOKENS)])?;
-    let (row, expires_at) = match actor.credential {
-        Credential::Token(id) => {
-            let row = unit.tx.operator_by_token(&id)?.ok_or(Failure::Unauthorized)?;
-            let expires_at = row.expires_at;
-            (row, expires_at)
-        }
-        Credential::WebSession(id) => {
-            (unit.tx.operator_by_web_session(&id)?.ok_or(Failure::Unauthorized)?, None)
-        }
+    let row = match actor.credential {
+        Credential::Token(id) => unit.tx.operator_by_token(&id)?,
+        Credential::WebSession(id) => unit.tx.operator_by_web_session(&id)?,
     };
+    let row = row.ok_or(Failure::Unauthorized)?;
     Ok(Maker {
         reach: actor.reach.clone(),
         team_id: row.team_id,
-        expires_at,
+        expires_at: actor.token_ends,
         bound_team_id: actor.bound_team_id,
         live: unit.tx.operator_tokens_live(actor.user_id, unit.now)?,
+        made_today: unit.tx.operator_tokens_made_since(actor.user_id, unit.now.minus(A_DAY))?,
+        by_provider: unit.tx.oidc_knows(actor.user_id)?,
     })
 }
 
 /// `GET /v1/me/tokens`
+///
+/// A token that may less than its owner sees itself and what was made with it.
 pub async fn list_own(
     State(app): State<App>,
     actor: Actor<permits::OwnAccount>,
@@ -147,12 +151,19 @@ pub async fn list_own(
     let now = app.clock.now();
     let after = open_cursor(&app, actor.team_id, OWN_LIST, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let rows = app.look(move |tx| tx.own_operator_tokens(actor.user_id, after, limit + 1)).await?;
+    let (user_id, limited) = (actor.user_id, actor.limited_token());
+    let rows = app.look(move |tx| match &limited {
+        Some(id) => tx.operator_tokens_made_by(user_id, id, after, limit + 1),
+        None => tx.own_operator_tokens(user_id, after, limit + 1),
+    });
+    let rows = rows.await?;
     let key = |row: &ShownOperatorToken| (row.created_at, row.id);
     Ok(Reply::new(page(&app, actor.team_id, OWN_LIST, rows, limit, key, |row| view(row, now))?))
 }
 
 /// `POST /v1/me/tokens/{token_id}/revoke`
+///
+/// A token that may less than its owner revokes itself and what was made with it.
 pub async fn revoke_own(
     State(app): State<App>,
     actor: Actor<permits::OwnAccount>,
@@ -162,6 +173,11 @@ pub async fn revoke_own(
     let owner = actor.user_id;
     let token = actor
         .change_person(&app, now, owner, move |unit, actor| {
+            if let Some(limited) = actor.limited_token()
+                && !unit.tx.operator_token_is_made_by(owner, &limited, &path.token_id)?
+            {
+                return Err(Failure::NotFound);
+            }
             let token = unit.tx.own_operator_token(owner, &path.token_id)?.ok_or(Failure::NotFound)?;
             revoke_token(unit, actor, token)
         })
@@ -204,8 +220,8 @@ pub async fn revoke(
     Ok(Reply::new(token))
 }
 
-/// Revokes a token with every token that was made with it: whoever stole one keeps none. One that was revoked stays as
-/// it is. The caller holds the exclusive lock of its owner.
+/// Revokes a token with every token and open invitation that was made with it: whoever stole one keeps none. Who came of
+/// an invitation already is named in the audit trail. One that was revoked stays as it is. The caller holds the exclusive lock of its owner.
 fn revoke_token<P>(
     unit: &mut Unit<'_, '_>,
     actor: &Actor<P>,
@@ -216,11 +232,18 @@ fn revoke_token<P>(
     while let Some((id, made_with)) = waiting.pop() {
         if unit.tx.operator_token_revoke(token.user_id, &id, now)? {
             unit.end(token.team_id, Ended::Token(id), "revoked")?;
+            let invitations = unit.tx.invitations_revoke_minted_with(&id, now)?;
+            let invited = unit.tx.invited_with(&id, NAMED)?;
             let revoked = Fact::new(Happening::TokenRevoked, token.team_id, &actor.author(), id);
-            unit.happened(revoked.details(json!({ "user_id": token.user_id, "made_with": made_with })));
+            unit.happened(revoked.details(json!({
+                "user_id": token.user_id,
+                "made_with": made_with,
+                "revoked_invitations": invitations,
+                "invited": invited,
+            })));
             token.revoked_at = token.revoked_at.or(Some(now));
         }
-        let made = unit.tx.operator_tokens_minted_with(token.user_id, &id)?;
+        let made = unit.tx.operator_tokens_minted_with(token.user_id, &id, now)?;
         waiting.extend(made.into_iter().map(|made| (made, Some(id))));
     }
     Ok(view(token, now))

@@ -28,6 +28,9 @@ use crate::problems::unauthorized;
 use crate::unit::{Author, Unit};
 use crate::uses::Used;
 
+const FORBIDDEN: Failure =
+    Failure::Forbidden { code: "forbidden", detail: "your role, or your token, does not allow this" };
+
 /// The header in which an admin names the team to act in.
 pub(crate) const TEAM_HEADER: HeaderName = HeaderName::from_static("muster-team");
 
@@ -108,6 +111,8 @@ pub struct Actor<P> {
     pub team_is_platform: bool,
     /// The only team their token acts in, if it is bound to one.
     pub bound_team_id: Option<TeamId>,
+    /// When their token lapses; a session is no token, and its owner can begin another.
+    pub token_ends: Option<Timestamp>,
     /// The address they came from.
     pub source: String,
     permission: PhantomData<fn() -> P>,
@@ -128,11 +133,27 @@ impl<P> Actor<P> {
     /// Names them among those whose replies are kept: a token that may less than its owner has replies of its own.
     pub(crate) fn principal(&self) -> String {
         match self.credential {
-            Credential::Token(id) if self.reach.scopes.is_some() || self.bound_team_id.is_some() => {
-                format!("{} {id}", self.user_id)
-            }
+            Credential::Token(id) if self.is_limited() => format!("{} {id}", self.user_id),
             Credential::Token(_) | Credential::WebSession(_) => self.user_id.to_string(),
         }
+    }
+
+    /// Whether they show a token that may less than its owner.
+    pub fn is_limited(&self) -> bool {
+        self.reach.scopes.is_some() || self.bound_team_id.is_some()
+    }
+
+    /// The token they show, if it may less than its owner: then what else its owner has is not its to see or to end.
+    pub fn limited_token(&self) -> Option<TokenId> {
+        match self.credential {
+            Credential::Token(id) if self.is_limited() => Some(id),
+            Credential::Token(_) | Credential::WebSession(_) => None,
+        }
+    }
+
+    /// Refuses who does not hold another permission than the one of the route, for what the two together reach.
+    pub fn must_cover(&self, permission: Permission) -> Result<(), Failure> {
+        if self.reach.covers(permission) { Ok(()) } else { Err(FORBIDDEN) }
     }
 
     /// Their role.
@@ -224,6 +245,7 @@ where
             team_id,
             team_is_platform,
             bound_team_id: bound_team(&row),
+            token_ends: token_ends(&row),
             source: source(parts),
             permission: PhantomData,
         })
@@ -314,7 +336,7 @@ fn reach<P: Permit>(row: &OperatorRow) -> Result<Reach, Failure> {
     if reach.covers(P::PERMISSION) {
         Ok(reach)
     } else {
-        Err(Failure::Forbidden { code: "forbidden", detail: "your role, or your token, does not allow this" })
+        Err(FORBIDDEN)
     }
 }
 
@@ -343,6 +365,13 @@ async fn team(app: &App, row: &OperatorRow, wanted: Option<TeamId>) -> Result<(T
     }
     let team = app.look_first(move |tx| tx.team(wanted)).await?.ok_or(Failure::NotFound)?;
     Ok((team.id, team.is_platform))
+}
+
+fn token_ends(row: &OperatorRow) -> Option<Timestamp> {
+    match &row.kind {
+        CredentialRow::Token { .. } => row.expires_at,
+        CredentialRow::WebSession { .. } => None,
+    }
 }
 
 impl<P: Permit> aide::OperationInput for Actor<P> {

@@ -37,21 +37,6 @@ pub(crate) fn failed_of(
     }
 }
 
-/// Counts a wrong password, or a wrong code, for what was typed as a login, and among all failures.
-pub(crate) fn failed_guess(
-    app: &App,
-    source: AddressBucket,
-    login: PublicId,
-    whom: Option<Whom>,
-    problem: Problem,
-) -> Problem {
-    let problem = failed_of(app, AttemptKind::SignIn, source, Some(login), whom, problem);
-    match app.limits.count_guess(source, login, app.clock.monotonic()) {
-        Some(wait) => too_many_failures(wait),
-        None => problem,
-    }
-}
-
 /// Returns what failures of this request are counted by.
 pub(super) fn bucket(parts: &Parts) -> AddressBucket {
     let address = parts.extensions.get::<ClientAddress>().copied();

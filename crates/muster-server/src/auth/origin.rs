@@ -35,16 +35,19 @@ pub fn same_origin(parts: &Parts) -> Result<(), Problem> {
     if judge(parts) == Some(true) { Ok(()) } else { Err(foreign_origin()) }
 }
 
-/// Whether one of our own pages made a request; `None` when nobody says.
+/// Whether one of our own pages made a request; `None` when nobody says. Everything that is said must agree: a proxy, or
+/// whatever made the request, may say one of the two.
 fn judge(parts: &Parts) -> Option<bool> {
     let headers = &parts.headers;
-    if let Some(site) = one(headers, &SEC_FETCH_SITE) {
-        // The browser's own word; `none` is an address typed in by the person.
-        return Some(matches!(site, Some("same-origin" | "none")));
-    }
-    let origin = one(headers, &ORIGIN)?;
+    // The browser's own word; `none` is an address typed in by the person.
+    let by_site = one(headers, &SEC_FETCH_SITE).map(|site| matches!(site, Some("same-origin" | "none")));
     let listener = parts.extensions.get::<ConnectInfo>().map(|connection| connection.listener);
-    Some(origin.is_some_and(|origin| is_own(origin, headers, listener)))
+    let by_origin = one(headers, &ORIGIN)
+        .map(|origin| origin.is_some_and(|origin| is_own(origin, headers, listener)));
+    match (by_site, by_origin) {
+        (Some(by_site), Some(by_origin)) => Some(by_site && by_origin),
+        (by_site, by_origin) => by_site.or(by_origin),
+    }
 }
 
 /// Returns the only value of a header: `Some(None)` when there is no such one, but something.
@@ -95,6 +98,12 @@ mod tests {
             Some(false),
         );
         check(&[host, ("origin", "https://muster.example:8643")], Some(true));
+        for site in ["same-origin", "none"] {
+            let says = |origin| [host, ("sec-fetch-site", site), ("origin", origin)];
+            check(&says("https://muster.example:8643"), Some(true));
+            check(&says("https://evil.example"), Some(false));
+            check(&says("null"), Some(false));
+        }
         for origin in [
             "null",
             "https://evil.example",

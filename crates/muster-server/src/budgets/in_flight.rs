@@ -1,4 +1,5 @@
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use muster_http::AddressBucket;
@@ -8,41 +9,57 @@ use crate::failure::Failure;
 /// How many may be in flight for one source.
 const PER_SOURCE: u32 = 8;
 
-/// How much is being done at once for each source: remembers only who has something in flight.
-#[derive(Debug, Clone, Default)]
-pub struct InFlight(Arc<Mutex<HashMap<AddressBucket, u32>>>);
+/// How much is being done at once for each source, or whoever else: remembers only who has something in flight.
+#[derive(Debug, Clone)]
+pub struct InFlight<K: Eq + Hash = AddressBucket> {
+    counts: Arc<Mutex<HashMap<K, u32>>>,
+    most: u32,
+}
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self::of(PER_SOURCE)
+    }
+}
 
 /// Something in flight, until it is dropped.
 #[derive(Debug)]
-pub struct Flight {
-    all: InFlight,
-    source: AddressBucket,
+pub struct Flight<K: Eq + Hash = AddressBucket> {
+    all: InFlight<K>,
+    whose: K,
 }
 
-impl InFlight {
-    /// Begins something for a source, unless it has as much in flight as it may.
-    pub fn begin(&self, source: AddressBucket) -> Result<Flight, Failure> {
+impl<K: Eq + Hash + Copy> InFlight<K> {
+    /// Lets each have so many.
+    pub fn of(most: u32) -> Self {
+        Self { counts: Arc::default(), most }
+    }
+
+    /// Begins something for somebody, unless they have as much in flight as they may.
+    pub fn begin(&self, whose: K) -> Result<Flight<K>, Failure> {
         let mut counts = self.lock();
-        let count = counts.entry(source).or_default();
-        if *count >= PER_SOURCE {
+        let count = counts.entry(whose).or_default();
+        if *count >= self.most {
             return Err(Failure::OverBudget);
         }
         *count += 1;
-        Ok(Flight { all: self.clone(), source })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<AddressBucket, u32>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        Ok(Flight { all: self.clone(), whose })
     }
 }
 
-impl Drop for Flight {
+impl<K: Eq + Hash> InFlight<K> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, u32>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Eq + Hash> Drop for Flight<K> {
     fn drop(&mut self) {
         let mut counts = self.all.lock();
-        if let Some(count) = counts.get_mut(&self.source) {
+        if let Some(count) = counts.get_mut(&self.whose) {
             *count -= 1;
             if *count == 0 {
-                counts.remove(&self.source);
+                counts.remove(&self.whose);
             }
         }
     }

@@ -26,6 +26,9 @@ const REPORTS_COUNTED_FOR: Duration = Duration::from_secs(600);
 /// Seconds the holder of an older key waits before it looks whether the newer one still holds the channel.
 pub(super) const SUPERSEDED_RETRY_SECS: u32 = 60;
 
+/// Seconds an agent waits that was cut because nobody knows whether its key still holds.
+const UNSURE_RETRY_SECS: u32 = 2;
+
 /// How long an aborted channel may take to close.
 const END_WITHIN: Duration = Duration::from_secs(2);
 
@@ -228,6 +231,11 @@ impl Hub {
                     reason: "suspended",
                     code: muster_wire::channel::close::REVOKED,
                     retry_after_secs: 30,
+                },
+                CutReason::Unsure => Command::Leave {
+                    reason: "restart",
+                    code: muster_wire::channel::close::RESTART,
+                    retry_after_secs: UNSURE_RETRY_SECS,
                 },
             };
             if channel.commands.try_send(command).is_ok() {

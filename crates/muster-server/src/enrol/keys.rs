@@ -4,18 +4,21 @@
 
 use muster_domain::agent_key::{self, HeldKeys, NotMinted};
 use muster_ids::{AgentKeyId, HostId, KeyName, TeamId};
+use muster_keyring::OwnerKind;
 use muster_store::rows::{HostKeyRow, HostRow, KeyState};
 use muster_store::{Lock, LockKey, StoreError};
 use muster_wire::enroll::Disposition;
 use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use muster_wire::host_key::{HostKey, HostKeyKind, HostKeyState, MintedAgentKey};
+use muster_wire::permission::Permission;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
 use super::mint::revoke_unused;
 use super::retire;
 use crate::app::App;
+use crate::auth::Actor;
 use crate::effects::{Cut, CutReason};
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
@@ -98,6 +101,14 @@ pub fn revoke(
     let key = of_host(unit, team_id, host_id, &name)?;
     if key.state == KeyState::Active {
         end(unit, &key, Ending::Revoked, author)?;
+    } else {
+        // The reply to what ended it may have been lost, and its sockets with it: who asks again cuts them for sure.
+        unit.effects.cuts.push(Cut {
+            host_id,
+            key: name,
+            reason: CutReason::Revoked { reason: Ending::Revoked.reason() },
+            decided_at: unit.now,
+        });
     }
     Ok(view(of_host(unit, team_id, host_id, &name)?))
 }
@@ -113,6 +124,18 @@ fn of_host(
     key.filter(|key| key.team_id == team_id && key.host_id == host_id).ok_or(Failure::NotFound)
 }
 
+/// Refuses who may not manage secrets a key of a host that holds some: whoever has it receives them.
+///
+/// The caller holds the lock of the host.
+pub fn may_reach_secrets<P>(
+    unit: &mut Unit<'_, '_>,
+    actor: &Actor<P>,
+    host_id: HostId,
+) -> Result<(), Failure> {
+    let owned = unit.tx.secrets_owned(actor.team_id, OwnerKind::Host.as_str(), &host_id.to_string())?;
+    if owned.is_empty() { Ok(()) } else { actor.must_cover(Permission::ManageSecrets) }
+}
+
 /// Mints an agent key for a host that has no key pair; an invited one is admitted with it.
 pub fn mint(
     unit: &mut Unit<'_, '_>,
@@ -121,9 +144,7 @@ pub fn mint(
     host_id: HostId,
     author: &Author,
 ) -> Result<MintedAgentKey, Failure> {
-    let host = retire::host(unit, team_id, host_id)?;
-    retire::lock(unit, &host)?;
-    let host = retire::host(unit, team_id, host_id)?;
+    let host = retire::locked(unit, team_id, host_id)?;
     let held = held(unit, &host)?;
     agent_key::mint(host.state, &held).map_err(|refused| match refused {
         NotMinted::NotPossible => retire::NOT_POSSIBLE,

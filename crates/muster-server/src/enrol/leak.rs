@@ -1,8 +1,10 @@
 //! *This key leaked*: the ticket is revoked, and what it admitted is suspended.
 //!
-//! One transaction takes the ticket away, suspends the first hosts and, where there are more, leaves a row by which the
-//! others follow in chunks: before the reply as far as that goes, by a reconciler after it, so that nothing that was
-//! reported can be lost. A rotated site key stands for itself: the keys before
+//! One transaction takes the ticket away, whatever becomes of the hosts. The next one suspends the first of them and, where
+//! there are more, leaves a row by which the others follow in chunks: before the reply as far as that goes, by a
+//! reconciler after it, so that nothing that was reported can be lost. No transaction reads more hosts than it
+//! suspends: what the person saw is compared in a read between the two, when the ticket admits nobody any more. A
+//! rotated site key stands for itself: the keys before
 //! and after it have secrets of their own, which did not leak with it.
 
 use std::time::Duration;
@@ -19,6 +21,7 @@ use serde_json::json;
 use super::mint::{CLAIMS, revoke_unused};
 use super::suspend::suspend;
 use crate::app::App;
+use crate::auth::{Actor, permits};
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
@@ -31,7 +34,7 @@ const WAITED_FOR: Duration = Duration::from_secs(8);
 const REASON: &str = "ticket_leaked";
 const STALE: Failure = Failure::conflict(
     "preview_stale",
-    "what the ticket admitted, or how it stands, has changed; look at the preview again",
+    "the ticket is revoked; what it admitted, or how that stands, has changed: look at the preview again",
 );
 
 /// What a ticket admitted since a time, as one snapshot shows it.
@@ -94,16 +97,52 @@ pub struct Done {
     pub remaining: u64,
 }
 
-/// Revokes a leaked ticket and suspends the first of its hosts, if that is what the person saw.
-pub fn report(
+/// Revokes a leaked ticket, and begins to suspend what it admitted if that is what the person saw.
+///
+/// Revoked first, in a transaction of its own: it stays so, whatever becomes of the rest, and admits nobody meanwhile.
+pub async fn report(
+    app: &App,
+    actor: Actor<permits::ManageSiteKeys>,
+    ticket_id: TicketId,
+    asked: ReportLeak,
+) -> Result<Done, Failure> {
+    let (team_id, since, now) = (actor.team_id, asked.since, app.clock.now());
+    let revoked = actor
+        .clone()
+        .change(app, now, move |unit, actor| revoke(unit, actor.team_id, &ticket_id, &actor.author()));
+    revoked.await?;
+    let seen = app.look(move |tx| Admitted::load(tx, team_id, &ticket_id, since)).await?;
+    if seen.digest() != asked.preview.as_str() {
+        return Err(STALE);
+    }
+    let begun = actor.change(app, now, move |unit, actor| {
+        begin(unit, actor.team_id, &ticket_id, &asked, &seen, &actor.author())
+    });
+    begun.await
+}
+
+fn revoke(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    ticket_id: &TicketId,
+    author: &Author,
+) -> Result<(), Failure> {
+    unit.tx.lock(&[Lock::exclusive(LockKey::Ticket(*ticket_id))])?;
+    let ticket = unit.tx.ticket_by_id(ticket_id)?.filter(|row| row.ticket.team_id == team_id);
+    ticket.ok_or(Failure::NotFound)?;
+    revoke_unused(unit, team_id, ticket_id, author).map(drop)
+}
+
+/// Writes down that a revoked ticket leaked, and suspends the first of the hosts that were seen.
+pub fn begin(
     unit: &mut Unit<'_, '_>,
     team_id: TeamId,
     ticket_id: &TicketId,
     asked: &ReportLeak,
+    seen: &Admitted,
     author: &Author,
 ) -> Result<Done, Failure> {
     unit.tx.lock(&[Lock::exclusive(LockKey::Ticket(*ticket_id))])?;
-    unit.tx.ticket_shown(team_id, ticket_id)?.ok_or(Failure::NotFound)?;
     let mut leak = LeakRow {
         ticket_id: *ticket_id,
         team_id,
@@ -115,11 +154,6 @@ pub fn report(
         after_host: None,
     };
     let first = if asked.suspend { locked(unit, &leak)? } else { Vec::new() };
-    let seen = Admitted::load(unit.tx, team_id, ticket_id, asked.since)?;
-    if seen.digest() != asked.preview.as_str() {
-        return Err(STALE);
-    }
-    revoke_unused(unit, team_id, ticket_id, author)?;
     let suspended = suspend_each(unit, &leak, &first, author)?;
     let remaining = if asked.suspend { seen.active().saturating_sub(suspended) } else { 0 };
     if remaining > 0 {

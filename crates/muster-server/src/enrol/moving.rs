@@ -24,9 +24,7 @@ pub fn move_host(
     to: SiteId,
     author: &Author,
 ) -> Result<(), Failure> {
-    let host = retire::host(unit, team_id, host_id)?;
-    retire::lock(unit, &host)?;
-    let host = retire::host(unit, team_id, host_id)?;
+    let host = retire::locked(unit, team_id, host_id)?;
     unit.tx.site(team_id, to)?.ok_or(Failure::NotFound)?;
     relocate(unit, &host, to, author, None)
 }

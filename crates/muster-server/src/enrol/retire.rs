@@ -1,7 +1,7 @@
 //! The end of a host: everything it could act with is taken away in one transaction; the tombstone stays.
 
 use muster_domain::host_life::Life;
-use muster_ids::HostId;
+use muster_ids::{HostId, TeamId, TicketId};
 use muster_keyring::OwnerKind;
 use muster_store::rows::{HostKeyRow, HostRow};
 use muster_store::{Lock, LockKey, StoreError};
@@ -19,8 +19,15 @@ use crate::{jobs, secrets};
 pub const NOT_POSSIBLE: Failure =
     Failure::conflict("not_possible", "the host does not stand where this is possible");
 
-/// Locks a host with every ticket and key it could act with; first thing in a transaction that takes them away.
-pub fn lock(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<(), Failure> {
+/// Locks a host of the team with every ticket and key it could act with, and returns it as it stands then; first thing
+/// in a transaction that takes them away.
+pub fn locked(unit: &mut Unit<'_, '_>, team_id: TeamId, id: HostId) -> Result<HostRow, Failure> {
+    let found = host(unit, team_id, id)?;
+    lock(unit, &found)?;
+    host(unit, team_id, id)
+}
+
+fn lock(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<(), Failure> {
     let held = held(unit, host)?;
     let mut locks = vec![Lock::exclusive(LockKey::Host(host.id))];
     locks.extend(held.0.iter().map(|id| Lock::exclusive(LockKey::Ticket(*id))));
@@ -32,7 +39,7 @@ pub fn lock(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<(), Failure> {
     if again.0 == held.0 && names(&again) == names(&held) { Ok(()) } else { Err(StoreError::Conflict.into()) }
 }
 
-type Held = (Vec<muster_ids::TicketId>, Vec<HostKeyRow>);
+type Held = (Vec<TicketId>, Vec<HostKeyRow>);
 
 fn held(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<Held, Failure> {
     let tickets = unit.tx.tickets_of_host(host.team_id, host.id)?;
@@ -96,6 +103,6 @@ fn close_claims_on(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> 
 }
 
 /// Returns a host of the team, or the answer for absent and foreign ones.
-pub fn host(unit: &mut Unit<'_, '_>, team_id: muster_ids::TeamId, id: HostId) -> Result<HostRow, Failure> {
+pub fn host(unit: &mut Unit<'_, '_>, team_id: TeamId, id: HostId) -> Result<HostRow, Failure> {
     unit.tx.host(team_id, id)?.ok_or(Failure::NotFound)
 }

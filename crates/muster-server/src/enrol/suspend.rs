@@ -1,9 +1,10 @@
-//! Suspending a host: it keeps its keys and is refused everything; its sockets are cut before the reply.
+//! Suspending a host, and letting it act again: it keeps its keys and is refused everything meanwhile; its sockets are
+//! cut before the reply.
 
 use muster_domain::host_life::Life;
 use muster_ids::{HostId, TeamId};
 use muster_store::StoreError;
-use muster_store::rows::KeyState;
+use muster_store::rows::{HostRow, KeyState};
 use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use serde_json::json;
@@ -37,5 +38,17 @@ pub fn suspend(
     let fact = Fact::new(Happening::HostSuspended, team_id, author, host_id).of_host(host_id);
     let details = json!({ "from": from, "to": to, "reason": because });
     unit.happened(fact.changed(["state"]).details(details));
+    Ok(())
+}
+
+/// Lets a suspended host, whose lock is held exclusively, act again.
+pub fn resume(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Result<(), Failure> {
+    let to = host.state.resume().map_err(|_| NOT_POSSIBLE)?;
+    if !unit.tx.host_move(host.team_id, host.id, host.state, to)? {
+        return Err(StoreError::Conflict.into());
+    }
+    unit.tx.host_resumed(host.team_id, host.id, unit.now)?;
+    let fact = Fact::new(Happening::HostResumed, host.team_id, author, host.id).of_host(host.id);
+    unit.happened(fact.changed(["state"]).details(json!({ "from": host.state, "to": to })));
     Ok(())
 }

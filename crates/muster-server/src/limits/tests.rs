@@ -133,12 +133,48 @@ fn a_source_that_guessed_too_often_waits_whatever_it_guesses_at() {
 }
 
 #[test]
-fn failures_at_other_doors_keep_a_source_from_guessing() {
+fn failures_at_other_doors_lock_nobody_out() {
     let limits = FailureLimits::default();
-    for _ in 0..600 {
+    for _ in 0..2000 {
         limits.count(source(1), None, secs(9));
     }
-    assert!(limits.refuses_guess(source(1), login(1), secs(9)).is_some());
+    for n in 0..100 {
+        limits.count_guess(network(n), login(1), secs(9));
+    }
+    assert_eq!(limits.refuses_guess(source(1), login(1), secs(9)), None);
+}
+
+#[test]
+fn b12_guesses_in_flight_are_no_more_than_guesses_in_a_row() {
+    let limits = FailureLimits::default();
+    let charge = || limits.charge_guess(source(1), login(1), secs(9));
+    let in_flight: Vec<ChargedGuess> = (0..20).map(|_| charge().unwrap()).collect();
+    assert!(charge().is_err(), "none of them was judged yet");
+    for charged in in_flight {
+        limits.give_back_guess(charged);
+    }
+    assert!(!limits.levels().guessers.remembers(source(1), secs(9)), "all of them were right");
+    let codes: Vec<_> = (0..10).map(|_| limits.charge_code(login(1), true, secs(9)).unwrap()).collect();
+    assert!(limits.charge_code(login(1), true, secs(9)).is_err());
+    assert!(limits.charge_code(login(1), false, secs(9)).is_ok(), "nobody guesses a recovery code");
+    codes.into_iter().for_each(|charged| limits.give_back_code(charged));
+    assert!(limits.charge_code(login(1), true, secs(9)).is_ok());
+}
+
+#[test]
+fn what_is_given_back_is_no_more_than_was_counted() {
+    let mut table = Table::new(RATE, 2);
+    for _ in 0..100 {
+        table.count(1, secs(5));
+    }
+    let at_the_top = table.charge(1, secs(5));
+    table.give_back(at_the_top);
+    assert_eq!(table.wait(1, secs(5)), Some(secs(60)), "a right guess lowers nobody's level");
+    for key in [2, 3] {
+        let charged = table.charge(key, secs(5));
+        table.give_back(charged);
+    }
+    assert_eq!(table.levels.len(), table.lowest_first.len());
 }
 
 #[test]
@@ -163,9 +199,8 @@ fn b10_no_crowd_makes_a_login_that_is_guessed_at_fresh_again() {
 fn codes_of_one_person_are_refused_wherever_they_come_from() {
     let limits = FailureLimits::default();
     for _ in 0..10 {
-        assert_eq!(limits.refuses_code(login(1), secs(9)), None);
-        limits.count_code(login(1), secs(9));
+        assert!(limits.charge_code(login(1), true, secs(9)).is_ok());
     }
-    assert_eq!(limits.refuses_code(login(1), secs(9)), Some(secs(60)));
-    assert_eq!(limits.refuses_code(login(2), secs(9)), None);
+    assert_eq!(limits.charge_code(login(1), true, secs(9)).err(), Some(secs(60)));
+    assert!(limits.charge_code(login(2), true, secs(9)).is_ok());
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::{OpenEndpoint, SendFailure, Sent, judge};
+use super::{OpenEndpoint, SendFailure, Sent, judge, post};
 use crate::app::App;
 use crate::events;
 
@@ -75,6 +75,11 @@ pub async fn send(
     now: Timestamp,
 ) -> Result<Sent, SendFailure> {
     let [event] = told else { return Err(SendFailure::new("a webhook carries one event")) };
+    let url = config.url.expose();
+    if url.scheme() != "https" {
+        let host = url.host_str().unwrap_or_default();
+        post::must_be_listed(&app.outbound, host, url.port_or_known_default().unwrap_or(80)).await?;
+    }
     let request = request(endpoint, config, event, now)?;
     judge(app.outbound.send(request).await)
 }

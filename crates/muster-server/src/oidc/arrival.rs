@@ -10,12 +10,11 @@ use muster_wire::happening::Happening;
 use muster_wire::sign_in::SignInMethod;
 use serde_json::json;
 
-use super::{Comer, Person};
+use super::{Comer, PROVIDERS, Person};
 use crate::app::App;
-use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::members;
-use crate::sign_in::{self, NewSession};
+use crate::sign_in::{self, Former, NewSession};
 use crate::unit::{Author, Fact, Unit};
 
 /// One arrival at a time: two first ones of the same subject make one person.
@@ -45,6 +44,8 @@ pub struct Entrance {
     pub source: ClientAddress,
     /// What the browser calls itself.
     pub user_agent: String,
+    /// The session it has until now, which ends.
+    pub(crate) former: Option<Former>,
 }
 
 /// Makes somebody who they are now, and signs them in.
@@ -55,8 +56,12 @@ pub async fn arrive(app: &App, comer: Comer, entrance: Entrance, now: Timestamp)
         let expected = known.map(|person| person.user_id);
         let (comer, entrance, keyring) = (comer.clone(), entrance.clone(), app.keyring.clone());
         let arrived = app.change(Priority::Urgent, now, move |unit| {
-            let mut locks = vec![Lock::exclusive(ARRIVALS)];
-            locks.extend(expected.map(|user_id| Lock::exclusive(LockKey::User(user_id))));
+            // What is relied on is read below, under these: a provider that is removed meanwhile lets nobody in, and
+            // who counts the others of a role counts who comes and goes here.
+            let mut locks =
+                vec![Lock::exclusive(ARRIVALS), Lock::shared(PROVIDERS), Lock::exclusive(members::MEMBERS)];
+            let former = entrance.former.as_ref().map(|former| former.user_id);
+            locks.extend(expected.into_iter().chain(former).map(|id| Lock::exclusive(LockKey::User(id))));
             unit.tx.lock(&locks)?;
             let known = unit.tx.oidc_person(&comer.issuer, &comer.subject)?;
             if known.as_ref().map(|person| person.user_id) != expected {
@@ -108,6 +113,9 @@ fn step(
         }
         _ => return Ok(Arrived::NoRole),
     };
+    if let Some(former) = &entrance.former {
+        former.end(unit, &author.source)?;
+    }
     let session = NewSession {
         user_id: person.user_id,
         role: person.role,
@@ -155,20 +163,4 @@ fn make(unit: &mut Unit<'_, '_>, comer: &Comer, author: &Author, place: Place) -
 fn member(unit: &mut Unit<'_, '_>, known: &OidcPersonRow) -> Result<MemberRow, Failure> {
     let member = unit.tx.member(known.team_id, known.user_id)?;
     member.ok_or_else(|| Failure::internal("a person of an identity is in no team"))
-}
-
-/// Signs out everybody who came by an issuer that no provider has any more, and returns how many they are.
-pub(crate) fn sign_out(unit: &mut Unit<'_, '_>, issuer: &str) -> Result<u32, Failure> {
-    if unit.tx.oidc_providers()?.iter().any(|provider| provider.issuer == issuer) {
-        return Ok(0);
-    }
-    let people = unit.tx.oidc_people(issuer)?;
-    let locks: Vec<Lock> = people.iter().map(|id| Lock::exclusive(LockKey::User(*id))).collect();
-    unit.tx.lock(&locks)?;
-    for user_id in &people {
-        unit.tx.web_sessions_end(*user_id, None, unit.now)?;
-        let team_id = unit.tx.sign_in_of(*user_id)?.ok_or(Failure::NotFound)?.team_id;
-        unit.end(team_id, Ended::Person(*user_id), "provider removed")?;
-    }
-    Ok(u32::try_from(people.len()).unwrap_or(u32::MAX))
 }

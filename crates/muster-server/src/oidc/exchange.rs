@@ -72,6 +72,9 @@ pub async fn exchange(
     }
     let metadata = app.oidc.metadata(app, &provider.issuer, Freshness::Believed).await?;
     let code = code(&metadata, provider, pending, callback)?;
+    if !app.oidc.is_first_answer(&pending.state, pending.expires_at, now) {
+        return Err(failed("this sign-in was answered already"));
+    }
     let secret =
         client_secret(app, provider).map_err(|failure| failed(format!("the client secret: {failure}")))?;
     let client = relying_party(&metadata, provider, Some(secret), &pending.redirect_uri);

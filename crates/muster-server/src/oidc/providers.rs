@@ -1,11 +1,12 @@
 //! What is known of providers: discovery documents and keys, believed for a while, fetched by one at a time.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use muster_domain::oidc::{METADATA_FOR, MOST_PROVIDERS, REFETCH_EVERY};
+use muster_ids::Timestamp;
 use muster_outbound::OutboundError;
 use openidconnect::{DiscoveryError, HttpRequest, HttpResponse, IssuerUrl};
 use url::{Host, Url};
@@ -19,6 +20,11 @@ const ANSWER_LIMIT: usize = 512 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(8);
 /// How long it is not asked again after it did not answer: nobody makes this server knock all the time.
 const RETRY_EVERY: Duration = Duration::from_secs(5);
+
+/// Most sign-ins that are remembered as answered; past that the one that lapses first is forgotten.
+const MOST_ANSWERED: usize = 4096;
+/// How often it is said why somebody was refused: a stranger can be refused all the time.
+const SAY_WHY_EVERY: Duration = Duration::from_secs(10);
 
 /// How new the documents must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +46,22 @@ struct Slot {
 
 /// The documents of every provider this node asked.
 #[derive(Default)]
-pub struct Providers(Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>);
+pub struct Providers {
+    slots: Mutex<HashMap<String, Arc<tokio::sync::Mutex<Slot>>>>,
+    answered: Mutex<Answered>,
+    said: Mutex<Said>,
+}
+
+/// The sign-ins whose code was taken to the provider, until they lapse.
+#[derive(Default)]
+struct Answered(BTreeSet<(Timestamp, String)>);
+
+/// When it was last said in the log why somebody was refused.
+#[derive(Default)]
+struct Said {
+    next_at: Duration,
+    unsaid: u64,
+}
 
 impl std::fmt::Debug for Providers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -49,6 +70,26 @@ impl std::fmt::Debug for Providers {
 }
 
 impl Providers {
+    /// Takes a pending sign-in into use. `false`: it was; whoever kept a copy of it gets nowhere.
+    pub(super) fn is_first_answer(&self, state: &str, expires_at: Timestamp, now: Timestamp) -> bool {
+        let mut answered = self.answered.lock().unwrap_or_else(PoisonError::into_inner);
+        while answered.0.first().is_some_and(|(at, _)| *at <= now) || answered.0.len() >= MOST_ANSWERED {
+            answered.0.pop_first();
+        }
+        answered.0.insert((expires_at, state.to_owned()))
+    }
+
+    /// Whether it is to be said in the log why somebody was refused, and how often it was not said since the last time.
+    pub(crate) fn says_why(&self, now: Duration) -> Option<u64> {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if now < said.next_at {
+            said.unsaid = said.unsaid.saturating_add(1);
+            return None;
+        }
+        said.next_at = now + SAY_WHY_EVERY;
+        Some(std::mem::take(&mut said.unsaid))
+    }
+
     /// Returns the documents of an issuer.
     pub async fn metadata(
         &self,
@@ -92,11 +133,11 @@ impl Providers {
 
     /// Forgets what is known of an issuer.
     pub fn forget(&self, issuer: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(issuer);
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner).remove(issuer);
     }
 
     fn slot(&self, issuer: &str) -> Arc<tokio::sync::Mutex<Slot>> {
-        let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
         if slots.len() >= 2 * MOST_PROVIDERS && !slots.contains_key(issuer) {
             // Only issuers of providers come here; those that were set anew since are not worth their place.
             slots.clear();

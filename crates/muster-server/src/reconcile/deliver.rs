@@ -1,12 +1,13 @@
 //! The deliverer: at least once, in the order of each line, as many lines at once as may be.
 //!
 //! It holds nothing but what is being sent just now: killed between a message and its record, it sends the message again,
-//! under the same name.
+//! under the same name. No team takes the places of all: see [`Turns`].
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::time::Duration;
 
-use muster_ids::EndpointId;
+use muster_ids::{EndpointId, TeamId, Timestamp};
 use muster_store::rows::DueRow;
 use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,8 @@ const EVERY: Duration = Duration::from_secs(1);
 const AT_ONCE: usize = 16;
 /// Messages that are sent at once to one endpoint.
 const AT_ONCE_TO_ONE: usize = 4;
+/// Messages that are sent at once for one team.
+const AT_ONCE_FOR_ONE: usize = 4;
 /// How long messages may take to arrive when the server stops.
 const LAST_WITHIN: Duration = Duration::from_secs(5);
 
@@ -69,12 +72,59 @@ type Line = (EndpointId, String);
 struct Round {
     app: App,
     sending: JoinSet<()>,
-    lines: HashMap<Id, Line>,
+    under_way: HashMap<Id, UnderWay>,
+    turns: Turns,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct UnderWay {
+    team_id: TeamId,
+    line: Line,
+}
+
+/// When each team that has something to send had its last turn.
+#[derive(Debug, Default)]
+struct Turns {
+    last: HashMap<TeamId, u64>,
+    count: u64,
+}
+
+impl Turns {
+    fn take(&mut self, team_id: TeamId) {
+        self.count += 1;
+        self.last.insert(team_id, self.count);
+    }
+
+    /// Puts what is due in the order in which it goes: one message of each team, then another one of each; of a team one
+    /// of each endpoint, then another one of each. Who waits the longest for a turn is first.
+    fn order(&mut self, due: Vec<(Timestamp, DueRow)>, under_way: &[UnderWay]) -> Vec<DueRow> {
+        self.last.retain(|team_id, _| due.iter().any(|(_, due)| due.team_id == *team_id));
+        let mut of_endpoint: HashMap<EndpointId, usize> = HashMap::new();
+        let mut of_team: HashMap<TeamId, usize> = HashMap::new();
+        for sending in under_way {
+            *of_endpoint.entry(sending.line.0).or_default() += 1;
+            *of_team.entry(sending.team_id).or_default() += 1;
+        }
+        let mut rank = |due: &DueRow| next_rank(&mut of_endpoint, due.endpoint_id);
+        let mut due: Vec<_> = due.into_iter().map(|(since, due)| (rank(&due), since, due)).collect();
+        due.sort_by_key(|(rank, since, _)| (*rank, *since));
+        let mut rank = |due: &DueRow| next_rank(&mut of_team, due.team_id);
+        let mut due: Vec<_> = due.into_iter().map(|(_, since, due)| (rank(&due), since, due)).collect();
+        let last = |team_id: &TeamId| self.last.get(team_id).copied().unwrap_or_default();
+        due.sort_by_key(|(rank, since, due)| (*rank, last(&due.team_id), *since));
+        due.into_iter().map(|(_, _, due)| due).collect()
+    }
+}
+
+fn next_rank<K: Eq + Hash>(ranks: &mut HashMap<K, usize>, of: K) -> usize {
+    let rank = ranks.entry(of).or_default();
+    *rank += 1;
+    *rank
 }
 
 impl Round {
     fn new(app: App) -> Self {
-        Self { app, sending: JoinSet::new(), lines: HashMap::new() }
+        Self { app, sending: JoinSet::new(), under_way: HashMap::new(), turns: Turns::default() }
     }
 
     /// Starts what is due and may be sent now. Returns how many messages that are.
@@ -85,22 +135,28 @@ impl Round {
         let now = self.app.clock.now();
         let due = self.app.look(move |tx| tx.deliveries_due(now, AT_ONCE_TO_ONE as i64)).await?;
         let before = self.sending.len();
-        for due in due {
+        let under_way: Vec<UnderWay> = self.under_way.values().cloned().collect();
+        for due in self.turns.order(due, &under_way) {
             if self.sending.len() >= AT_ONCE {
                 break;
             }
             if self.may_send(&due) {
-                let line = line(&due);
+                let sending = UnderWay { team_id: due.team_id, line: line(&due) };
+                self.turns.take(due.team_id);
                 let task = self.sending.spawn(deliver_one(self.app.clone(), due));
-                self.lines.insert(task.id(), line);
+                self.under_way.insert(task.id(), sending);
             }
         }
         Ok(self.sending.len() - before)
     }
 
     fn may_send(&self, due: &DueRow) -> bool {
-        let to_the_same = self.lines.values().filter(|(endpoint_id, _)| *endpoint_id == due.endpoint_id);
-        to_the_same.count() < AT_ONCE_TO_ONE && !self.lines.values().any(|sending| *sending == line(due))
+        let under_way = || self.under_way.values();
+        let to_the_same = under_way().filter(|sending| sending.line.0 == due.endpoint_id).count();
+        let for_the_same = under_way().filter(|sending| sending.team_id == due.team_id).count();
+        to_the_same < (if due.is_probe { 1 } else { AT_ONCE_TO_ONE })
+            && for_the_same < AT_ONCE_FOR_ONE
+            && !under_way().any(|sending| sending.line == line(due))
     }
 
     async fn finish_one(&mut self) {
@@ -112,7 +168,7 @@ impl Round {
             }
             None => return,
         };
-        self.lines.remove(&id);
+        self.under_way.remove(&id);
     }
 }
 

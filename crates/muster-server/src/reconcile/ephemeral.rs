@@ -28,9 +28,6 @@ pub async fn ephemeral(app: App, shutdown: CancellationToken) {
 
 /// Retires every ephemeral host that was away for long enough, one transaction each. Returns how many.
 pub async fn retire_away(app: &App) -> Result<usize, Failure> {
-    if app.up_for() < RECONNECT_WINDOW {
-        return Ok(0);
-    }
     let now = app.clock.now();
     let mut over = Vec::new();
     let mut after = None;
@@ -39,6 +36,10 @@ pub async fn retire_away(app: &App) -> Result<usize, Failure> {
         let Some(last) = rows.last() else { break };
         after = Some(last.id);
         over.extend(rows.into_iter().filter(|row| is_over(&facts(app, row), now)));
+    }
+    // A round that cannot read is none: whoever could not be heard meanwhile gets their time to come back.
+    if !app.presences.round(now) || app.up_for() < RECONNECT_WINDOW {
+        return Ok(0);
     }
     each(over, |row| row.id.to_string(), |row| retire_one(app, row)).await
 }
@@ -57,8 +58,7 @@ async fn retire_one(app: &App, seen: EphemeralRow) -> Result<(), Failure> {
     let now: Timestamp = app.clock.now();
     let inner = app.clone();
     app.change(Priority::Normal, now, move |unit| {
-        let host = retire::host(unit, seen.team_id, seen.id)?;
-        retire::lock(unit, &host)?;
+        let host = retire::locked(unit, seen.team_id, seen.id)?;
         match unit.tx.host_ephemeral(seen.id)? {
             Some(row) if is_over(&facts(&inner, &row), unit.now) => {
                 retire::retire(unit, &host, &Author::system(), Why::Ephemeral)

@@ -6,7 +6,7 @@ use muster_edge::Seed;
 use muster_ids::Timestamp;
 use muster_keyring::Keyring;
 use muster_store::rows::{ChainHead, UnsealedAuditRow};
-use muster_store::{Lock, LockKey, Priority, StoreError, Tx};
+use muster_store::{Lock, Priority, StoreError, Tx};
 use muster_wire::happening::Happening;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -20,8 +20,7 @@ use crate::unit::{Author, Fact, Unit};
 
 const EVERY: Duration = Duration::from_millis(100);
 const BATCH: i64 = 200;
-/// One sealer at a time, for as long as its transaction.
-pub(super) const SEALER: Lock = Lock::exclusive(LockKey::Named("sealer"));
+pub(super) const SEALER: Lock = trail::sealer_lock();
 
 /// What one batch came to.
 struct Batch {
@@ -62,8 +61,8 @@ impl Left {
             }
             (Kept::Link(kept), _) => Self { link: kept, is_kept: true },
             (Kept::Nothing | Kept::Forged, Some(remembered)) => Self { link: remembered, is_kept: false },
-            (Kept::Nothing, None) => Self { link: found, is_kept: found == ChainHead::START },
-            (Kept::Forged, None) => Self { link: found, is_kept: false },
+            // The beginning is kept, too: where nothing is, it was taken away.
+            (Kept::Nothing | Kept::Forged, None) => Self { link: found, is_kept: false },
         }
     }
 

@@ -2,8 +2,11 @@
 
 use std::fmt::Write;
 
-use aide::openapi::{Info, OpenApi};
+use aide::openapi::{
+    HeaderStyle, Info, OpenApi, Parameter, ParameterData, ParameterSchemaOrContent, ReferenceOr, SchemaObject,
+};
 use muster_http::ListenerKind;
+use schemars::Schema;
 use serde_json::{Value, json};
 
 use super::routes;
@@ -54,6 +57,25 @@ pub fn openapi_json() -> String {
 pub(super) fn render() -> Documentation {
     let document = openapi_document();
     Documentation { json: openapi_json().into(), html: page(&document).into() }
+}
+
+/// Describes a header that a request may have.
+pub(crate) fn header_parameter(name: &str, says: &str, json_schema: Schema) -> ReferenceOr<Parameter> {
+    let schema = SchemaObject { json_schema, external_docs: None, example: None };
+    ReferenceOr::Item(Parameter::Header {
+        parameter_data: ParameterData {
+            name: name.to_owned(),
+            description: Some(says.to_owned()),
+            required: false,
+            deprecated: None,
+            format: ParameterSchemaOrContent::Schema(schema),
+            example: None,
+            examples: Default::default(),
+            explode: None,
+            extensions: Default::default(),
+        },
+        style: HeaderStyle::Simple,
+    })
 }
 
 fn page(document: &Value) -> String {

@@ -1,7 +1,5 @@
 //! The second factor: time-based codes (RFC 6238) of which each time step counts once, and recovery codes.
 
-use std::time::Duration;
-
 use muster_ids::{Timestamp, UserId};
 use muster_keyring::Keyring;
 use muster_store::rows::SignInRow;
@@ -9,7 +7,6 @@ use muster_wire::happening::Happening;
 use muster_wire::sign_in::{Code, SecondFactorSecret};
 use totp_rs::{Builder, Totp};
 
-use crate::app::App;
 use crate::failure::Failure;
 use crate::installation::{four_groups, plain_code};
 use crate::unit::{Author, Fact, Unit};
@@ -69,17 +66,6 @@ pub(crate) fn take(
     Ok(Taken::Passed)
 }
 
-/// Says how long a person's codes are not looked at; recovery codes always are, because nobody guesses one.
-pub(crate) fn refuses(app: &App, user_id: UserId, code: &Code) -> Option<Duration> {
-    let person = app.keyring.login_key(&user_id.to_string());
-    app.limits.refuses_code(person, app.clock.monotonic()).filter(|_| is_of_time(code))
-}
-
-/// Counts a wrong code of a person.
-pub(crate) fn count(app: &App, user_id: UserId) {
-    app.limits.count_code(app.keyring.login_key(&user_id.to_string()), app.clock.monotonic());
-}
-
 /// Returns the time step a code is of, if it is of one about `now`.
 pub(crate) fn step_of(
     keyring: &Keyring,
@@ -125,7 +111,8 @@ pub(crate) fn new_recovery_codes(
     Ok(codes)
 }
 
-fn is_of_time(code: &Code) -> bool {
+/// Whether a code is one of a device: short enough to be guessed.
+pub(crate) fn is_of_time(code: &Code) -> bool {
     let typed = code.expose().chars().filter(|c| !c.is_whitespace());
     typed.clone().count() == DIGITS && typed.clone().all(|c| c.is_ascii_digit())
 }

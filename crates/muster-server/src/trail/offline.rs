@@ -47,6 +47,8 @@ impl StoppedTrail {
         if !is_master_key_of(&store, &keyring).await? {
             bail!("the master key does not belong to this database: put back the key it was made with");
         }
+        // As the server would: the trail of version 1 ends without a tag.
+        super::begin(&store, &keyring).await?;
         Ok(Self { store, keyring, _lock: lock })
     }
 

@@ -65,7 +65,7 @@ pub fn verify(tx: &mut Tx<'_>, keyring: &Keyring, asked: Asked) -> Result<AuditV
     breaks.extend(Chain { keyring, rows: &rows, sealed_through, looked_for: 0 }.follow(before));
     let last = rows.last().map_or(first, |row| row.position);
     if is_end {
-        breaks.extend(end(tx, head, asked.remembered, &rows, last, first)?);
+        breaks.extend(end(tx, head, asked.remembered, &rows, last)?);
     }
     breaks.truncate(TOLD);
     let link = match head {
@@ -78,6 +78,7 @@ pub fn verify(tx: &mut Tx<'_>, keyring: &Keyring, asked: Asked) -> Result<AuditV
         checked: rows.len() as u64,
         is_end,
         breaks,
+        unsealed: tx.audit_unsealed_count()?,
         head: anchor_of(&link),
         anchor: match asked.anchor {
             Some(anchor) => Some(hold(tx, anchor, &begin)?),
@@ -116,22 +117,19 @@ fn end(
     remembered: Option<ChainHead>,
     rows: &[ChainedAuditRow],
     last: i64,
-    first: i64,
 ) -> Result<Option<AuditBreak>, StoreError> {
     let cut =
         |until: i64| AuditBreak::between(last.unsigned_abs() + 1, until.unsigned_abs(), BreakKind::Truncated);
     let link = match head {
-        // Before the first admin nothing was ever written.
-        // Nothing was sealed yet: there is nobody, or what they did first still waits.
-        Kept::Nothing
-            if remembered.is_none()
+        // Where there are people, what the first of them did is there, or still waits.
+        Kept::Link(ChainHead::START)
+            if remembered.is_none_or(|remembered| remembered == ChainHead::START)
                 && rows.is_empty()
-                && first == 0
                 && (!tx.people_exist()? || !tx.audit_unsealed(1)?.is_empty()) =>
         {
             return Ok(None);
         }
-        Kept::Nothing | Kept::Forged => {
+        Kept::Link(ChainHead::START) | Kept::Nothing | Kept::Forged => {
             return Ok(Some(AuditBreak::at(last.unsigned_abs(), BreakKind::Head)));
         }
         Kept::Link(link) => link,

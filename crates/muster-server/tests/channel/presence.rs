@@ -11,7 +11,7 @@ use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
 use crate::repo;
-use crate::world::{Joined, Machine, World, both};
+use crate::world::{Joined, Machine, World, both, until};
 
 async fn watch(world: &World) {
     reconcile::flush(&world.app).await.unwrap();
@@ -118,12 +118,7 @@ both! {
         let stop = CancellationToken::new();
         let flusher = tokio::spawn(reconcile::flusher(world.app.clone(), stop.clone()));
         let line = format!("muster_reconciled_at_seconds{{reconciler=\"Flusher\"}} {}", world.app.clock.now().as_millis() / 1000);
-        for _ in 0..200 {
-            if world.app.metrics.render().unwrap().contains(&line) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        until("the flusher went well", async || world.app.metrics.render().unwrap().contains(&line)).await;
         stop.cancel();
         flusher.await.unwrap();
         let shown = world.ask("GET", "/metrics", "", None).await.raw_body;

@@ -227,7 +227,7 @@ scenes! {
         for name in ["c", "d"] {
             Machine::new(name).waits(&server, &token, "surge").await;
         }
-        assert_eq!(server.told("site.surge").await, [site]);
+        assert_eq!(server.events("site.surge").await, [site]);
     }
 
     async fn b30_a_token_that_replaces_a_host_gives_it_everything_it_carries(server) {

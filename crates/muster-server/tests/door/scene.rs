@@ -7,7 +7,6 @@ use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use muster_edge::{Entropy, FakeClock};
 use muster_proof::dpop::{Claims, prove};
 use muster_proof::{HostKey, HtuUrl};
-use muster_store::{StoreError, Tx, params};
 use serde_json::{Value, json};
 
 use crate::world::{Backend, World};
@@ -27,21 +26,7 @@ impl Scene {
 
     /// Makes a team and returns its owner.
     pub(crate) async fn owner(&self, team: &str) -> Person {
-        let made = self.admin.post("/v1/teams", &json!({ "name": team })).await.expect(201);
-        let path = format!("/v1/teams/{}/owners", made["id"].as_str().unwrap());
-        let owner = self.admin.post(&path, &json!({ "name": "Olga" })).await.expect(201);
-        Person::new(&self.world, owner["token"].as_str().unwrap().to_owned())
-    }
-}
-
-impl Scene {
-    /// Returns the subjects of the events of a kind, in order.
-    pub(crate) async fn told(&self, kind: &'static str) -> Vec<String> {
-        let read = move |tx: &mut Tx<'_>| {
-            let sql = "SELECT subject FROM outbox WHERE kind = $1 ORDER BY id";
-            tx.query(sql, params![kind], |row| row.get(0))
-        };
-        self.app.store.read::<_, StoreError, _>(read).await.unwrap()
+        Person::new(&self.world, self.world.team(team).await.token)
     }
 }
 

@@ -67,7 +67,7 @@ both! {
         let target = json!({ "target": { "webhook": { "url": receiver.url() } } });
         let tested = world.must("POST", "/v1/endpoints/test", Some(target.clone())).await;
         assert_eq!(tested, json!({ "delivered": true, "status": 200 }));
-        let got = receiver.got().remove(0);
+        let got = receiver.received().remove(0);
         assert_eq!(got.json()["type"], "endpoint.test");
         receiver.answers(403);
         let tested = world.must("POST", "/v1/endpoints/test", Some(target)).await;
@@ -77,12 +77,36 @@ both! {
         assert_eq!(world.audited("endpoint.tested").await.len(), 2);
     }
 
+    /// The places for test messages are those of the whole server: a team whose receiver keeps them waiting gets one.
+    async fn a_team_tests_one_endpoint_at_a_time(world) {
+        let slow = Receiver::start().await;
+        slow.holds();
+        let target = |receiver: &Receiver| json!({ "target": { "webhook": { "url": receiver.url() } } });
+        let ops = world.team("ops").await;
+        let first = world.admin("POST", "/v1/endpoints/test", Some(target(&slow)));
+        let meanwhile = async {
+            slow.received_times(1).await;
+            let path = format!("/v1/endpoints/{}/test", world.webhook("siem", &slow).await.0);
+            for (path, body) in [("/v1/endpoints/test", Some(target(&slow))), (path.as_str(), None)] {
+                let refused = world.admin("POST", path, body).await;
+                assert_eq!(refused.status, 503, "{refused:?}");
+            }
+            let quick = Receiver::start().await;
+            let other = world.ask("POST", "/v1/endpoints/test", &ops.owner(), Some(target(&quick))).await;
+            assert_eq!(other.body["delivered"], true, "{other:?}");
+            slow.answers(200);
+        };
+        let (tested, ()) = tokio::join!(first, meanwhile);
+        assert_eq!(tested.body["delivered"], true, "{tested:?}");
+        world.must("POST", "/v1/endpoints/test", Some(target(&slow))).await;
+    }
+
     async fn a_saved_endpoint_is_tested_with_its_own_credentials(world) {
         let receiver = Receiver::start().await;
         let (id, _) = world.webhook("siem", &receiver).await;
         let tested = world.must("POST", &format!("/v1/endpoints/{id}/test"), None).await;
         assert_eq!(tested["delivered"], true);
-        assert!(receiver.got()[0].head.contains("s3cret-path"));
+        assert!(receiver.received()[0].path.contains("s3cret-path"));
         assert!(world.log(&id).await.is_empty());
     }
 

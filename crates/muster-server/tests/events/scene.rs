@@ -1,7 +1,6 @@
 //! What the tests do again and again.
 
 use muster_ids::{HostId, TeamId};
-use muster_server::reconcile;
 use muster_server::unit::{Author, Fact};
 use muster_store::Priority;
 use muster_wire::happening::Happening;
@@ -11,19 +10,6 @@ use uuid::Uuid;
 use crate::receiver::Receiver;
 use crate::world::World;
 
-/// A team with an owner.
-pub(crate) struct Team {
-    pub(crate) id: TeamId,
-    pub(crate) token: String,
-}
-
-impl Team {
-    /// Header of its owner.
-    pub(crate) fn owner(&self) -> String {
-        format!("authorization: Bearer {}\r\n", self.token)
-    }
-}
-
 pub(crate) fn host(n: u128) -> HostId {
     HostId::from_uuid(Uuid::from_u128(n))
 }
@@ -32,15 +18,6 @@ impl World {
     /// The admins' own team.
     pub(crate) async fn own_team(&self) -> TeamId {
         self.must("GET", "/v1/me", None).await["team_id"].as_str().unwrap().parse().unwrap()
-    }
-
-    /// Makes another team with an owner.
-    pub(crate) async fn team(&self, name: &str) -> Team {
-        let team = self.must("POST", "/v1/teams", Some(json!({ "name": name }))).await;
-        let id = team["id"].as_str().unwrap().to_owned();
-        let owner = json!({ "name": format!("Owner of {name}") });
-        let minted = self.must("POST", &format!("/v1/teams/{id}/owners"), Some(owner)).await;
-        Team { id: id.parse().unwrap(), token: minted["token"].as_str().unwrap().to_owned() }
     }
 
     /// Lets something happen to a host, or to none, that only events tell of; its subject is `subject`.
@@ -57,20 +34,6 @@ impl World {
             })
             .await
             .unwrap();
-    }
-
-    /// Gives everything that was told its position.
-    pub(crate) async fn seal(&self) {
-        while self.app.look(|tx| tx.outbox_has_unsealed()).await.unwrap() {
-            reconcile::seal(&self.app).await.unwrap();
-        }
-    }
-
-    /// Does what the server does in the background until nothing is due.
-    pub(crate) async fn work(&self) {
-        self.seal().await;
-        while reconcile::spread(&self.app).await.unwrap() > 0 {}
-        reconcile::deliver(&self.app).await.unwrap();
     }
 
     /// Makes a webhook of the admins' team that hears of hosts that are back; returns its id and its signing secret.

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use data_encoding::BASE64;
 use muster_proof::digest::sha256;
+use muster_testkit::receiver::Received;
 use serde_json::json;
 
-use crate::receiver::{Got, Receiver};
+use crate::receiver::Receiver;
 use crate::world::both;
 
 /// HMAC of RFC 2104 over SHA-256.
@@ -21,17 +22,22 @@ fn hmac(key: &[u8], message: &[u8]) -> [u8; 32] {
     sha256(&[&padded(0x5c)[..], &inner].concat())
 }
 
-/// How many of the signatures of a request a secret made.
-fn signed_by(secret: &str, got: &Got) -> usize {
-    let key = BASE64.decode(secret.strip_prefix("whsec_").unwrap().as_bytes()).unwrap();
-    assert_eq!(key.len(), 32);
-    let message = format!("{}.{}.{}", got.header("webhook-id"), got.header("webhook-timestamp"), got.body);
-    let expected = format!("v1,{}", BASE64.encode(&hmac(&key, message.as_bytes())));
-    got.header("webhook-signature").split(' ').filter(|signature| *signature == expected).count()
+fn header<'a>(got: &'a Received, name: &str) -> &'a str {
+    got.header(name).unwrap_or_else(|| panic!("no {name}: {got:?}"))
 }
 
-fn signatures(got: &Got) -> usize {
-    got.header("webhook-signature").split(' ').count()
+/// How many of the signatures of a request a secret made.
+fn signed_by(secret: &str, got: &Received) -> usize {
+    let key = BASE64.decode(secret.strip_prefix("whsec_").unwrap().as_bytes()).unwrap();
+    assert_eq!(key.len(), 32);
+    let body = std::str::from_utf8(&got.body).unwrap();
+    let message = format!("{}.{}.{body}", header(got, "webhook-id"), header(got, "webhook-timestamp"));
+    let expected = format!("v1,{}", BASE64.encode(&hmac(&key, message.as_bytes())));
+    header(got, "webhook-signature").split(' ').filter(|signature| *signature == expected).count()
+}
+
+fn signatures(got: &Received) -> usize {
+    header(got, "webhook-signature").split(' ').count()
 }
 
 #[test]
@@ -47,16 +53,16 @@ both! {
         let (_, secret) = world.webhook("siem", &receiver).await;
         world.tell(team, None, "something").await;
         world.work().await;
-        let got = receiver.got().remove(0);
+        let got = receiver.received().remove(0);
         assert_eq!((signatures(&got), signed_by(&secret, &got)), (1, 1));
         assert_eq!(signed_by(&format!("whsec_{}", BASE64.encode(&[1; 32])), &got), 0);
-        let sent_at: i64 = got.header("webhook-timestamp").parse().unwrap();
+        let sent_at: i64 = header(&got, "webhook-timestamp").parse().unwrap();
         assert_eq!(sent_at, world.app.clock.now().as_millis() / 1000);
         let json = got.json();
         assert_eq!(json["type"], "host.back");
-        assert_eq!(json["data"]["id"], got.header("webhook-id"));
+        assert_eq!(json["data"]["id"], header(&got, "webhook-id"));
         assert_eq!(json["data"]["subject"], "something");
-        assert!(got.head.starts_with("POST /hook/s3cret-path?token=s3cret-query HTTP/1.1\r\n"));
+        assert_eq!((got.method.as_str(), got.path.as_str()), ("POST", "/hook/s3cret-path?token=s3cret-query"));
     }
 
     async fn a_rotated_secret_signs_beside_the_new_one_until_its_time_is_over(world) {
@@ -68,18 +74,18 @@ both! {
         assert_ne!(new, former);
         world.tell(team, None, "within").await;
         world.work().await;
-        let got = receiver.got().remove(0);
+        let got = receiver.received().remove(0);
         assert_eq!((signatures(&got), signed_by(&former, &got), signed_by(&new, &got)), (2, 1, 1));
         world.clock.advance(Duration::from_secs(3600));
         world.tell(team, None, "after").await;
         world.work().await;
-        let got = receiver.got().remove(1);
+        let got = receiver.received().remove(1);
         assert_eq!((signatures(&got), signed_by(&former, &got), signed_by(&new, &got)), (1, 0, 1));
         // A leaked secret ends at once when nobody needs it any more.
         let last = world.must("POST", &path, Some(json!({ "overlap_secs": 0 }))).await;
         world.tell(team, None, "last").await;
         world.work().await;
-        let got = receiver.got().remove(2);
+        let got = receiver.received().remove(2);
         let last = last["signing_secret"].as_str().unwrap();
         assert_eq!((signatures(&got), signed_by(&new, &got), signed_by(last, &got)), (1, 0, 1));
     }
@@ -99,6 +105,6 @@ both! {
             assert!(!shown.contains(&secret) && !shown.contains("s3cret"), "{shown}");
         }
         assert_eq!(world.must("GET", &format!("/v1/endpoints/{id}"), None).await["shown_target"],
-            format!("http://127.0.0.1:{}", receiver.port));
+            format!("http://127.0.0.1:{}", receiver.port()));
     }
 }

@@ -9,9 +9,8 @@ use muster_store::{Priority, params};
 use muster_wire::happening::Happening;
 use serde_json::json;
 
-use crate::scene::Team;
 use crate::stream::Sse;
-use crate::world::{World, both};
+use crate::world::{Team, World, both, until};
 
 fn token_id(token: &str) -> TokenId {
     TokenId::new(Bearer::parse(token).unwrap().id)
@@ -93,24 +92,13 @@ both! {
         assert!(refused.header("retry-after").is_some());
         // A client that went frees its place.
         drop(open);
-        for _ in 0..200 {
-            if world.app.streams.is_empty() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        assert!(world.app.streams.is_empty());
+        until("every place is free", async || world.app.streams.is_empty()).await;
         assert_eq!(Sse::open(&world, &world.admin, "", None).await.status(), 200);
     }
 
     async fn a_server_that_stops_ends_its_streams_with_a_hint(world) {
         let mut stream = Sse::open(&world, &world.admin, "", None).await;
-        for _ in 0..200 {
-            if world.app.streams.len() == 1 {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        until("the stream is open", async || world.app.streams.len() == 1).await;
         world.app.streams.end_all();
         assert!(stream.next().await.is_none());
         assert_eq!(stream.asides.last().unwrap(), "retry: 2000");

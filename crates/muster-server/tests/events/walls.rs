@@ -49,14 +49,14 @@ both! {
         let (team, host) = (world.own_team().await, crate::scene::host(1));
         let (endpoint, _) = world.webhook("siem", &receiver).await;
         let path = format!("/v1/endpoints/{endpoint}");
-        let mut body = webhook(&format!("http://localhost:{}/", receiver.port));
+        let mut body = webhook(&format!("http://localhost:{}/", receiver.port()));
         body["name"] = "siem".into();
         world.must("PUT", &path, Some(body)).await;
         world.tell(team, Some(host), "inside").await;
         world.seal().await;
         muster_server::reconcile::spread(&closed).await.unwrap();
         muster_server::reconcile::deliver(&closed).await.unwrap();
-        assert!(receiver.got().is_empty());
+        assert!(receiver.received().is_empty());
         let log = world.log(&endpoint).await;
         assert_eq!(log[0]["last_error"], "localhost is a loopback address, which is not allowed");
         assert_eq!(log[0]["state"], "waiting");
@@ -69,7 +69,7 @@ both! {
         receiver.says(&format!("HTTP/1.1 307 Elsewhere\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"));
         world.tell(team, None, "elsewhere").await;
         world.work().await;
-        assert_eq!((receiver.got().len(), inner.got().len()), (1, 0));
+        assert_eq!((receiver.received().len(), inner.received().len()), (1, 0));
         let log = world.log(&endpoint).await;
         assert_eq!(log[0]["last_error"], "the receiver redirects, which is not followed");
         assert_eq!(log[0]["last_status"], 307);
@@ -119,7 +119,7 @@ both! {
         }
         let listed = world.ask("GET", "/v1/endpoints", &team.owner(), None).await;
         assert_eq!(listed.body["items"], json!([]));
-        assert_eq!(receiver.got().len(), 1);
+        assert_eq!(receiver.received().len(), 1);
     }
 
     async fn a_foreign_team_s_events_never_arrive(world) {

@@ -6,7 +6,7 @@ use muster_server::uses::Used;
 use serde_json::json;
 
 use crate::scene::{
-    Bearer, bytes, enroll_with_secret, invite, join_with_secret, mint, repo, revoke, site, stranger, twin,
+    Bearer, bytes, enroll_with_secret, invite, join_with_secret, mint, repo, revoke, site, twin,
 };
 use crate::world::{Machine, both};
 
@@ -94,7 +94,7 @@ both! {
         assert_eq!(mint(&world, &other).await.status, 201);
         let absent_key = "agk:000000000000";
         let absent_host = "host_00000000000000000000000000000000";
-        let stranger = stranger(&world).await;
+        let stranger = world.team("strangers").await.owner();
         let admin = format!("authorization: Bearer {}\r\n", world.admin);
         let mut answers = Vec::new();
         for (headers, host, name) in [

@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_wire::channel::ServerMessage;
 use serde_json::{Value, json};
 
-use crate::scene::{bytes, decide, invite, repo, site, stranger, twin, waiting};
+use crate::scene::{bytes, decide, invite, repo, site, twin, waiting};
 use crate::world::{Answer, Machine, World, both};
 
 async fn move_to(world: &World, host_id: impl std::fmt::Display, site_id: &str) -> Answer {
@@ -54,7 +54,7 @@ both! {
     async fn b17_nothing_moves_to_or_from_another_team(world) {
         let host = world.join("alpha", json!({})).await;
         let here = world.host(&host).await["site_id"].as_str().unwrap().to_owned();
-        let stranger = stranger(&world).await;
+        let stranger = world.team("strangers").await.owner();
         let made = world.ask("POST", "/v1/sites", &stranger, Some(json!({ "name": "theirs" }))).await;
         let theirs = made.text("id");
         let absent = "site_00000000000000000000000000000000";

@@ -6,7 +6,7 @@ use muster_wire::channel::{ServerMessage, close};
 use serde_json::json;
 
 use crate::scene::{Bearer, join_with_secret, mint, repo, revoke};
-use crate::world::{Told, World, both};
+use crate::world::{Told, World, both, until};
 
 async fn two_keys(world: &World) -> (Bearer, Bearer) {
     let first = join_with_secret(world, "alpha", [8; 32], repo()).await;
@@ -92,11 +92,5 @@ both! {
 
 /// Waits until the socket that was dropped is gone.
 async fn gone(world: &World) {
-    for _ in 0..200 {
-        if world.app.hub.is_empty() {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    panic!("the channel is still open");
+    until("the channel is gone", async || world.app.hub.is_empty()).await;
 }

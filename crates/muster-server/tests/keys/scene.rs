@@ -119,14 +119,6 @@ pub(crate) async fn site(world: &World, name: &str, policy: Value) -> (String, S
     (site_id, minted["token"].as_str().unwrap().to_owned())
 }
 
-/// Makes another team and returns the header line of its owner.
-pub(crate) async fn stranger(world: &World) -> String {
-    let team = world.must("POST", "/v1/teams", Some(json!({ "name": "strangers" }))).await;
-    let path = format!("/v1/teams/{}/owners", team["id"].as_str().unwrap());
-    let owner = world.must("POST", &path, Some(json!({ "name": "Olga" }))).await;
-    format!("authorization: Bearer {}\r\n", owner["token"].as_str().unwrap())
-}
-
 /// The bytes of a problem without the one thing that differs between two requests.
 pub(crate) fn bytes(answer: &Answer) -> (u16, String) {
     let id = answer.header("x-request-id").unwrap();

@@ -9,6 +9,7 @@ mod budgets;
 mod dead_tickets;
 mod failures;
 mod proofs;
+mod proxies;
 
 use muster_ids::{Bearer, BearerKind, PublicId};
 use secrecy::ExposeSecret;

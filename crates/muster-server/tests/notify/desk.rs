@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use muster_ids::{HostId, TeamId};
-use muster_server::reconcile;
 use muster_server::unit::{Author, Fact};
 use muster_store::Priority;
 use muster_testkit::mail::{MailServer, Security};
@@ -45,7 +44,7 @@ impl Desk {
             Ok(())
         });
         changed.await.unwrap();
-        work(world).await;
+        world.work().await;
     }
 
     /// Returns the text of each mail, with its subject.
@@ -73,19 +72,11 @@ pub(crate) async fn endpoint(
     made["endpoint"]["id"].as_str().unwrap().to_owned()
 }
 
-/// Does what the reconcilers do, until nothing is due.
-pub(crate) async fn work(world: &World) {
-    while reconcile::seal(&world.app).await.unwrap() > 0 {}
-    while reconcile::spread(&world.app).await.unwrap() > 0 {}
-    let delivered = tokio::time::timeout(Duration::from_secs(60), reconcile::deliver(&world.app)).await;
-    delivered.expect("delivering ends when nothing can go").unwrap();
-}
-
 /// Time passes, a minute at a time, and the reconcilers work.
 pub(crate) async fn minutes(world: &World, minutes: u32) {
     for _ in 0..minutes {
         world.clock.advance(Duration::from_secs(60));
-        work(world).await;
+        world.work().await;
     }
 }
 

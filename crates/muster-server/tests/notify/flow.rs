@@ -6,7 +6,7 @@ use muster_testkit::receiver::Receiver;
 use muster_wire::happening::Happening;
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, endpoint, minutes, work};
+use crate::desk::{Desk, endpoint, minutes};
 use crate::world::both;
 
 const HEARD: [Happening; 2] = [Happening::HostBack, Happening::CloneSuspected];
@@ -163,7 +163,7 @@ both! {
         receiver.answers(200, "");
         minutes(&world, 6).await;
         assert_eq!(receiver.take().len(), 1);
-        work(&world).await;
+        world.work().await;
         assert_eq!(receiver.take(), []);
     }
 }

@@ -4,7 +4,7 @@ use muster_testkit::receiver::Receiver;
 use muster_wire::happening::Happening;
 use serde_json::{Value, json};
 
-use crate::desk::{Desk, endpoint, work};
+use crate::desk::{Desk, endpoint};
 use crate::world::{Machine, both};
 
 const HOSTILE: &str = "<!channel> @here **b** [a](http://x.example) `c` <b>&amp;";
@@ -37,7 +37,7 @@ both! {
         let body = json!({ "host_name": HOSTILE });
         let minted = world.must("POST", "/v1/enrolment-tokens", Some(body)).await;
         Machine::new("web-1").join(&world, minted["token"].as_str().unwrap()).await;
-        work(&world).await;
+        world.work().await;
 
         let received = receiver.take();
         assert_eq!(received.len(), 4);

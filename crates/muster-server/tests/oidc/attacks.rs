@@ -9,6 +9,8 @@ use crate::world::both;
 
 /// One more failure than this from one source within a minute is one too many.
 const BORNE: u32 = 600;
+/// One more answer than this that does not hold, from one source within five minutes, is one too many.
+const VOUCHED: u32 = 20;
 
 fn with(url: &Url, name: &str, value: Option<&str>) -> Url {
     let kept: Vec<(String, String)> = url
@@ -98,7 +100,7 @@ both! {
             refused(&copy, &answer, 401, "oidc_failed");
         }
         // What a provider adds is no matter.
-        let mut copy = browser.clone();
+        let (mut copy, callback) = scene.until_callback("sub-ada").await;
         let added = with(&callback, "session_state", Some("whatever"));
         assert_eq!(copy.get(&added).await.status, 303);
         let (mut late, callback) = scene.until_callback("sub-ada").await;
@@ -131,20 +133,69 @@ both! {
         assert_eq!(Url::parse(&of(&to, "redirect_uri")).unwrap().host_str(), Some(HOST));
     }
 
-    async fn who_fails_too_often_is_told_so_and_it_is_written_down_once(world) {
+    async fn b10_a_page_of_another_site_locks_its_visitors_out_of_nothing(world) {
         let scene = Scene::of(world).await;
-        for _ in 0..BORNE {
+        for _ in 0..=BORNE {
             let answer = scene.world.ask("GET", "/v1/oidc/callback?code=a&state=b", "", None).await;
             answer.problem(401, "oidc_failed");
         }
-        let answer = scene.world.ask("GET", "/v1/oidc/callback?code=a&state=b", "", None).await;
-        answer.problem(429, "too_many_requests");
+        let bearer = "authorization: Bearer nonsense\r\n";
+        scene.world.ask("GET", "/v1/me", bearer, None).await.problem(401, "unauthorized");
+        let (_, answer) = scene.sign_in("sub-ada").await;
+        assert_eq!(answer.status, 200);
+        scene.world.app.attempts.write_all(&scene.world.app).await.unwrap();
+        let rows = scene.world.audited("login.failed").await;
+        assert!(!format!("{rows:?}").contains("oidc"), "{rows:?}");
+    }
+
+    async fn b10_who_fails_too_often_is_sent_away_before_the_provider_is_asked(world) {
+        let scene = Scene::of(world).await;
+        for n in 0..VOUCHED {
+            let mut browser = Browser::default();
+            let sent = browser.get(&Url::parse(&scene.start("/v1/me")).unwrap()).await;
+            let to = Url::parse(sent.header("location").unwrap()).unwrap();
+            let callback = scene.world.url(&format!("/v1/oidc/callback?code=made-up&state={}", of(&to, "state")));
+            let mut callback = Url::parse(&callback).unwrap();
+            callback.query_pairs_mut().append_pair("iss", &scene.provider.issuer());
+            let answer = browser.get(&callback).await;
+            assert_eq!(answer.status, 401, "{n}");
+        }
         scene.world.app.attempts.write_all(&scene.world.app).await.unwrap();
         let rows = scene.world.audited("login.failed").await;
         assert_eq!(rows.len(), 1, "{rows:?}");
-        assert!(rows[0].to_string().contains("oidc") && rows[0].to_string().contains("601"), "{rows:?}");
+        assert!(rows[0].to_string().contains("oidc") && rows[0]["details"]["count"] == VOUCHED, "{rows:?}");
+        let (mut browser, callback) = scene.until_callback("sub-ada").await;
+        let answer = browser.get(&callback).await;
+        refused(&browser, &answer, 429, "too_many_requests");
+        scene.wait(16);
         let (_, answer) = scene.sign_in("sub-ada").await;
-        assert_eq!(answer.status, 200, "who holds what it takes gets in all the same");
+        assert_eq!(answer.status, 200);
+        let (_, answer) = scene.sign_in("sub-ada").await;
+        assert_eq!(answer.status, 200, "who gets in does not use it up");
+    }
+
+    async fn b07_what_is_pending_is_answered_once(world) {
+        let scene = Scene::of(world).await;
+        let (browser, callback) = scene.until_callback("sub-ada").await;
+        // A wrong state is no answer; a wrong code is one.
+        for (changed, status) in [("state", 401), ("code", 401)] {
+            let mut copy = browser.clone();
+            assert_eq!(copy.get(&with(&callback, changed, Some("made-up"))).await.status, status);
+        }
+        let mut copy = browser.clone();
+        let answer = copy.get(&callback).await;
+        refused(&copy, &answer, 401, "oidc_failed");
+    }
+
+    async fn b20_who_signs_in_anew_leaves_the_former_session(world) {
+        let scene = Scene::of(world).await;
+        let (mut browser, _) = scene.sign_in("sub-ada").await;
+        let mut planted = browser.clone();
+        assert_eq!(scene.me(&mut planted).await.status, 200);
+        scene.next_is("sub-eve").await;
+        browser.go(&scene.start("/v1/me"), None).await;
+        assert_eq!(scene.me(&mut browser).await.status, 200);
+        assert_eq!(scene.me(&mut planted).await.status, 401);
     }
 
     async fn b20_a_provider_that_is_set_anew_takes_no_answer_of_before(world) {

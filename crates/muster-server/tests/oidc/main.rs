@@ -12,4 +12,5 @@ mod chromium;
 mod flow;
 mod forgeries;
 mod providers;
+mod removal;
 mod scene;

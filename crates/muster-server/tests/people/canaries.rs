@@ -1,79 +1,35 @@
 //! SECURITY B22: what is shown once, or typed once, is written nowhere.
 
-use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError};
-
 use muster_ids::Bearer;
-use muster_store::params;
 use muster_testkit::canary::{Canary, sightings};
 use serde_json::json;
 
 use crate::scene::{PASSWORD, accept, accept_with, admin, cookie, invite, join, remove};
-use crate::world::{World, both};
+use crate::world::{Logs, both};
 
-/// Everything this process logs, at whatever level.
-#[derive(Clone, Default)]
-struct Logs(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Logs {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
-}
-
-fn logs() -> &'static Logs {
-    static LOGS: std::sync::OnceLock<Logs> = std::sync::OnceLock::new();
-    LOGS.get_or_init(|| {
-        let logs = Logs::default();
-        let writer = logs.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_writer(move || writer.clone())
-            .finish();
-        tracing::subscriber::set_global_default(subscriber).unwrap();
-        logs
-    })
-}
-
-/// Returns all text and bytes of the tables a secret of this part could be in.
-async fn database(world: &World) -> Vec<u8> {
-    let read = world.app.look(|tx| {
-        let mut found = Vec::new();
-        for (texts, bytes) in [
-            ("SELECT name || coalesce(login, '') FROM person", "SELECT NULL FROM person"),
-            ("SELECT phc FROM password", "SELECT NULL FROM password"),
-            ("SELECT id || listener || method || source || user_agent FROM web_session", "SELECT verifier FROM web_session"),
-            ("SELECT id || name || role || created_by FROM invitation", "SELECT verifier FROM invitation"),
-            (
-                "SELECT id || coalesce(name, '') || coalesce(scopes, '') || coalesce(last_used_from, '') FROM operator_token",
-                "SELECT verifier FROM operator_token",
-            ),
-            ("SELECT principal || key FROM idempotent_reply", "SELECT reply FROM idempotent_reply"),
-            ("SELECT actor || source || action || target || outcome || details FROM audit", "SELECT request FROM idempotent_reply"),
-            ("SELECT kind || subject || payload FROM outbox", "SELECT NULL FROM outbox"),
-        ] {
-            for text in tx.query(texts, params![], |row| row.get::<Option<String>>(0))? {
-                found.extend(text.unwrap_or_default().into_bytes());
-                found.push(b'\n');
-            }
-            for value in tx.query(bytes, params![], |row| row.get::<Option<Vec<u8>>>(0))? {
-                found.extend(value.unwrap_or_default());
-                found.push(b'\n');
-            }
-        }
-        Ok(found)
-    });
-    read.await.unwrap()
-}
+/// All texts of the tables a secret of this part could be in.
+const TEXTS: &[&str] = &[
+    "SELECT name || coalesce(login, '') FROM person",
+    "SELECT phc FROM password",
+    "SELECT id || listener || method || source || user_agent FROM web_session",
+    "SELECT id || name || role || created_by FROM invitation",
+    "SELECT id || coalesce(name, '') || coalesce(scopes, '') || coalesce(last_used_from, '') FROM operator_token",
+    "SELECT principal || key FROM idempotent_reply",
+    "SELECT actor || source || action || target || outcome || details FROM audit",
+    "SELECT kind || subject || payload FROM outbox",
+];
+/// All bytes of them.
+const BYTES: &[&str] = &[
+    "SELECT verifier FROM web_session",
+    "SELECT verifier FROM invitation",
+    "SELECT verifier FROM operator_token",
+    "SELECT reply FROM idempotent_reply",
+    "SELECT request FROM idempotent_reply",
+];
 
 both! {
     async fn b22_no_secret_of_people_is_in_database_logs_or_audit(world) {
-        let logs = logs();
+        let logs = Logs::gather();
         let root = admin(&world).await;
         let invitation = invite(&world, &root, "Grace", "operator").await;
         let weak = accept_with(&world, &invitation, "grace", "canary-weak", "canary-key-0").await;
@@ -103,10 +59,10 @@ both! {
         let request = muster_proof::digest::sha256(text.as_bytes());
         canaries.push(Canary::of_bytes("fast hash of the request", &request));
         world.audited("person.created").await;
-        let database = database(&world).await;
+        let database = world.stored(TEXTS, BYTES).await;
         assert!(String::from_utf8_lossy(&database).contains("Grace"), "the database was read");
         assert_eq!(sightings(&canaries, "the database", &database), [""; 0]);
-        let logged = logs.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let logged = logs.gathered();
         assert!(!logged.is_empty(), "something is logged");
         assert_eq!(sightings(&canaries, "the logs", &logged), [""; 0]);
         let audit = world.must("GET", "/v1/audit?limit=200", None).await.to_string();

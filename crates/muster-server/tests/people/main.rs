@@ -10,6 +10,7 @@ mod invitations;
 mod members;
 mod neighbours;
 mod races;
+mod reach;
 mod removal;
 mod scene;
 mod tokens;

@@ -147,15 +147,9 @@ pub(crate) struct Team {
 
 /// Makes a team whose owner is called like it.
 pub(crate) async fn team(world: &World, name: &str) -> Team {
-    let team = world.must("POST", "/v1/teams", Some(json!({ "name": name }))).await;
-    let id = team["id"].as_str().unwrap().to_owned();
-    let path = format!("/v1/teams/{id}/owners");
-    let minted = world.must("POST", &path, Some(json!({ "name": format!("{name} owner") }))).await;
-    let owner = Person {
-        id: minted["user_id"].as_str().unwrap().to_owned(),
-        ..Person::with(minted["token"].as_str().unwrap())
-    };
-    Team { id, owner }
+    let made = world.team(name).await;
+    let owner = Person { id: made.owner_id.clone(), ..Person::with(&made.token) };
+    Team { id: made.id.to_string(), owner }
 }
 
 /// Sets a role.
@@ -186,6 +180,6 @@ pub(crate) fn seen(answer: &Answer) -> (u16, String, String) {
 
 /// Returns the audit entries of an action in somebody's team, once they are sealed.
 pub(crate) async fn audited(world: &World, by: &Person, action: &str) -> Vec<Value> {
-    while muster_server::reconcile::seal(&world.app).await.unwrap() > 0 {}
+    world.seal().await;
     items(&by.must(world, "GET", &format!("/v1/audit?limit=200&action={action}"), None).await)
 }

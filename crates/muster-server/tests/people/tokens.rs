@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use muster_ids::{Bearer, TokenId};
+use muster_ids::{Bearer, TeamId, TokenId, UserId};
 use muster_server::auth::Credential;
+use muster_store::Priority;
+use muster_store::rows::OperatorTokenRow;
 use serde_json::json;
 
-use crate::scene::{Person, admin, audited, items, join, set_role, team};
+use crate::scene::{Person, accept, admin, audited, items, join, set_role, team};
 use crate::world::{World, both};
 
 /// The credential behind somebody's token.
@@ -187,6 +189,93 @@ both! {
         }
         assert_eq!(audited(&world, &ops.owner, "token.revoked").await.len(), 3);
         assert_eq!(ops.owner.ask(&world, "GET", "/v1/me", None).await.status, 200);
+    }
+
+    /// SECURITY B20: who a stolen token invited does not come in after it is revoked, nor after it lapsed.
+    async fn b20_a_revoked_token_takes_its_invitations_along(world) {
+        let ops = team(&world, "ops").await;
+        let stolen = mint(&world, &ops.owner, json!({ "name": "stolen", "expires_in_secs": 3600 })).await;
+        let child = mint(&world, &stolen, json!({ "name": "child" })).await;
+        let invite = async |by: &Person, body| by.ask(&world, "POST", "/v1/invitations", Some(body)).await;
+        let longer = json!({ "name": "x", "role": "owner", "expires_in_secs": 3601 });
+        invite(&stolen, longer).await.invalid("/expires_in_secs", "outlives_its_maker");
+        let open = invite(&child, json!({ "name": "open", "role": "owner" })).await;
+        assert_eq!(open.body["invitation"]["expires_at"], "2027-01-15T09:00:00.000Z", "no longer than the token");
+        let kept = invite(&ops.owner, json!({ "name": "kept", "role": "owner" })).await;
+        let taken = invite(&stolen, json!({ "name": "mallory", "role": "owner" })).await;
+        let mallory = accept(&world, &taken.text("token"), "mallory", "").await;
+        assert_eq!(mallory.status, 201);
+        ops.owner.must(&world, "POST", &format!("/v1/me/tokens/{}/revoke", id(&stolen)), None).await;
+        accept(&world, &open.text("token"), "late", "").await.problem(401, "invitation_rejected");
+        assert_eq!(accept(&world, &kept.text("token"), "kept", "").await.status, 201, "made with another token");
+        // Who is in already is not silently forgotten.
+        let facts = audited(&world, &ops.owner, "token.revoked").await;
+        let of = |token: &Person| facts.iter().find(|fact| fact["target"] == id(token).as_str()).unwrap()["details"].clone();
+        assert_eq!(of(&stolen)["invited"], json!([mallory.text("user_id")]));
+        assert_eq!(of(&child)["revoked_invitations"], 1);
+    }
+
+    /// What else its owner has is nothing to a token that may less.
+    async fn a_limited_token_sees_and_ends_only_what_it_made(world) {
+        let ops = team(&world, "ops").await;
+        let owner = join(&world, &ops.owner, "second", "owner").await;
+        let other = mint(&world, &owner, json!({ "name": "other" })).await;
+        for body in [json!({ "name": "scoped", "scopes": ["own_account"] }), json!({ "name": "bound", "team_id": ops.id })] {
+            let limited = mint(&world, &owner, body).await;
+            let child = mint(&world, &limited, json!({ "name": "child", "scopes": ["own_account"] })).await;
+            let grandchild = mint(&world, &child, json!({ "name": "grandchild", "scopes": ["own_account"] })).await;
+            let listed = items(&limited.must(&world, "GET", "/v1/me/tokens", None).await);
+            let mut seen: Vec<&str> = listed.iter().map(|token| token["id"].as_str().unwrap()).collect();
+            let mut expected = vec![id(&limited), id(&child), id(&grandchild)];
+            seen.sort_unstable();
+            expected.sort_unstable();
+            assert_eq!(seen, expected);
+            let revoke = async |by: &Person, whom: &Person| {
+                by.ask(&world, "POST", &format!("/v1/me/tokens/{}/revoke", id(whom)), None).await
+            };
+            for not_its in [&owner, &other] {
+                revoke(&limited, not_its).await.problem(404, "not_found");
+                assert_eq!(not_its.ask(&world, "GET", "/v1/me", None).await.status, 200);
+            }
+            revoke(&child, &limited).await.problem(404, "not_found");
+            let sessions = items(&owner.browse(&world, "GET", "/v1/me/sessions", None).await.body);
+            let end = format!("/v1/me/sessions/{}/end", sessions[0]["id"].as_str().unwrap());
+            for (method, path) in
+                [("GET", "/v1/me/sessions"), ("POST", end.as_str()), ("POST", "/v1/me/sessions/end-others")]
+            {
+                limited.ask(&world, method, path, None).await.problem(403, "limited_token");
+            }
+            assert_eq!(owner.browse(&world, "GET", "/v1/me", None).await.status, 200);
+            assert_eq!(revoke(&limited, &grandchild).await.status, 200);
+            assert_eq!(revoke(&limited, &limited).await.status, 200);
+            child.ask(&world, "GET", "/v1/me", None).await.problem(401, "unauthorized");
+        }
+    }
+
+    /// Whoever makes and revokes tokens without end fills the table, which keeps each for months.
+    async fn somebody_makes_a_bounded_number_of_tokens_a_day(world) {
+        let ops = team(&world, "ops").await;
+        world.clock.advance(Duration::from_secs(1));
+        let (user_id, team_id): (UserId, TeamId) = (ops.owner.id.parse().unwrap(), ops.id.parse().unwrap());
+        let made = world.app.change(Priority::Normal, world.app.clock.now(), move |unit| {
+            for n in 0..199 {
+                let id: TokenId = format!("{n:012}").parse().unwrap();
+                let expires_at = Some(unit.now.plus(Duration::from_secs(3600)));
+                unit.tx.operator_token_insert(&OperatorTokenRow {
+                    id, team_id, user_id, verifier: [1; 32], name: None, scopes: None, bound_team_id: None,
+                    created_at: unit.now, expires_at, minted_with: None,
+                })?;
+                unit.tx.operator_token_revoke(user_id, &id, unit.now)?;
+            }
+            Ok(())
+        });
+        made.await.unwrap();
+        let body = json!({ "name": "x" });
+        assert_eq!(ops.owner.ask(&world, "POST", "/v1/me/tokens", Some(body.clone())).await.status, 201);
+        let refused = ops.owner.ask(&world, "POST", "/v1/me/tokens", Some(body.clone())).await;
+        refused.problem(409, "too_many_tokens_today");
+        world.clock.advance(Duration::from_secs(24 * 3600));
+        assert_eq!(ops.owner.ask(&world, "POST", "/v1/me/tokens", Some(body)).await.status, 201);
     }
 
     async fn tokens_are_bounded_and_their_use_is_shown(world) {

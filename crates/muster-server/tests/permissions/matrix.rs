@@ -114,7 +114,9 @@ async fn matrix(world: &World) -> String {
 const HEAD: &str = "# Who may do what\n\n\
 Written by the tests from the answers of the server (`make permissions`), every route as every kind of caller.\n\
 `yes`: let through; `401`: the credential does not hold here; `403`: the role does not hold the permission; `404`: the\n\
-thing belongs to another team and is as absent as one that is not there; `own`: acts in the caller's own team.\n\n";
+thing belongs to another team and is as absent as one that is not there; `own`: acts in the caller's own team.\n\n\
+Routes of `public`, `ticket` and `agent` judge what is in the request itself: a password, an invitation, a ticket, a\n\
+proof by a host's key. The callers of this table show none of them there.\n\n";
 
 both! {
     async fn every_route_lets_through(world) {

@@ -9,6 +9,7 @@ mod browser;
 mod flows;
 mod foreign_pages;
 mod guesses;
+mod hanging_up;
 mod password;
 mod recover;
 mod second_factor;

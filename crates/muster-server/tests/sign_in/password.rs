@@ -100,10 +100,7 @@ both! {
         world.admin("PUT", "/v1/me/login", Some(json!({ "login": "ada l" }))).await.invalid("/login", "malformed");
         with_password(&world).await;
         world.admin("PUT", "/v1/me/login", Some(json!({ "login": "ada2" }))).await.problem(409, "login_set");
-        let team = world.must("POST", "/v1/teams", Some(json!({ "name": "acme" }))).await;
-        let owners = format!("/v1/teams/{}/owners", team["id"].as_str().unwrap());
-        let bob = world.must("POST", &owners, Some(json!({ "name": "Bob" }))).await;
-        let bob = format!("authorization: Bearer {}\r\n", bob["token"].as_str().unwrap());
+        let bob = world.team("acme").await.owner();
         for login in ["ada", "ADA", "ａda"] {
             let taken = world.ask("PUT", "/v1/me/login", &bob, Some(json!({ "login": login }))).await;
             taken.problem(409, "login_taken");

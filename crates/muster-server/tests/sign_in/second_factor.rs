@@ -2,20 +2,21 @@
 
 use std::time::Duration;
 
+use muster_store::{Lock, LockKey, Priority, StoreError};
 use serde_json::{Value, json};
 use totp_rs::{Builder, Secret};
 
 use crate::browser::Browser;
-use crate::world::{Answer, World, both};
+use crate::world::{Answer, Backend, World, both};
 use crate::{PASSWORD, signed_in, with_password};
 
-const STEP: Duration = Duration::from_secs(30);
+pub(crate) const STEP: Duration = Duration::from_secs(30);
 
 /// A device that shows codes.
-struct Device(String);
+pub(crate) struct Device(String);
 
 impl Device {
-    fn code(&self, world: &World) -> String {
+    pub(crate) fn code(&self, world: &World) -> String {
         let secret = Secret::try_from_base32(&self.0).unwrap();
         let totp = Builder::new().with_secret(secret).with_account_name("x").build().unwrap();
         totp.generate(u64::try_from(world.app.clock.now().as_millis() / 1000).unwrap()).to_string()
@@ -23,7 +24,7 @@ impl Device {
 }
 
 /// Sets a second factor up and returns the device and the recovery codes.
-async fn set_up(world: &World, browser: &mut Browser) -> (Device, Vec<String>) {
+pub(crate) async fn set_up(world: &World, browser: &mut Browser) -> (Device, Vec<String>) {
     let begun =
         browser.ask(world, "POST", "/v1/me/second-factor", Some(json!({ "password": PASSWORD }))).await;
     assert_eq!(begun.status, 201, "{begun:?}");
@@ -38,7 +39,7 @@ async fn set_up(world: &World, browser: &mut Browser) -> (Device, Vec<String>) {
     (device, codes)
 }
 
-async fn enter(world: &World, code: Option<&str>) -> Answer {
+pub(crate) async fn enter(world: &World, code: Option<&str>) -> Answer {
     let mut body = json!({ "login": "ada", "password": PASSWORD });
     if let Some(code) = code {
         body["code"] = code.into();
@@ -47,7 +48,7 @@ async fn enter(world: &World, code: Option<&str>) -> Answer {
 }
 
 /// Returns a code that is wrong.
-fn other(code: &str) -> String {
+pub(crate) fn other(code: &str) -> String {
     format!("{:06}", (code.parse::<u32>().unwrap() + 1) % 1_000_000)
 }
 
@@ -107,7 +108,10 @@ both! {
         for _ in 0..10 {
             enter(&world, Some(&other(&code))).await.problem(401, "unauthorized");
         }
-        enter(&world, Some(&code)).await.problem(429, "too_many_requests");
+        // The right one is not looked at, and whoever types it has not failed: it locks no address out.
+        for _ in 0..15 {
+            enter(&world, Some(&code)).await.problem(429, "too_many_requests");
+        }
         assert_eq!(enter(&world, Some(&recovery[0])).await.status, 200);
         world.clock.advance(Duration::from_secs(120));
         assert_eq!(enter(&world, Some(&device.code(&world))).await.status, 200);
@@ -154,4 +158,36 @@ both! {
         assert_eq!((first.status, again.status), (201, 201), "{again:?}");
         assert_eq!(first.raw_body, again.raw_body);
     }
+}
+
+/// What is begun and what is confirmed is the same secret: nobody changes it in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_confirms_the_secret_it_was_made_of() {
+    let world = World::start(Backend::Postgres).await;
+    with_password(&world).await;
+    let mut browser = signed_in(&world).await;
+    let password = json!({ "password": PASSWORD });
+    let begun = browser.ask(&world, "POST", "/v1/me/second-factor", Some(password)).await;
+    let code = json!({ "code": Device(begun.text("secret")).code(&world) });
+    let user_id = browser.me(&world).await.text("user_id").parse().unwrap();
+    // Somebody is in the middle of a change of theirs under the shared lock.
+    let (has_it, locked) = tokio::sync::oneshot::channel();
+    let has_it = std::sync::Mutex::new(Some(has_it));
+    let store = world.app.store.clone();
+    let held = tokio::spawn(async move {
+        let hold = move |tx: &mut muster_store::Tx<'_>| {
+            tx.lock(&[Lock::shared(LockKey::User(user_id))])?;
+            if let Some(has_it) = has_it.lock().unwrap().take() {
+                has_it.send(()).unwrap();
+            }
+            std::thread::sleep(Duration::from_secs(1));
+            Ok::<_, StoreError>(())
+        };
+        store.write(Priority::Normal, hold).await
+    });
+    locked.await.unwrap();
+    let confirmed = browser.ask(&world, "POST", "/v1/me/second-factor/confirm", Some(code)).await;
+    assert_eq!(confirmed.status, 201, "{confirmed:?}");
+    assert!(held.is_finished(), "it was confirmed next to another change");
+    held.await.unwrap().unwrap();
 }

@@ -77,10 +77,7 @@ both! {
         assert!(!list.raw_body.contains("msw_"));
 
         let two_id = two.me(&world).await.text("web_session_id");
-        let team = world.must("POST", "/v1/teams", Some(json!({ "name": "acme" }))).await;
-        let owners = format!("/v1/teams/{}/owners", team["id"].as_str().unwrap());
-        let bob = world.must("POST", &owners, Some(json!({ "name": "Bob" }))).await;
-        let bob = format!("authorization: Bearer {}\r\n", bob["token"].as_str().unwrap());
+        let bob = world.team("acme").await.owner();
         let path = format!("/v1/me/sessions/{two_id}/end");
         let foreign = world.ask("POST", &path, &bob, None).await;
         let absent = world.ask("POST", "/v1/me/sessions/AAAAAAAAAAAA/end", &bob, None).await;

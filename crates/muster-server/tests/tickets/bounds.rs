@@ -48,7 +48,7 @@ scenes! {
         let scene = Arc::new(scene);
         assert_eq!(all_at_once(&scene, &token, 30).await, [7, 23, 0, 0]);
         assert_eq!(scene.admin.hosts().await.len(), 7);
-        assert_eq!(scene.told("site.surge").await, [site], "told once");
+        assert_eq!(scene.events("site.surge").await, [site], "told once");
     }
 
     async fn a_site_that_is_far_from_its_bound_shares_it_until_it_is_near(scene) {
@@ -69,7 +69,7 @@ scenes! {
             counts.iter_mut().zip(more).for_each(|(count, more)| *count += more);
         }
         assert_eq!(counts, [0, bound, 0, 20]);
-        assert_eq!(scene.told("claims.full").await, std::slice::from_ref(&id), "told once");
+        assert_eq!(scene.events("claims.full").await, std::slice::from_ref(&id), "told once");
         let why = scene.admin.get(&format!("/v1/tickets/{id}/refusals")).await.expect(200);
         let causes: Vec<_> =
             why["items"].as_array().unwrap().iter().map(|row| (row["cause"].clone(), row["count"].clone())).collect();

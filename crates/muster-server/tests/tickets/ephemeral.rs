@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use muster_domain::presence::RECONNECT_WINDOW;
+use muster_domain::presence::{AWAY_ABOVE, RECONNECT_WINDOW};
 use muster_server::reconcile;
 use serde_json::{Value, json};
 
@@ -24,16 +24,26 @@ async fn retire_away(world: &World) -> usize {
     reconcile::retire_away(&world.app).await.unwrap()
 }
 
+/// Lets time go by on a server that is there all the time. Returns how many hosts it retired.
+async fn pass(world: &World, span: Duration) -> usize {
+    let (mut left, mut retired) = (span, retire_away(world).await);
+    while !left.is_zero() {
+        let step = left.min(AWAY_ABOVE);
+        world.clock.advance(step);
+        left -= step;
+        retired += retire_away(world).await;
+    }
+    retired
+}
+
 both! {
     async fn a_host_that_is_away_for_long_enough_is_retired_and_no_other(world) {
         let (short, long) = (join(&world, "short", json!(2)).await, join(&world, "long", json!(48)).await);
         let stays = join(&world, "stays", Value::Null).await;
         world.clock.advance(HOUR);
         assert_eq!(short.heartbeat(&world).await.status, 200);
-        world.clock.advance(2 * HOUR - Duration::from_secs(1));
-        assert_eq!(retire_away(&world).await, 0);
-        world.clock.advance(Duration::from_secs(1));
-        assert_eq!(retire_away(&world).await, 1);
+        assert_eq!(pass(&world, 2 * HOUR - Duration::from_secs(1)).await, 0);
+        assert_eq!(pass(&world, Duration::from_secs(1)).await, 1);
         assert_eq!(retire_away(&world).await, 0);
         assert_eq!(world.host(&short).await["state"], "retired");
         assert_eq!((world.host(&long).await["state"].clone(), world.host(&stays).await["state"].clone()), (json!("active"), json!("active")));
@@ -72,9 +82,21 @@ both! {
         world.clock.advance(5 * HOUR);
         assert_eq!(retire_away(&world).await, 0, "a person looks into it");
         world.must("POST", &format!("{path}/resume"), None).await;
+        assert_eq!(pass(&world, HOUR - Duration::from_secs(1)).await, 0);
+        assert_eq!(pass(&world, Duration::from_secs(1)).await, 1);
+    }
+
+    async fn a_server_that_was_paused_retires_nobody_before_all_could_come_back(world) {
+        let (back, gone) = (join(&world, "back", json!(1)).await, join(&world, "gone", json!(1)).await);
+        world.clock.advance(RECONNECT_WINDOW);
         assert_eq!(retire_away(&world).await, 0);
-        world.clock.advance(HOUR);
-        assert_eq!(retire_away(&world).await, 1);
+        // The machine of the server was suspended, or its database was away: no round, and nobody could be heard.
+        world.clock.advance(5 * HOUR);
+        assert_eq!(retire_away(&world).await, 0);
+        assert_eq!(pass(&world, RECONNECT_WINDOW / 2).await, 0);
+        assert_eq!(back.heartbeat(&world).await.status, 200);
+        assert_eq!(pass(&world, RECONNECT_WINDOW / 2).await, 1);
+        assert_eq!((world.host(&back).await["state"].clone(), world.host(&gone).await["state"].clone()), (json!("active"), json!("retired")));
     }
 
     async fn every_door_makes_ephemeral_hosts(world) {

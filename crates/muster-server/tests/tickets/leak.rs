@@ -108,8 +108,8 @@ scenes! {
         late.enroll(&scene, &token).await.refused(403, "host_suspended");
         Machine::new("thief").enroll(&scene, &token).await.refused(401, "enrollment_rejected");
         assert_eq!(scene.admin.get("/v1/claims?state=waiting").await.expect(200)["items"], json!([]));
-        assert_eq!(scene.told("ticket.leaked").await, std::slice::from_ref(&id));
-        assert_eq!(scene.told("host.suspended").await, [late_id]);
+        assert_eq!(scene.events("ticket.leaked").await, std::slice::from_ref(&id));
+        assert_eq!(scene.events("host.suspended").await, [late_id]);
         report(&scene.admin, &id, body).await.refused(409, "preview_stale");
     }
 
@@ -123,7 +123,7 @@ scenes! {
         report(&scene.admin, &id, body).await.refused(409, "preview_stale");
         assert_eq!(scene.admin.host(&host).await["state"], "active");
         let shown = scene.admin.get(&format!("/v1/tickets/{id}")).await.expect(200);
-        assert_eq!(shown["status"], "open");
+        assert_eq!(shown["status"], "revoked", "it leaked, whatever becomes of its hosts");
         let seen = preview(&scene.admin, &id, json!({})).await.expect(200);
         scene.admin.step(&format!("/v1/hosts/{host}/suspend")).await.expect(200);
         let body = json!({ "preview": seen["preview"], "suspend": true });
@@ -164,9 +164,11 @@ scenes! {
         let text = seen["preview"].as_str().unwrap().parse().unwrap();
         let asked = ReportLeak { since: None, preview: text, suspend: true };
         let author = Author::system();
+        scene.admin.post(&format!("/v1/tickets/{id}/revoke"), &json!({})).await.expect(200);
         let done = scene.app.change(Priority::Urgent, scene.app.clock.now(), move |unit| {
             let team_id = unit.tx.ticket_by_id(&ticket_id)?.unwrap().ticket.team_id;
-            enrol::leak::report(unit, team_id, &ticket_id, &asked, &author)
+            let seen = enrol::leak::Admitted::load(unit.tx, team_id, &ticket_id, None)?;
+            enrol::leak::begin(unit, team_id, &ticket_id, &asked, &seen, &author)
         });
         let done = done.await.unwrap();
         assert_eq!(done.suspended + done.remaining, u64::from(HOSTS));
@@ -185,7 +187,7 @@ scenes! {
         assert_eq!(active(&scene).await, 1);
         assert_eq!(scene.admin.host(&resumed).await["state"], "active");
         assert!(!reconcile::suspend_leaked(&scene.app).await.unwrap(), "nothing is left");
-        assert_eq!(scene.told("host.suspended").await.len(), HOSTS as usize);
+        assert_eq!(scene.events("host.suspended").await.len(), HOSTS as usize);
     }
 
     async fn hosts_of_several_chunks_are_suspended_before_the_reply(scene) {

@@ -43,7 +43,7 @@ scenes! {
         let expected =
             [("wrong_secret", 2), ("wrong_kind", 1), ("key_required", 1), ("spent_by_another_key", 1)];
         assert_counted(&causes(&scene, &id).await, &expected);
-        assert_eq!(scene.told("token.presented_by_second_key").await, [id]);
+        assert_eq!(scene.events("token.presented_by_second_key").await, [id]);
     }
 
     async fn every_cause_of_a_site_key_is_counted(scene) {

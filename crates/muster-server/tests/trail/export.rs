@@ -67,13 +67,20 @@ both! {
         assert_eq!(entries[1]["details"]["action"], json!(["key.rotated"]));
     }
 
+    async fn no_page_of_another_site_has_an_export_written(world) {
+        let bearer = format!("authorization: Bearer {}\r\n", world.admin);
+        for (site, expected) in [("cross-site", 403), ("same-site", 403), ("same-origin", 200), ("none", 200)] {
+            let headers = format!("{bearer}sec-fetch-site: {site}\r\n");
+            assert_eq!(world.ask("GET", "/v1/audit/export", &headers, None).await.status, expected, "{site}");
+        }
+        assert_eq!(world.audited("audit.exported").await.len(), 2);
+    }
+
     async fn teams_are_apart_unless_an_admin_asks_for_all(world) {
-        let team = world.must("POST", "/v1/teams", Some(json!({ "name": "workshop" }))).await;
-        let team_id = team["id"].as_str().unwrap().to_owned();
-        let owner = world.must("POST", &format!("/v1/teams/{team_id}/owners"), Some(json!({ "name": "Bob" }))).await;
+        let team = world.team("workshop").await;
+        let team_id = team.id.to_string();
         seal(&world).await;
-        let bearer = format!("authorization: Bearer {}\r\n", owner["token"].as_str().unwrap());
-        let own = lines(&world.ask("GET", "/v1/audit/export", &bearer, None).await.raw_body);
+        let own = lines(&world.ask("GET", "/v1/audit/export", &team.owner(), None).await.raw_body);
         assert!(!own.is_empty() && own.iter().all(|entry| entry["team_id"] == team_id.as_str()), "{own:?}");
         let of_platform = exported(&world, "").await;
         assert!(of_platform.iter().all(|entry| entry["team_id"] != team_id.as_str()));

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use muster_store::StoreError;
 
-use crate::world::{Backend, World};
+use crate::world::{Backend, World, until};
 
 /// More readers than a world's pool has seats for.
 const READERS: usize = 8;
@@ -29,8 +29,8 @@ async fn a_ticket_is_revoked_while_a_flood_holds_every_seat() {
             })
         })
         .collect();
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert_eq!(world.admin("GET", "/v1/tickets", None).await.status, 503, "the flood holds the seats");
+    let is_full = async || world.admin("GET", "/v1/tickets", None).await.status == 503;
+    until("the flood holds the seats", is_full).await;
     let revoked = world.must("POST", &format!("/v1/tickets/{id}/revoke"), None).await;
     assert_eq!(revoked["status"], "revoked");
     drop(go);

@@ -12,4 +12,5 @@ mod flood;
 mod list;
 mod retention;
 mod sealing;
+mod upgrade;
 mod verify;

@@ -24,7 +24,7 @@ pub(crate) async fn act(world: &World, first: u32, count: u32) {
 }
 
 pub(crate) async fn seal(world: &World) {
-    while reconcile::seal(&world.app).await.unwrap() > 0 {}
+    world.seal().await;
 }
 
 /// Does to the database what only somebody with its password can.

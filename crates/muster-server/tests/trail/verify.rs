@@ -219,6 +219,24 @@ both! {
         assert!(!breaks(&world).await.is_empty());
     }
 
+    async fn a_trail_that_was_wiped_while_the_server_was_stopped_is_told(world) {
+        written(&world, 5).await;
+        meddle(&world, "DELETE FROM audit").await;
+        meddle(&world, "DELETE FROM installation WHERE name = 'audit_head'").await;
+        let restarted = world.with_outbound(&[]).await;
+        muster_server::reconcile::seal(&restarted).await.unwrap();
+        let told = restarted.look(|tx| tx.query("SELECT subject FROM outbox WHERE kind = 'audit.broken'", params![], |row| row.get::<String>(0)));
+        assert_eq!(told.await.unwrap(), ["audit"]);
+    }
+
+    async fn what_waits_for_its_place_is_counted(world) {
+        seal(&world).await;
+        act(&world, 1, 3).await;
+        assert_eq!(verified(&world, "").await["unsealed"], 3);
+        seal(&world).await;
+        assert_eq!(verified(&world, "").await["unsealed"], 0);
+    }
+
     async fn only_who_manages_the_trail_verifies_it(world) {
         let team = world.must("POST", "/v1/teams", Some(json!({ "name": "workshop" }))).await;
         let path = format!("/v1/teams/{}/owners", team["id"].as_str().unwrap());

@@ -55,16 +55,7 @@ pub(crate) async fn ask(
     headers: &str,
     body: Option<String>,
 ) -> Answer {
-    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}");
-    let body = match body {
-        Some(body) => {
-            head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
-            body
-        }
-        None => String::new(),
-    };
-    let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
+    let mut stream = send(address, method, path, headers, body).await;
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     tokio::time::timeout(Duration::from_secs(20), read).await.expect("the server answers").unwrap();
@@ -76,4 +67,31 @@ pub(crate) async fn ask(
         body: serde_json::from_str(raw_body).unwrap_or(Value::Null),
         raw_body: raw_body.to_owned(),
     }
+}
+
+/// Sends one request and closes the connection once the server has read it, without waiting for the reply.
+pub(crate) async fn hang_up(address: SocketAddr, method: &str, path: &str, headers: &str, body: Option<String>) {
+    let stream = send(address, method, path, headers, body).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(stream);
+}
+
+async fn send(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: Option<String>,
+) -> TcpStream {
+    let mut head = format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n{headers}");
+    let body = match body {
+        Some(body) => {
+            head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+            body
+        }
+        None => String::new(),
+    };
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
+    stream
 }

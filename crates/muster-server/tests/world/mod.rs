@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
 
 mod http;
+mod logs;
 mod machine;
 mod socket;
 
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_edge::{Clock, Entropy, FakeClock};
-use muster_http::{Edge, Limits, ListenerKind, Server};
-use muster_ids::Timestamp;
+use muster_http::{Edge, Limits, ListenerKind, Server, TrustedProxies};
+use muster_ids::{TeamId, Timestamp};
 use muster_keyring::{Keyring, MasterKey};
 use muster_server::app::{App, Parts};
 use muster_server::installation::{Installation, Opening};
@@ -30,7 +31,8 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub(crate) use http::{Answer, ask};
+pub(crate) use http::{Answer, ask, hang_up};
+pub(crate) use logs::Logs;
 pub(crate) use machine::{Joined, Machine};
 pub(crate) use socket::{Socket, Told};
 
@@ -39,6 +41,32 @@ pub(crate) use socket::{Socket, Told};
 pub(crate) enum Backend {
     Sqlite,
     Postgres,
+}
+
+/// A team with an owner.
+pub(crate) struct Team {
+    pub(crate) id: TeamId,
+    pub(crate) owner_id: String,
+    /// The owner's API token.
+    pub(crate) token: String,
+}
+
+impl Team {
+    /// The header line of its owner.
+    pub(crate) fn owner(&self) -> String {
+        format!("authorization: Bearer {}\r\n", self.token)
+    }
+}
+
+/// Waits until something holds.
+pub(crate) async fn until(what: &str, holds: impl AsyncFn() -> bool) {
+    for _ in 0..500 {
+        if holds().await {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never came true: {what}");
 }
 
 /// A server with its database, set up, with an admin.
@@ -71,6 +99,20 @@ impl World {
 
     /// Starts a server without an admin.
     pub(crate) async fn start_new(backend: Backend) -> Self {
+        Self::start_behind(backend, TrustedProxies::none()).await
+    }
+
+    /// Starts a server without an admin, behind these proxies.
+    pub(crate) async fn start_behind(backend: Backend, proxies: TrustedProxies) -> Self {
+        Self::start_after(backend, proxies, async |_| {}).await
+    }
+
+    /// Starts a server without an admin, on the database that `before` made.
+    pub(crate) async fn start_after(
+        backend: Backend,
+        proxies: TrustedProxies,
+        before: impl AsyncFnOnce(StoreConfig),
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (location, database) = match backend {
             Backend::Sqlite => (Location::Sqlite(folder.path().join("muster.db")), None),
@@ -82,16 +124,17 @@ impl World {
         let (clock, fake) = Clock::fake(Timestamp::from_millis(1_800_000_000_000));
         let mut config = StoreConfig::new(location, Clock::system());
         config.limits.connections = 6;
+        before(config.clone()).await;
         let store = Store::open(config).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let outbound = Gate::reaching(&["127.0.0.0/8".parse().unwrap()]);
         let app = open(store, clock, address, &folder, outbound).await;
         let shutdown = CancellationToken::new();
-        let edge = Edge::new(app.clock.clone(), app.entropy);
+        let edge = Edge::new(app.clock.clone(), app.entropy).behind(proxies);
         let server = Server {
             kind: ListenerKind::Operators,
-            app: router::router(app.clone()),
+            app: router::router(app.clone(), edge.clone()),
             tls: None,
             limits: Limits { drain_within: Duration::from_millis(100), ..Limits::default() },
             edge,
@@ -152,6 +195,16 @@ impl World {
         sites["items"][0]["id"].as_str().unwrap().to_owned()
     }
 
+    /// Makes another team, whose owner is called like it.
+    pub(crate) async fn team(&self, name: &str) -> Team {
+        let team = self.must("POST", "/v1/teams", Some(json!({ "name": name }))).await;
+        let id = team["id"].as_str().unwrap();
+        let owner = json!({ "name": format!("{name} owner") });
+        let minted = self.must("POST", &format!("/v1/teams/{id}/owners"), Some(owner)).await;
+        let text = |field: &str| minted[field].as_str().unwrap().to_owned();
+        Team { id: id.parse().unwrap(), owner_id: text("user_id"), token: text("token") }
+    }
+
     /// Mints a site key and returns its bearer string.
     pub(crate) async fn site_key(&self) -> String {
         let site_id = self.default_site().await;
@@ -185,11 +238,47 @@ impl World {
         found
     }
 
+    /// Gives everything that was recorded and told its position.
+    pub(crate) async fn seal(&self) {
+        while reconcile::seal(&self.app).await.unwrap() > 0
+            || self.app.look(|tx| tx.outbox_has_unsealed()).await.unwrap()
+        {}
+    }
+
+    /// Does what the server does with events in the background, until nothing is due.
+    pub(crate) async fn work(&self) {
+        self.seal().await;
+        while reconcile::spread(&self.app).await.unwrap() > 0 {}
+        let delivered = tokio::time::timeout(Duration::from_secs(60), reconcile::deliver(&self.app)).await;
+        delivered.expect("delivering ends when nothing can go").unwrap();
+    }
+
     /// Seals what was recorded and returns the audit entries of an action.
     pub(crate) async fn audited(&self, action: &str) -> Vec<Value> {
-        while reconcile::seal(&self.app).await.unwrap() > 0 {}
+        self.seal().await;
         let page = self.must("GET", &format!("/v1/audit?limit=200&action={action}"), None).await;
         page["items"].as_array().unwrap().clone()
+    }
+
+    /// Returns everything these queries of one column of texts, or of bytes, read: to be searched for what must not be
+    /// in it.
+    pub(crate) async fn stored(
+        &self,
+        texts: &'static [&'static str],
+        bytes: &'static [&'static str],
+    ) -> Vec<u8> {
+        let read = self.app.look(move |tx| {
+            let mut found = Vec::new();
+            for sql in texts {
+                found.extend(tx.query(*sql, params![], |row| Ok(row.get::<String>(0)?.into_bytes()))?);
+            }
+            for sql in bytes {
+                let some = tx.query(*sql, params![], |row| row.get::<Option<Vec<u8>>>(0))?;
+                found.extend(some.into_iter().flatten());
+            }
+            Ok(found.join(&b'\n'))
+        });
+        read.await.unwrap()
     }
 
     /// Returns the subjects of the events of a kind, oldest first.
@@ -222,13 +311,7 @@ impl World {
 
     /// Waits until the hub has let go of a host's channel.
     pub(crate) async fn disconnected(&self, host: &Joined) {
-        for _ in 0..200 {
-            if !self.app.hub.is_connected(host.host_id) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("the host is still connected");
+        until("the host is gone", async || !self.app.hub.is_connected(host.host_id)).await;
     }
 
     /// Retires a host as the admin.

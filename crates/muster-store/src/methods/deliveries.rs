@@ -21,8 +21,10 @@ pub struct EventDeliveryRow {
     pub event_id: EventId,
     /// The place of the event.
     pub position: i64,
-    /// What keeps its order: a host's id, or nothing.
+    /// What keeps its order: a host's id, else what the event is about; nothing for people.
     pub line: String,
+    /// Whether people want to be woken for it.
+    pub is_urgent: bool,
     /// Where it stands.
     pub state: DeliveryState,
     /// How often it was tried.
@@ -56,6 +58,8 @@ pub struct DueRow {
     pub kind: EndpointKind,
     /// What keeps its order.
     pub line: String,
+    /// Whether the endpoint took nothing the last time: it is tried with one message.
+    pub is_probe: bool,
 }
 
 /// A delivery with what it tells of, while that is kept.
@@ -72,8 +76,8 @@ pub struct ShownDelivery {
 pub struct Tried {
     /// When.
     pub at: Timestamp,
-    /// How often it was tried before.
-    pub attempts_before: i64,
+    /// Which try it was, as it was claimed.
+    pub attempts: i64,
     /// The receiver's status, if it gave one.
     pub status: Option<u16>,
     /// Why it was not taken; `None`: it was.
@@ -86,9 +90,9 @@ impl Tx<'_> {
     /// Adds a delivery. `false`: the endpoint has one of this event.
     pub fn delivery_insert(&mut self, row: &EventDeliveryRow) -> Result<bool, StoreError> {
         let added = self.execute(
-            "INSERT INTO delivery (id, team_id, endpoint_id, event_id, position, line, state, attempts, tried_since,
-                                   next_at, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+            "INSERT INTO delivery (id, team_id, endpoint_id, event_id, position, line, urgent, state, attempts,
+                                   tried_since, next_at, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
              ON CONFLICT DO NOTHING",
             params![
                 row.id,
@@ -97,6 +101,7 @@ impl Tx<'_> {
                 row.event_id,
                 row.position,
                 row.line,
+                i64::from(row.is_urgent),
                 Word(row.state),
                 row.attempts,
                 row.tried_since,
@@ -121,35 +126,53 @@ impl Tx<'_> {
         Ok(!found.is_empty())
     }
 
-    /// Returns what is due, at most `of_each` of an endpoint, the longest due first. Endpoints that are paused have
-    /// nothing due.
-    pub fn deliveries_due(&mut self, now: Timestamp, of_each: i64) -> Result<Vec<DueRow>, StoreError> {
-        let endpoints: Vec<(EndpointId, Word<EndpointKind>)> = self.query(
-            "SELECT id, kind FROM endpoint
-              WHERE paused_at IS NULL AND removed_at IS NULL
+    /// Returns what is due with the time since when, at most `of_each` of an endpoint and one of an endpoint that took
+    /// nothing the last time, the longest due of each endpoint first. Endpoints that are paused have nothing due.
+    pub fn deliveries_due(
+        &mut self,
+        now: Timestamp,
+        of_each: i64,
+    ) -> Result<Vec<(Timestamp, DueRow)>, StoreError> {
+        let endpoints: Vec<(EndpointId, Word<EndpointKind>, i64)> = self.query(
+            "SELECT id, kind, failures FROM endpoint
+              WHERE paused_at IS NULL AND removed_at IS NULL AND next_try_at <= $1 AND next_look_at <= $1
                 AND EXISTS (SELECT 1 FROM delivery
                              WHERE delivery.endpoint_id = endpoint.id AND delivery.state = 'waiting'
                                AND delivery.next_at <= $1)",
             params![now],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )?;
         let mut due = Vec::new();
         // One by one: no join reads a few of each from the index alone.
-        for (endpoint_id, Word(kind)) in endpoints {
+        for (endpoint_id, Word(kind), failures) in endpoints {
+            let is_probe = failures > 0;
             due.extend(self.query(
-                "SELECT id, team_id, line, next_at, position FROM delivery
+                "SELECT id, team_id, line, next_at FROM delivery
                   WHERE endpoint_id = $1 AND state = 'waiting' AND next_at <= $2
                   ORDER BY next_at, position LIMIT $3",
-                params![endpoint_id, now, of_each],
+                params![endpoint_id, now, if is_probe { 1 } else { of_each }],
                 |row| {
                     let (id, team_id, line) = (row.get(0)?, row.get(1)?, row.get(2)?);
-                    let since: (Timestamp, i64) = (row.get(3)?, row.get(4)?);
-                    Ok((since, DueRow { id, team_id, endpoint_id, kind, line }))
+                    Ok((row.get(3)?, DueRow { id, team_id, endpoint_id, kind, line, is_probe }))
                 },
             )?);
         }
-        due.sort_by_key(|(since, _)| *since);
-        Ok(due.into_iter().map(|(_, due)| due).collect())
+        Ok(due)
+    }
+
+    /// Counts a try that begins now, and says when the delivery is tried again if nobody writes down how it ended.
+    /// `false`: somebody else tried it, or it is over.
+    pub fn delivery_claim(
+        &mut self,
+        id: DeliveryId,
+        attempts_before: i64,
+        until: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE delivery SET attempts = $1, next_at = $2 WHERE id = $3 AND state = 'waiting' AND attempts = $4",
+            params![attempts_before.saturating_add(1), until, id, attempts_before],
+        )?;
+        Ok(changed == 1)
     }
 
     /// Returns a delivery of an endpoint.
@@ -160,7 +183,7 @@ impl Tx<'_> {
     ) -> Result<Option<ShownDelivery>, StoreError> {
         self.query_opt(
             "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
-                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
                FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
               WHERE delivery.id = $1 AND delivery.endpoint_id = $2",
             params![id, endpoint_id],
@@ -176,13 +199,95 @@ impl Tx<'_> {
     ) -> Result<Vec<ShownDelivery>, StoreError> {
         self.query(
             "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
-                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
                FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
               WHERE delivery.endpoint_id = $1 AND delivery.state = 'waiting'
               ORDER BY delivery.line, delivery.position LIMIT $2",
             params![endpoint_id, limit],
             read_shown,
         )
+    }
+
+    /// Returns what waits for an endpoint and people want to be woken for, in the order of the events.
+    pub fn deliveries_urgent(
+        &mut self,
+        endpoint_id: EndpointId,
+        limit: i64,
+    ) -> Result<Vec<ShownDelivery>, StoreError> {
+        self.query(
+            "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
+               FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
+              WHERE delivery.endpoint_id = $1 AND delivery.state = 'waiting' AND delivery.urgent = 1
+              ORDER BY delivery.position LIMIT $2",
+            params![endpoint_id, limit],
+            read_shown,
+        )
+    }
+
+    /// Returns how many deliveries wait for an endpoint, but counts no further than to `most`.
+    pub fn deliveries_waiting_count(&mut self, endpoint_id: EndpointId, most: u64) -> Result<u64, StoreError> {
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let count: i64 = self.query_one(
+            "SELECT count(*) FROM
+               (SELECT 1 FROM delivery WHERE endpoint_id = $1 AND state = 'waiting' LIMIT $2) counted",
+            params![endpoint_id, most],
+            |row| row.get(0),
+        )?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Gives up the oldest events that wait for an endpoint: what is behind them in their lines has its turn. Returns
+    /// how many.
+    pub fn deliveries_give_up_oldest(
+        &mut self,
+        endpoint_id: EndpointId,
+        now: Timestamp,
+        error: &str,
+        limit: u64,
+    ) -> Result<u64, StoreError> {
+        let oldest = self.query(
+            "SELECT id, line FROM delivery WHERE endpoint_id = $1 AND state = 'waiting' ORDER BY position LIMIT $2",
+            params![endpoint_id, i64::try_from(limit).unwrap_or(i64::MAX)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.deliveries_give_up(endpoint_id, oldest, now, error)
+    }
+
+    /// Gives up what is due and is tried since before a time. Returns how many.
+    pub fn deliveries_give_up_tried(
+        &mut self,
+        endpoint_id: EndpointId,
+        since_before: Timestamp,
+        now: Timestamp,
+        error: &str,
+        limit: u64,
+    ) -> Result<u64, StoreError> {
+        let old = self.query(
+            "SELECT id, line FROM delivery
+              WHERE endpoint_id = $1 AND state = 'waiting' AND next_at <= $2 AND tried_since <= $3
+              ORDER BY next_at LIMIT $4",
+            params![endpoint_id, now, since_before, i64::try_from(limit).unwrap_or(i64::MAX)],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        self.deliveries_give_up(endpoint_id, old, now, error)
+    }
+
+    fn deliveries_give_up(
+        &mut self,
+        endpoint_id: EndpointId,
+        deliveries: Vec<(DeliveryId, String)>,
+        now: Timestamp,
+        error: &str,
+    ) -> Result<u64, StoreError> {
+        for (id, line) in &deliveries {
+            self.execute(
+                "UPDATE delivery SET state = 'failed', last_error = $1, next_at = $2, done_at = $3 WHERE id = $4",
+                params![error, NOT_ITS_TURN, now, id],
+            )?;
+            self.delivery_line_next(endpoint_id, line, now)?;
+        }
+        Ok(deliveries.len() as u64)
     }
 
     /// Returns the deliveries of an endpoint, the newest event first, before `before`.
@@ -195,7 +300,7 @@ impl Tx<'_> {
     ) -> Result<Vec<ShownDelivery>, StoreError> {
         self.query(
             "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
-                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
                FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
               WHERE delivery.endpoint_id = $1 AND delivery.position < $2
                 AND (CAST($3 AS TEXT) IS NULL OR delivery.state = $3)
@@ -213,19 +318,17 @@ impl Tx<'_> {
             (Some(_), None) => DeliveryState::Failed,
         };
         let changed = self.execute(
-            "UPDATE delivery SET state = $1, attempts = $2, last_at = $3, last_status = $4, last_error = $5,
-                    next_at = $6, done_at = $7
-              WHERE id = $8 AND state = 'waiting' AND attempts = $9",
+            "UPDATE delivery SET state = $1, last_at = $2, last_status = $3, last_error = $4, next_at = $5, done_at = $6
+              WHERE id = $7 AND state = 'waiting' AND attempts = $8",
             params![
                 Word(state),
-                tried.attempts_before.saturating_add(1),
                 tried.at,
                 tried.status,
                 tried.error,
                 tried.again_at.unwrap_or(NOT_ITS_TURN),
                 (state != DeliveryState::Waiting).then_some(tried.at),
                 id,
-                tried.attempts_before
+                tried.attempts
             ],
         )?;
         Ok(changed == 1)
@@ -338,19 +441,6 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Puts what is due off until a time. Returns how many.
-    pub fn deliveries_postpone(
-        &mut self,
-        endpoint_id: EndpointId,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> Result<u64, StoreError> {
-        self.execute(
-            "UPDATE delivery SET next_at = $1 WHERE endpoint_id = $2 AND state = 'waiting' AND next_at <= $3",
-            params![until, endpoint_id, now],
-        )
-    }
-
     /// Drops deliveries that were over before a time. Returns how many.
     pub fn deliveries_drop(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         self.execute(
@@ -370,6 +460,7 @@ fn read_shown(row: &Row<'_>) -> Result<ShownDelivery, StoreError> {
         event_id: row.get(3)?,
         position: row.get(4)?,
         line: row.get(5)?,
+        is_urgent: row.get::<i64>(16)? == 1,
         state: row.get::<Word<DeliveryState>>(6)?.0,
         attempts: row.get(7)?,
         tried_since: row.get(8)?,

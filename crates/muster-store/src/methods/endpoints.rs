@@ -43,6 +43,12 @@ pub struct EndpointRow {
     pub resumed_at: Option<Timestamp>,
     /// Since when deliveries are given up.
     pub failing_since: Option<Timestamp>,
+    /// Tries in a row that it took nothing of.
+    pub failures: i64,
+    /// When it is tried next, if it took nothing.
+    pub next_try_at: Timestamp,
+    /// Before when nothing of what waits may go.
+    pub next_look_at: Timestamp,
 }
 
 impl Tx<'_> {
@@ -77,7 +83,7 @@ impl Tx<'_> {
     pub fn endpoint_replace(&mut self, row: &EndpointRow, from: i64) -> Result<bool, StoreError> {
         let changed = self.execute(
             "UPDATE endpoint SET name = $1, shown_target = $2, sealed = $3, version = $4, events = $5,
-                    quiet_hours = $6, group_for_secs = $7, updated_at = $8
+                    quiet_hours = $6, group_for_secs = $7, updated_at = $8, next_try_at = 0, next_look_at = 0
               WHERE id = $9 AND team_id = $10 AND version = $11 AND removed_at IS NULL",
             params![
                 row.name,
@@ -115,7 +121,7 @@ impl Tx<'_> {
     pub fn endpoint(&mut self, team_id: TeamId, id: EndpointId) -> Result<Option<EndpointRow>, StoreError> {
         self.query_opt(
             "SELECT id, team_id, kind, name, shown_target, sealed, version, events, quiet_hours, group_for_secs, position,
-                    created_by, created_at, updated_at, paused_at, resumed_at, failing_since
+                    created_by, created_at, updated_at, paused_at, resumed_at, failing_since, failures, next_try_at, next_look_at
                FROM endpoint WHERE id = $1 AND team_id = $2 AND removed_at IS NULL",
             params![id, team_id],
             read_endpoint,
@@ -131,7 +137,7 @@ impl Tx<'_> {
     ) -> Result<Vec<EndpointRow>, StoreError> {
         self.query(
             "SELECT id, team_id, kind, name, shown_target, sealed, version, events, quiet_hours, group_for_secs, position,
-                    created_by, created_at, updated_at, paused_at, resumed_at, failing_since
+                    created_by, created_at, updated_at, paused_at, resumed_at, failing_since, failures, next_try_at, next_look_at
                FROM endpoint
               WHERE team_id = $1 AND removed_at IS NULL AND (CAST($2 AS UUID_T) IS NULL OR id > $2)
               ORDER BY id LIMIT $3",
@@ -194,7 +200,7 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "UPDATE endpoint SET paused_at = NULL, resumed_at = $1, updated_at = $1
+            "UPDATE endpoint SET paused_at = NULL, resumed_at = $1, updated_at = $1, next_try_at = 0, next_look_at = 0
               WHERE id = $2 AND team_id = $3 AND paused_at IS NOT NULL AND removed_at IS NULL",
             params![now, id, team_id],
         )?;
@@ -216,23 +222,74 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Remembers that deliveries to an endpoint are given up, or taken again. `false`: that is known.
-    pub fn endpoint_is_failing(
+    /// Remembers that deliveries to an endpoint are given up. `false`: that is known.
+    pub fn endpoint_gives_up(&mut self, id: EndpointId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE endpoint SET failing_since = $1 WHERE id = $2 AND failing_since IS NULL",
+            params![now, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Remembers that an endpoint took a message.
+    pub fn endpoint_took(&mut self, id: EndpointId) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE endpoint SET failing_since = NULL, failures = 0, next_try_at = 0
+              WHERE id = $1 AND (failing_since IS NOT NULL OR failures > 0)",
+            params![id],
+        )?;
+        Ok(())
+    }
+
+    /// Remembers that an endpoint answered, although it did not take a message.
+    pub fn endpoint_answered(&mut self, id: EndpointId) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE endpoint SET failures = 0, next_try_at = 0 WHERE id = $1 AND failures > 0",
+            params![id],
+        )?;
+        Ok(())
+    }
+
+    /// Counts a try that an endpoint took nothing of, and says when the next one is. `false`: another one that went at
+    /// the same time was counted.
+    pub fn endpoint_took_nothing(
         &mut self,
         id: EndpointId,
-        since: Option<Timestamp>,
+        failures_before: i64,
+        next_try_at: Timestamp,
     ) -> Result<bool, StoreError> {
-        let changed = match since {
-            Some(since) => self.execute(
-                "UPDATE endpoint SET failing_since = $1 WHERE id = $2 AND failing_since IS NULL",
-                params![since, id],
-            )?,
-            None => self.execute(
-                "UPDATE endpoint SET failing_since = NULL WHERE id = $1 AND failing_since IS NOT NULL",
-                params![id],
-            )?,
-        };
+        let changed = self.execute(
+            "UPDATE endpoint SET failures = $1, next_try_at = $2 WHERE id = $3 AND failures = $4",
+            params![failures_before.saturating_add(1), next_try_at, id, failures_before],
+        )?;
         Ok(changed == 1)
+    }
+
+    /// Says when an endpoint that took nothing is tried next.
+    pub fn endpoint_try_at(&mut self, id: EndpointId, at: Timestamp) -> Result<(), StoreError> {
+        self.execute("UPDATE endpoint SET next_try_at = $1 WHERE id = $2 AND failures > 0", params![at, id])?;
+        Ok(())
+    }
+
+    /// Says before when nothing of what waits for an endpoint may go.
+    pub fn endpoint_look_at(&mut self, id: EndpointId, at: Timestamp) -> Result<(), StoreError> {
+        self.execute("UPDATE endpoint SET next_look_at = $1 WHERE id = $2", params![at, id])?;
+        Ok(())
+    }
+
+    /// Says that something that waits for an endpoint may go at a time, if nothing may before.
+    pub fn endpoint_look_by(&mut self, id: EndpointId, at: Timestamp) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE endpoint SET next_look_at = $1 WHERE id = $2 AND next_look_at > $1",
+            params![at, id],
+        )?;
+        Ok(())
+    }
+
+    /// Says that an endpoint is looked at, and tried, at once: something of it was asked for.
+    pub fn endpoint_try_now(&mut self, id: EndpointId) -> Result<(), StoreError> {
+        self.execute("UPDATE endpoint SET next_try_at = 0, next_look_at = 0 WHERE id = $1", params![id])?;
+        Ok(())
     }
 
     /// Drops deliveries of endpoints that were removed, then these. Returns how many rows.
@@ -272,5 +329,8 @@ fn read_endpoint(row: &Row<'_>) -> Result<EndpointRow, StoreError> {
         paused_at: row.get(14)?,
         resumed_at: row.get(15)?,
         failing_since: row.get(16)?,
+        failures: row.get(17)?,
+        next_try_at: row.get(18)?,
+        next_look_at: row.get(19)?,
     })
 }

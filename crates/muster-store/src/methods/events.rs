@@ -169,13 +169,32 @@ impl Tx<'_> {
         }
     }
 
-    /// Drops the oldest events if they are of before `before` and nobody waits for them: no endpoint that is not paused
-    /// stands before them or has a delivery of them to make. Returns how many.
+    /// Drops each team's oldest events if they are of before `before` and nobody waits for them: no endpoint that is not
+    /// paused stands before them or has a delivery of them to make. Looks at no more than `limit` of a team. Returns how
+    /// many.
     pub fn events_drop(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        let teams: Vec<TeamId> = self.query(
+            "SELECT id FROM team
+              WHERE (SELECT at FROM outbox WHERE outbox.team_id = team.id AND outbox.position > 0
+                      ORDER BY outbox.position LIMIT 1) < $1",
+            params![before],
+            |row| row.get(0),
+        )?;
+        let mut dropped = 0;
+        for team_id in teams {
+            if dropped >= limit.unsigned_abs() {
+                break;
+            }
+            dropped += self.team_events_drop(team_id, before, limit)?;
+        }
+        Ok(dropped)
+    }
+
+    fn team_events_drop(&mut self, team_id: TeamId, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         let old: Vec<(i64, i64)> = self.query(
             "SELECT oldest.seq, oldest.position
                FROM (SELECT seq, position, id, team_id, at FROM outbox
-                      WHERE position IS NOT NULL ORDER BY position LIMIT $2) oldest
+                      WHERE team_id = $3 AND position > 0 ORDER BY position LIMIT $2) oldest
               WHERE oldest.at < $1
                 AND NOT EXISTS (SELECT 1 FROM endpoint
                                  WHERE endpoint.team_id = oldest.team_id AND endpoint.removed_at IS NULL
@@ -186,7 +205,7 @@ impl Tx<'_> {
                                                       AND delivery.event_id = oldest.id
                                                       AND delivery.state = 'waiting')))
               ORDER BY oldest.position",
-            params![before, limit],
+            params![before, limit, team_id],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
         let Some((_, last)) = old.last() else { return Ok(0) };

@@ -1,6 +1,6 @@
 //! Invitations of people.
 
-use muster_ids::{InvitationId, TeamId, Timestamp, UserId};
+use muster_ids::{InvitationId, TeamId, Timestamp, TokenId, UserId};
 use muster_wire::people::Role;
 
 use crate::words::Word;
@@ -21,6 +21,8 @@ pub struct InvitationRow {
     pub verifier: Vec<u8>,
     /// Who invited.
     pub created_by: String,
+    /// The API token they did it with.
+    pub minted_with: Option<TokenId>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it lapses.
@@ -37,8 +39,8 @@ impl Tx<'_> {
     /// Stores an invitation that was just made.
     pub fn invitation_insert(&mut self, row: &InvitationRow) -> Result<(), StoreError> {
         self.execute(
-            "INSERT INTO invitation (id, team_id, name, role, verifier, created_by, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            "INSERT INTO invitation (id, team_id, name, role, verifier, created_by, created_at, expires_at, minted_with)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             params![
                 row.id,
                 row.team_id,
@@ -47,7 +49,8 @@ impl Tx<'_> {
                 row.verifier,
                 row.created_by,
                 row.created_at,
-                row.expires_at
+                row.expires_at,
+                row.minted_with
             ],
         )?;
         Ok(())
@@ -57,7 +60,7 @@ impl Tx<'_> {
     pub fn invitation_shown(&mut self, id: &InvitationId) -> Result<Option<InvitationRow>, StoreError> {
         self.query_opt(
             "SELECT id, team_id, name, role, verifier, created_by, created_at, expires_at, revoked_at, accepted_at,
-                    accepted_by
+                    accepted_by, minted_with
                FROM invitation WHERE id = $1",
             params![id],
             read_invitation,
@@ -72,7 +75,7 @@ impl Tx<'_> {
     ) -> Result<Option<InvitationRow>, StoreError> {
         self.query_opt(
             "SELECT id, team_id, name, role, verifier, created_by, created_at, expires_at, revoked_at, accepted_at,
-                    accepted_by
+                    accepted_by, minted_with
                FROM invitation WHERE team_id = $1 AND id = $2",
             params![team_id, id],
             read_invitation,
@@ -89,7 +92,7 @@ impl Tx<'_> {
         let (after_at, after_id) = after.unzip();
         self.query(
             "SELECT id, team_id, name, role, verifier, created_by, created_at, expires_at, revoked_at, accepted_at,
-                    accepted_by
+                    accepted_by, minted_with
                FROM invitation
               WHERE team_id = $1
                 AND (CAST($2 AS BIGINT) IS NULL OR created_at > $2 OR (created_at = $2 AND id > $3))
@@ -139,11 +142,34 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Revokes what was invited with an API token and nobody accepted, in whatever team, and returns how many there were.
+    pub fn invitations_revoke_minted_with(
+        &mut self,
+        token: &TokenId,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.execute(
+            "UPDATE invitation SET revoked_at = $1
+              WHERE minted_with = $2 AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $1",
+            params![now, token],
+        )
+    }
+
+    /// Returns who came of what was invited with an API token, the first first.
+    pub fn invited_with(&mut self, token: &TokenId, limit: i64) -> Result<Vec<UserId>, StoreError> {
+        self.query(
+            "SELECT accepted_by FROM invitation
+              WHERE minted_with = $1 AND accepted_by IS NOT NULL ORDER BY accepted_at, id LIMIT $2",
+            params![token, limit],
+            |row| row.get(0),
+        )
+    }
+
     /// Forgets invitations that lapsed before `before`, accepted or not, at most `limit`. Returns how many.
     pub fn invitations_forget(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         self.execute(
             "DELETE FROM invitation WHERE id IN
-                (SELECT id FROM invitation WHERE expires_at < $1 ORDER BY id LIMIT $2)",
+                (SELECT id FROM invitation WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
             params![before, limit],
         )
     }
@@ -162,5 +188,6 @@ fn read_invitation(row: &Row<'_>) -> Result<InvitationRow, StoreError> {
         revoked_at: row.get(8)?,
         accepted_at: row.get(9)?,
         accepted_by: row.get(10)?,
+        minted_with: row.get(11)?,
     })
 }

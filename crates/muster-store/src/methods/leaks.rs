@@ -53,16 +53,16 @@ impl Tx<'_> {
     ) -> Result<Vec<(HostState, u64)>, StoreError> {
         self.query(
             "SELECT state, count(*) FROM
-                (SELECT DISTINCT host.id, host.state
-                   FROM host_key JOIN host ON host.id = host_key.host_id
-                  WHERE host_key.ticket_id = $1 AND host_key.created_at >= $2 AND host.team_id = $3) AS admitted
+                (SELECT DISTINCT host_id FROM host_key WHERE ticket_id = $1 AND created_at >= $2) AS admitted
+                JOIN host ON host.id = admitted.host_id
+              WHERE host.team_id = $3
               GROUP BY state ORDER BY state",
             params![ticket_id, since, team_id],
             |row| Ok((row.get::<Word<HostState>>(0)?.0, row.get(1)?)),
         )
     }
 
-    /// Returns the hosts that a ticket of the team admitted since, in order of their ids, after `after`.
+    /// Returns the next `limit` hosts that a ticket of the team admitted since, in order of their ids, after `after`.
     pub fn hosts_admitted(
         &mut self,
         team_id: TeamId,
@@ -76,11 +76,11 @@ impl Tx<'_> {
             "SELECT host.id, host.name, host.state, admitted.at, presence.seen_at
                FROM (SELECT host_id, max(created_at) AS at FROM host_key
                       WHERE ticket_id = $1 AND created_at >= $2 AND host_id > $3
-                      GROUP BY host_id) AS admitted
+                      GROUP BY host_id ORDER BY host_id LIMIT $5) AS admitted
                JOIN host ON host.id = admitted.host_id
                LEFT JOIN presence ON presence.host_id = host.id
               WHERE host.team_id = $4
-              ORDER BY host.id LIMIT $5",
+              ORDER BY admitted.host_id",
             params![ticket_id, since, after, team_id, limit],
             |row| {
                 Ok(AdmittedRow {

@@ -113,10 +113,11 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Revokes the API tokens of a person and returns how many there were.
+    /// Revokes the API tokens of a person that are good, and returns how many there were.
     pub fn member_revoke_tokens(&mut self, id: UserId, now: Timestamp) -> Result<u64, StoreError> {
         self.execute(
-            "UPDATE operator_token SET revoked_at = $1 WHERE user_id = $2 AND revoked_at IS NULL",
+            "UPDATE operator_token SET revoked_at = $1
+              WHERE user_id = $2 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1)",
             params![now, id],
         )
     }

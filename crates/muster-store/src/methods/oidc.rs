@@ -45,6 +45,25 @@ pub struct OidcPersonRow {
     pub removed_at: Option<Timestamp>,
 }
 
+/// An issuer whose people are being signed out, and how far that got.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuerSignOutRow {
+    /// The issuer, which no provider has any more.
+    pub issuer: String,
+    /// The provider that had it.
+    pub provider: String,
+    /// Who removed it.
+    pub actor: String,
+    /// The role they acted in.
+    pub role: Option<Role>,
+    /// The address they came from.
+    pub source: String,
+    /// When they did.
+    pub asked_at: Timestamp,
+    /// Up to this person everybody is done.
+    pub after_user: Option<UserId>,
+}
+
 impl Tx<'_> {
     /// Returns every provider, in order of their names.
     pub fn oidc_providers(&mut self) -> Result<Vec<OidcProviderRow>, StoreError> {
@@ -133,16 +152,87 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// Returns the people of an issuer that are not removed, in order.
-    pub fn oidc_people(&mut self, issuer: &str) -> Result<Vec<UserId>, StoreError> {
+    /// Returns the people of an issuer that are not removed, with their teams, in order of their ids, after `after`.
+    pub fn oidc_people(
+        &mut self,
+        issuer: &str,
+        after: Option<UserId>,
+        limit: i64,
+    ) -> Result<Vec<(UserId, TeamId)>, StoreError> {
+        let after = after.unwrap_or(UserId::from_uuid(uuid::Uuid::nil()));
         self.query(
-            "SELECT DISTINCT person.id
+            "SELECT DISTINCT oidc_identity.user_id, person.team_id
                FROM oidc_identity JOIN person ON person.id = oidc_identity.user_id
-              WHERE oidc_identity.issuer = $1 AND person.removed_at IS NULL
-              ORDER BY person.id",
-            params![issuer],
-            |row| row.get(0),
+              WHERE oidc_identity.issuer = $1 AND oidc_identity.user_id > $2 AND person.removed_at IS NULL
+              ORDER BY oidc_identity.user_id LIMIT $3",
+            params![issuer, after, limit],
+            |row| Ok((row.get(0)?, row.get(1)?)),
         )
+    }
+
+    /// Whether a provider has this issuer.
+    pub fn oidc_issuer_is_known(&mut self, issuer: &str) -> Result<bool, StoreError> {
+        let found =
+            self.query("SELECT 1 FROM oidc_provider WHERE issuer = $1 LIMIT 1", params![issuer], |row| {
+                row.get::<i64>(0)
+            })?;
+        Ok(!found.is_empty())
+    }
+
+    /// Notes that who came by an issuer is to be signed out; one that is being worked off begins anew.
+    pub fn issuer_sign_out_insert(&mut self, row: &IssuerSignOutRow) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO issuer_sign_out (issuer, provider, actor, role, source, asked_at, after_user)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
+             ON CONFLICT (issuer) DO UPDATE
+                SET provider = excluded.provider, actor = excluded.actor, role = excluded.role,
+                    source = excluded.source, asked_at = excluded.asked_at, after_user = excluded.after_user",
+            params![
+                row.issuer,
+                row.provider,
+                row.actor,
+                row.role.map(Word),
+                row.source,
+                row.asked_at,
+                row.after_user
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Returns what is being worked off of an issuer, if anything is.
+    pub fn issuer_sign_out(&mut self, issuer: &str) -> Result<Option<IssuerSignOutRow>, StoreError> {
+        self.query_opt(
+            "SELECT issuer, provider, actor, role, source, asked_at, after_user
+               FROM issuer_sign_out WHERE issuer = $1",
+            params![issuer],
+            read_sign_out,
+        )
+    }
+
+    /// Returns the issuers whose people are being signed out, the oldest first.
+    pub fn issuer_sign_outs(&mut self, limit: i64) -> Result<Vec<IssuerSignOutRow>, StoreError> {
+        self.query(
+            "SELECT issuer, provider, actor, role, source, asked_at, after_user
+               FROM issuer_sign_out ORDER BY asked_at, issuer LIMIT $1",
+            params![limit],
+            read_sign_out,
+        )
+    }
+
+    /// Notes up to whom the people of an issuer are signed out.
+    pub fn issuer_sign_out_went_on(&mut self, issuer: &str, after_user: UserId) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE issuer_sign_out SET after_user = $1 WHERE issuer = $2",
+            params![after_user, issuer],
+        )?;
+        Ok(())
+    }
+
+    /// Notes that everybody of an issuer is signed out.
+    pub fn issuer_sign_out_done(&mut self, issuer: &str) -> Result<(), StoreError> {
+        self.execute("DELETE FROM issuer_sign_out WHERE issuer = $1", params![issuer])?;
+        Ok(())
     }
 
     /// Whether a person comes by a provider.
@@ -153,6 +243,18 @@ impl Tx<'_> {
             })?;
         Ok(!found.is_empty())
     }
+}
+
+fn read_sign_out(row: &Row<'_>) -> Result<IssuerSignOutRow, StoreError> {
+    Ok(IssuerSignOutRow {
+        issuer: row.get(0)?,
+        provider: row.get(1)?,
+        actor: row.get(2)?,
+        role: row.get::<Option<Word<Role>>>(3)?.map(|role| role.0),
+        source: row.get(4)?,
+        asked_at: row.get(5)?,
+        after_user: row.get(6)?,
+    })
 }
 
 fn read_provider(row: &Row<'_>) -> Result<OidcProviderRow, StoreError> {

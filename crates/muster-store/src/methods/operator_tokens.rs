@@ -141,27 +141,100 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Returns the API tokens of a person that were made with this one and are not revoked.
-    pub fn operator_tokens_minted_with(
+    /// Returns how many API tokens a person made since, whatever became of them.
+    pub fn operator_tokens_made_since(
         &mut self,
         user_id: UserId,
-        id: &TokenId,
-    ) -> Result<Vec<TokenId>, StoreError> {
-        self.query(
-            "SELECT id FROM operator_token
-              WHERE user_id = $1 AND minted_with = $2 AND revoked_at IS NULL ORDER BY id",
-            params![user_id, id],
+        since: Timestamp,
+    ) -> Result<i64, StoreError> {
+        self.query_one(
+            "SELECT COUNT(*) FROM operator_token WHERE user_id = $1 AND created_at > $2",
+            params![user_id, since],
             |row| row.get(0),
         )
     }
 
+    /// Returns the API tokens of a person that were made with this one and are good. None of those it leaves out has
+    /// made one that is good: what lapsed made nothing that outlives it, what was revoked took along what it made.
+    pub fn operator_tokens_minted_with(
+        &mut self,
+        user_id: UserId,
+        id: &TokenId,
+        now: Timestamp,
+    ) -> Result<Vec<TokenId>, StoreError> {
+        self.query(
+            "SELECT id FROM operator_token
+              WHERE user_id = $1 AND minted_with = $2 AND revoked_at IS NULL
+                AND (expires_at IS NULL OR expires_at > $3)
+              ORDER BY id",
+            params![user_id, id, now],
+            |row| row.get(0),
+        )
+    }
+
+    /// Returns an API token of a person and those that were made with it, and so on, in the order they were made, after
+    /// `after`.
+    pub fn operator_tokens_made_by(
+        &mut self,
+        user_id: UserId,
+        maker: &TokenId,
+        after: Option<(Timestamp, TokenId)>,
+        limit: i64,
+    ) -> Result<Vec<ShownOperatorToken>, StoreError> {
+        let (after_at, after_id) = after.unzip();
+        self.query(
+            "WITH RECURSIVE made (id) AS (
+                SELECT id FROM operator_token WHERE user_id = $1 AND id = $2
+                UNION ALL
+                SELECT operator_token.id FROM made JOIN operator_token ON operator_token.minted_with = made.id)
+             SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
+                    operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
+                    operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
+                    person.team_id
+               FROM made
+               JOIN operator_token ON operator_token.id = made.id
+               JOIN person ON person.id = operator_token.user_id
+              WHERE (CAST($3 AS BIGINT) IS NULL OR operator_token.created_at > $3
+                     OR (operator_token.created_at = $3 AND operator_token.id > $4))
+              ORDER BY operator_token.created_at, operator_token.id LIMIT $5",
+            params![user_id, maker, after_at, after_id, limit],
+            read_shown,
+        )
+    }
+
+    /// Whether an API token of a person is `maker`, or was made with it, or with one that was.
+    pub fn operator_token_is_made_by(
+        &mut self,
+        user_id: UserId,
+        maker: &TokenId,
+        id: &TokenId,
+    ) -> Result<bool, StoreError> {
+        let found = self.query(
+            "WITH RECURSIVE maker (id, minted_with) AS (
+                SELECT id, minted_with FROM operator_token WHERE user_id = $1 AND id = $2
+                UNION ALL
+                SELECT operator_token.id, operator_token.minted_with
+                  FROM maker JOIN operator_token ON operator_token.id = maker.minted_with)
+             SELECT 1 FROM maker WHERE id = $3",
+            params![user_id, id, maker],
+            |row| row.get::<i64>(0),
+        )?;
+        Ok(!found.is_empty())
+    }
+
     /// Forgets API tokens that ended before `before`, at most `limit`. Returns how many.
     pub fn operator_tokens_forget(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
-        self.execute(
+        let revoked = self.execute(
             "DELETE FROM operator_token WHERE id IN
-                (SELECT id FROM operator_token WHERE revoked_at < $1 OR expires_at < $1 ORDER BY id LIMIT $2)",
+                (SELECT id FROM operator_token WHERE revoked_at < $1 ORDER BY revoked_at LIMIT $2)",
             params![before, limit],
-        )
+        )?;
+        let lapsed = self.execute(
+            "DELETE FROM operator_token WHERE id IN
+                (SELECT id FROM operator_token WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)",
+            params![before, limit.saturating_sub_unsigned(revoked)],
+        )?;
+        Ok(revoked + lapsed)
     }
 }
 

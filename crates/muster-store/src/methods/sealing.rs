@@ -64,6 +64,31 @@ impl Tx<'_> {
         )
     }
 
+    /// Returns rows without a place and without a proof of who wrote them, in the order in which they were written.
+    pub fn audit_unproved(&mut self, limit: i64) -> Result<Vec<AuditRow>, StoreError> {
+        self.query(
+            "SELECT id, team_id, at, actor, source, action, target, outcome, details, role, changed, host_id
+               FROM audit
+              WHERE position IS NULL AND written IS NULL ORDER BY seq LIMIT $1",
+            params![limit],
+            read_audit,
+        )
+    }
+
+    /// Adds the proof that the server wrote a row that waits for its place without one.
+    pub fn audit_prove(&mut self, id: AuditId, written: &[u8]) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE audit SET written = $1 WHERE id = $2 AND position IS NULL AND written IS NULL",
+            params![written, id],
+        )?;
+        Ok(())
+    }
+
+    /// Counts the rows that wait for their place.
+    pub fn audit_unsealed_count(&mut self) -> Result<u64, StoreError> {
+        self.query_one("SELECT count(*) FROM audit WHERE position IS NULL", params![], |row| row.get(0))
+    }
+
     /// Returns sealed rows of all teams after a position, in order.
     pub fn audit_after(&mut self, after: i64, limit: i64) -> Result<Vec<ChainedAuditRow>, StoreError> {
         self.query(

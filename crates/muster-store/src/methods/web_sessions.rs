@@ -112,6 +112,20 @@ impl Tx<'_> {
         Ok(found)
     }
 
+    /// Ends the sessions of a person that began up to `until`, and returns how many there were.
+    pub fn web_sessions_end_until(
+        &mut self,
+        user_id: UserId,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        self.execute(
+            "UPDATE web_session SET ended_at = $1
+              WHERE user_id = $2 AND ended_at IS NULL AND expires_at > $1 AND created_at <= $3",
+            params![now, user_id, until],
+        )
+    }
+
     /// Forgets sessions that lapsed before `before`, at most `limit`. Returns how many.
     pub fn web_sessions_forget(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         self.execute(

@@ -1,7 +1,7 @@
 //! Endpoints and their deliveries.
 
 use muster_ids::{DeliveryId, EndpointId, Timestamp};
-use muster_store::rows::{EndpointRow, EventDeliveryRow, NOT_ITS_TURN, Tried};
+use muster_store::rows::{EndpointRow, EventDeliveryRow, NOT_ITS_TURN, ShownDelivery, Tried};
 use muster_store::{Store, StoreError, Tx};
 use muster_wire::endpoint::{DeliveryState, EndpointKind};
 use uuid::Uuid;
@@ -272,6 +272,34 @@ both! {
             assert_eq!(tx.deliveries_again(endpoint_id(1), at(2), at(51), 2)?, 0);
             let page = tx.deliveries_page(endpoint_id(1), None, Some(4), 2)?;
             assert_eq!(page.iter().map(|one| one.row.position).collect::<Vec<_>>(), [3, 2]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn what_is_due_is_put_off_and_nothing_else(store: Store) {
+        told(&store, |tx| {
+            for n in 1..=2 {
+                assert!(tx.endpoint_insert(&endpoint(n))?);
+            }
+            for (n, of, next_at, state) in [
+                (1, 1, at(5), DeliveryState::Waiting),
+                (2, 1, at(10), DeliveryState::Waiting),
+                (3, 1, at(11), DeliveryState::Waiting),
+                (4, 1, at(5), DeliveryState::Delivered),
+                (5, 2, at(5), DeliveryState::Waiting),
+            ] {
+                let line = String::new();
+                let row = EventDeliveryRow { endpoint_id: endpoint_id(of), line, next_at, state, ..delivery(n) };
+                assert!(tx.delivery_insert(&row)?);
+            }
+            assert_eq!(tx.deliveries_postpone(endpoint_id(1), at(10), at(60))?, 2);
+            let next_at = |shown: Vec<ShownDelivery>| -> Vec<Timestamp> {
+                shown.into_iter().map(|one| one.row.next_at).collect()
+            };
+            assert_eq!(next_at(tx.deliveries_waiting(endpoint_id(1), 9)?), [at(60), at(60), at(11)]);
+            assert_eq!(next_at(tx.deliveries_waiting(endpoint_id(2), 9)?), [at(5)]);
+            assert_eq!(tx.deliveries_postpone(endpoint_id(1), at(10), at(60))?, 0);
             Ok(())
         })
         .await;

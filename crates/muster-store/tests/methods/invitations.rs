@@ -1,6 +1,6 @@
 //! Invitations of people.
 
-use muster_ids::InvitationId;
+use muster_ids::{InvitationId, TokenId};
 use muster_store::Store;
 use muster_store::rows::InvitationRow;
 use muster_wire::people::Role;
@@ -21,6 +21,7 @@ fn invitation(n: u32) -> InvitationRow {
         role: Role::Operator,
         verifier: vec![1, 2, 3],
         created_by: user_id(1).to_string(),
+        minted_with: None,
         created_at: at(n.into()),
         expires_at: at(i64::from(n) + 100),
         revoked_at: None,
@@ -29,7 +30,32 @@ fn invitation(n: u32) -> InvitationRow {
     }
 }
 
+fn token(n: u32) -> TokenId {
+    format!("{n:012}").parse().unwrap()
+}
+
 both! {
+    async fn what_was_invited_with_a_token_goes_with_it(store: Store) {
+        told(&store, |tx| {
+            for (n, team, with) in [(1, 1, 7), (2, 2, 7), (3, 1, 8), (4, 1, 7), (5, 1, 7)] {
+                let (team_id, minted_with) = (team_id(team), Some(token(with)));
+                tx.invitation_insert(&InvitationRow { team_id, minted_with, ..invitation(n) })?;
+            }
+            assert_eq!(tx.invitation_shown(&id(1))?.unwrap().minted_with, Some(token(7)));
+            assert!(tx.invitation_accept(&id(5), user_id(9), at(101))?);
+            assert!(tx.invitation_accept(&id(4), user_id(8), at(102))?);
+            assert_eq!(tx.invitations_revoke_minted_with(&token(7), at(101))?, 1, "one lapsed, two were accepted");
+            assert_eq!(tx.invitations_revoke_minted_with(&token(7), at(101))?, 0);
+            assert_eq!(tx.invitation_shown(&id(2))?.unwrap().revoked_at, Some(at(101)));
+            assert_eq!(tx.invitation_shown(&id(3))?.unwrap().revoked_at, None, "another token");
+            assert_eq!(tx.invited_with(&token(7), 9)?, [user_id(9), user_id(8)]);
+            assert_eq!(tx.invited_with(&token(7), 1)?, [user_id(9)]);
+            assert_eq!(tx.invited_with(&token(8), 9)?, []);
+            Ok(())
+        })
+        .await;
+    }
+
     async fn an_invitation_is_accepted_once_in_its_time(store: Store) {
         told(&store, |tx| {
             for n in 1..=3 {

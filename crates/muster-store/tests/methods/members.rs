@@ -66,7 +66,8 @@ both! {
             tx.second_factor_begin(user_id(2), &[1], at(1))?;
             tx.recovery_codes_put(user_id(2), &[[1; 32], [2; 32]])?;
             tx.oidc_identity_set("https://id.example", "x", user_id(2), at(1))?;
-            for (n, owner) in [("000000000001", 2), ("000000000002", 3)] {
+            let lapsed = Some(at(5));
+            for (n, owner, expires_at) in [("000000000001", 2, None), ("000000000002", 3, None), ("000000000003", 2, lapsed)] {
                 tx.operator_token_insert(&OperatorTokenRow {
                     id: n.parse().unwrap(),
                     team_id: team_id(1),
@@ -76,7 +77,7 @@ both! {
                     scopes: None,
                     bound_team_id: None,
                     created_at: at(0),
-                    expires_at: None, minted_with: None })?;
+                    expires_at, minted_with: None })?;
             }
             for (n, team, by) in [("000000000001", 1, 2), ("000000000002", 2, 2), ("000000000003", 1, 3)] {
                 tx.invitation_insert(&InvitationRow {
@@ -86,6 +87,7 @@ both! {
                     role: Role::Viewer,
                     verifier: vec![1],
                     created_by: user_id(by).to_string(),
+                    minted_with: None,
                     created_at: at(0),
                     expires_at: at(100),
                     revoked_at: None,
@@ -96,7 +98,7 @@ both! {
             assert!(!tx.member_remove(team_id(2), user_id(2), "gone", at(5))?, "another team");
             assert!(tx.member_remove(team_id(1), user_id(2), "gone", at(5))?);
             assert!(!tx.member_remove(team_id(1), user_id(2), "gone twice", at(6))?);
-            assert_eq!(tx.member_revoke_tokens(user_id(2), at(5))?, 1);
+            assert_eq!(tx.member_revoke_tokens(user_id(2), at(5))?, 1, "the other one lapsed");
             assert_eq!(tx.member_revoke_invitations(user_id(2), at(5))?, 2, "in whatever team");
             assert_eq!(tx.member_revoke_invitations(user_id(3), at(100))?, 0, "lapsed by then");
             tx.member_forget_sign_in(user_id(2))?;

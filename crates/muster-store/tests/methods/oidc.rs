@@ -2,7 +2,7 @@
 
 use muster_ids::TeamId;
 use muster_store::Store;
-use muster_store::rows::{OidcPersonRow, OidcProviderRow, PersonRow};
+use muster_store::rows::{IssuerSignOutRow, OidcPersonRow, OidcProviderRow, PersonRow};
 use muster_wire::oidc::OidcMapping;
 use muster_wire::people::Role;
 
@@ -65,6 +65,37 @@ both! {
         .await;
     }
 
+    async fn a_sign_out_is_worked_off_from_where_it_stands(store: Store) {
+        told(&store, |tx| {
+            let row = |issuer: &str, secs| IssuerSignOutRow {
+                issuer: issuer.to_owned(),
+                provider: "corp".to_owned(),
+                actor: user(9).to_string(),
+                role: Some(Role::Admin),
+                source: "192.0.2.1".to_owned(),
+                asked_at: at(secs),
+                after_user: None,
+            };
+            assert_eq!(tx.issuer_sign_out("https://a.example")?, None);
+            tx.issuer_sign_out_insert(&row("https://a.example", 2))?;
+            tx.issuer_sign_out_insert(&row("https://b.example", 1))?;
+            tx.issuer_sign_out_went_on("https://a.example", user(4))?;
+            let on = IssuerSignOutRow { after_user: Some(user(4)), ..row("https://a.example", 2) };
+            assert_eq!(tx.issuer_sign_out("https://a.example")?, Some(on.clone()));
+            assert_eq!(tx.issuer_sign_outs(9)?, [row("https://b.example", 1), on]);
+            assert_eq!(tx.issuer_sign_outs(1)?, [row("https://b.example", 1)]);
+            tx.issuer_sign_out_insert(&row("https://a.example", 3))?;
+            assert_eq!(tx.issuer_sign_out("https://a.example")?, Some(row("https://a.example", 3)), "anew");
+            tx.issuer_sign_out_done("https://a.example")?;
+            assert_eq!(tx.issuer_sign_outs(9)?, [row("https://b.example", 1)]);
+            assert!(!tx.oidc_issuer_is_known("https://issuer.example")?);
+            tx.oidc_provider_set(&provider("a"))?;
+            assert!(tx.oidc_issuer_is_known("https://issuer.example")?);
+            Ok(())
+        })
+        .await;
+    }
+
     async fn a_subject_of_an_issuer_is_one_person_at_a_time(store: Store) {
         told(&store, |tx| {
             for n in 1..=3 {
@@ -78,13 +109,18 @@ both! {
             assert_eq!(tx.oidc_person("https://a.example", "sub")?, Some(known.clone()));
             assert_eq!(tx.oidc_person("https://a.example/", "sub")?, None, "to the letter");
             assert_eq!(tx.oidc_person("https://a.example", "SUB")?, None, "to the letter");
-            assert_eq!(tx.oidc_people("https://a.example")?, [user(1), user(2)]);
+            let team = team_id();
+            assert_eq!(tx.oidc_people("https://a.example", None, 9)?, [(user(1), team), (user(2), team)]);
+            assert_eq!(tx.oidc_people("https://a.example", None, 1)?, [(user(1), team)]);
+            assert_eq!(tx.oidc_people("https://a.example", Some(user(1)), 9)?, [(user(2), team)]);
+            tx.oidc_identity_set("https://a.example", "third", user(1), at(2))?;
+            assert_eq!(tx.oidc_people("https://a.example", None, 9)?.len(), 2, "each once");
             assert!(tx.oidc_knows(user(1))? && !tx.oidc_knows(user(3))?);
             tx.oidc_identity_set("https://a.example", "sub", user(3), at(3))?;
             assert_eq!(tx.oidc_person("https://a.example", "sub")?, Some(OidcPersonRow { user_id: user(3), ..known }));
             assert!(tx.member_remove(team_id(), user(3), "gone", at(4))?);
             assert_eq!(tx.oidc_person("https://a.example", "sub")?.unwrap().removed_at, Some(at(4)));
-            assert_eq!(tx.oidc_people("https://a.example")?, [user(1)]);
+            assert_eq!(tx.oidc_people("https://a.example", None, 9)?, [(user(1), team)]);
             Ok(())
         })
         .await;

@@ -46,6 +46,35 @@ fn ids(rows: &[ShownOperatorToken]) -> Vec<TokenId> {
 }
 
 both! {
+    async fn what_a_token_made_is_told_from_the_rest(store: Store) {
+        told(&store, |tx| {
+            begin(tx)?;
+            // 1 made 4, and 4 made 5 and 6; 3 is its owner's too, but of another line.
+            for (n, with, end) in [(4, 1, 100), (5, 4, 100), (6, 4, 50)] {
+                let minted_with = Some(id(with));
+                tx.operator_token_insert(&OperatorTokenRow { minted_with, expires_at: Some(at(end)), ..token(n, 1) })?;
+            }
+            assert_eq!(tx.operator_tokens_minted_with(user_id(1), &id(4), at(49))?, [id(5), id(6)]);
+            assert_eq!(tx.operator_tokens_minted_with(user_id(1), &id(4), at(50))?, [id(5)], "lapsed");
+            assert_eq!(tx.operator_tokens_minted_with(user_id(2), &id(4), at(49))?, [], "somebody else's");
+            assert!(tx.operator_token_revoke(user_id(1), &id(5), at(50))?);
+            assert_eq!(tx.operator_tokens_minted_with(user_id(1), &id(4), at(50))?, []);
+            assert_eq!(ids(&tx.operator_tokens_made_by(user_id(1), &id(1), None, 9)?), [id(1), id(4), id(5), id(6)]);
+            assert_eq!(ids(&tx.operator_tokens_made_by(user_id(1), &id(4), Some((at(4), id(4))), 1)?), [id(5)]);
+            assert_eq!(ids(&tx.operator_tokens_made_by(user_id(2), &id(1), None, 9)?), [], "somebody else's");
+            for (maker, made, expected) in [(1, 1, true), (1, 6, true), (4, 6, true), (4, 1, false), (1, 3, false)] {
+                let is = tx.operator_token_is_made_by(user_id(1), &id(maker), &id(made))?;
+                assert_eq!(is, expected, "{maker} {made}");
+            }
+            assert!(!tx.operator_token_is_made_by(user_id(2), &id(1), &id(4))?, "somebody else's");
+            assert_eq!(tx.operator_tokens_made_since(user_id(1), at(0))?, 5, "revoked or not");
+            assert_eq!(tx.operator_tokens_made_since(user_id(1), at(4))?, 2);
+            assert_eq!(tx.operator_tokens_made_since(user_id(2), at(0))?, 1);
+            Ok(())
+        })
+        .await;
+    }
+
     async fn a_token_shows_what_it_was_made_with(store: Store) {
         told(&store, |tx| {
             begin(tx)?;

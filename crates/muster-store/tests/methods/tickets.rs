@@ -1,6 +1,6 @@
 //! Tickets.
 
-use muster_domain::ticket::Spent;
+use muster_domain::ticket::{Rotation, Spent};
 use muster_store::rows::TicketFilter;
 use muster_store::{Store, StoreError, Tx};
 use muster_wire::enroll::Disposition;
@@ -13,6 +13,10 @@ const ONE_TIME: TicketKind = TicketKind::EnrolmentToken;
 
 fn spent(by: u32) -> Spent {
     Spent { by_key: key(by), by_host: host_id(1), disposition: Disposition::New }
+}
+
+fn rotation(to: u32, ends: i64) -> Rotation {
+    Rotation { to: ticket_id(to), at: at(1), ends_at: at(ends) }
 }
 
 both! {
@@ -148,6 +152,54 @@ both! {
             let of_door_1 = TicketFilter { kind: Some(ONE_TIME), status: None };
             assert_eq!(tx.tickets_shown(team_id(1), of_door_1, None, 9, at(0))?.len(), 1);
             assert!(tx.tickets_shown(team_id(2), filter, None, 9, at(0))?.is_empty());
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_site_key_is_rotated_once_and_only_while_it_is_not_revoked(store: Store) {
+        told(&store, |tx| {
+            for n in 1..=3 {
+                tx.ticket_insert(&ticket(n, TicketKind::SiteKey))?;
+            }
+            tx.ticket_insert(&ticket(4, TicketKind::EnrolmentToken))?;
+            tx.ticket_revoke(team_id(1), &ticket_id(3), at(1))?;
+            assert!(!tx.ticket_rotate(team_id(2), &ticket_id(1), &rotation(2, 9))?);
+            assert!(tx.ticket_rotate(team_id(1), &ticket_id(1), &rotation(2, 9))?);
+            assert!(!tx.ticket_rotate(team_id(1), &ticket_id(1), &rotation(3, 9))?);
+            assert!(!tx.ticket_rotate(team_id(1), &ticket_id(3), &rotation(2, 9))?);
+            assert!(!tx.ticket_rotate(team_id(1), &ticket_id(4), &rotation(2, 9))?);
+            assert_eq!(tx.ticket_by_id(&ticket_id(1))?.unwrap().ticket.rotation, Some(rotation(2, 9)));
+            assert_eq!(tx.ticket_by_id(&ticket_id(2))?.unwrap().ticket.rotation, None);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn the_list_and_the_ticket_agree_on_where_a_ticket_stands(store: Store) {
+        told(&store, |tx| {
+            let now = at(100);
+            for n in 1..=7 {
+                let mut row = ticket(n, TicketKind::SiteKey);
+                match n {
+                    2 | 3 => (row.ticket.max_uses, row.ticket.uses) = (Some(2), u64::from(n)),
+                    4 => row.ticket.expires_at = Some(now),
+                    _ => {}
+                }
+                tx.ticket_insert(&row)?;
+            }
+            tx.ticket_rotate(team_id(1), &ticket_id(5), &rotation(6, 101))?;
+            tx.ticket_rotate(team_id(1), &ticket_id(7), &rotation(6, 100))?;
+            tx.ticket_revoke(team_id(1), &ticket_id(3), at(1))?;
+            for status in [
+                TicketStatus::Open, TicketStatus::UsedUp, TicketStatus::Expired, TicketStatus::Rotated,
+                TicketStatus::RotatedOut, TicketStatus::Revoked,
+            ] {
+                let filter = TicketFilter { kind: None, status: Some(status) };
+                let rows = tx.tickets_shown(team_id(1), filter, None, 9, now)?;
+                assert!(!rows.is_empty(), "{status:?}");
+                assert!(rows.iter().all(|shown| shown.row.ticket.status(now) == status), "{status:?}");
+            }
             Ok(())
         })
         .await;

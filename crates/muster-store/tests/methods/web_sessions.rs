@@ -91,6 +91,19 @@ both! {
         .await;
     }
 
+    async fn sessions_that_began_up_to_a_time_end_together(store: Store) {
+        told(&store, |tx| {
+            sessions(tx, 3)?;
+            assert_eq!(tx.web_sessions_end_until(user_id(2), at(9), at(9))?, 0);
+            assert_eq!(tx.web_sessions_end_until(user_id(1), at(2), at(9))?, 2);
+            assert_eq!(tx.web_sessions_end_until(user_id(1), at(2), at(9))?, 0);
+            assert_eq!(living(tx, 9, 0)?, [session_id(3)]);
+            assert_eq!(tx.web_sessions_end_until(user_id(1), at(9), at(103))?, 0, "it lapsed");
+            Ok(())
+        })
+        .await;
+    }
+
     async fn sessions_are_forgotten_long_after_they_lapsed(store: Store) {
         told(&store, |tx| {
             sessions(tx, 3)?;

@@ -85,6 +85,28 @@ both! {
     }
 }
 
+/// What ended is forgotten in batches: one that read every row there is would be interrupted for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_forgotten_of_people_is_found_by_an_index() {
+    let place = backends::Place::sqlite();
+    let store = place.open().await;
+    store.close().await;
+    let database = rusqlite::Connection::open(place.file()).unwrap();
+    let mut batches = 0;
+    for (at, literal) in statements() {
+        let tables = ["operator_token", "invitation", "web_session"];
+        if !tables.iter().any(|table| literal.text.contains(&format!("DELETE FROM {table} WHERE"))) {
+            continue;
+        }
+        let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {}", literal.text)).unwrap();
+        let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
+        let steps = steps.join("; ");
+        assert!(!steps.contains("SCAN") && !steps.contains("TEMP B-TREE"), "{at}: {steps}");
+        batches += 1;
+    }
+    assert_eq!(batches, 4);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_the_audit_trail_reads_only_what_it_shows() {
     let place = backends::Place::sqlite();
@@ -125,5 +147,22 @@ async fn a_page_of_the_audit_trail_reads_only_what_it_shows() {
         );
         pages += 1;
     }
-    assert_eq!(pages, 18);
+    assert_eq!(pages, 19);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_what_a_ticket_admitted_reads_only_what_it_shows() {
+    let place = backends::Place::sqlite();
+    place.open().await.close().await;
+    let database = rusqlite::Connection::open(place.file()).unwrap();
+    let mut pages = statements();
+    pages.retain(|(_, literal)| literal.text.contains("max(created_at) AS at FROM host_key"));
+    let [(at, page)] = &pages[..] else { panic!("one page: {pages:?}", pages = pages.len()) };
+    let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {}", page.text)).unwrap();
+    let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
+    let paged = "COVERING INDEX host_key_admitted (ticket_id=? AND host_id>?";
+    assert!(steps.iter().any(|step| step.contains(paged)), "{at}: {steps:?}");
+    // What the limit leaves may be put in order; nothing is read to be sorted before it.
+    let inner = steps.iter().take_while(|step| !step.starts_with("SCAN"));
+    assert!(inner.clone().count() >= 2 && !inner.cloned().any(|step| step.contains("TEMP B-TREE")), "{at}: {steps:?}");
 }

@@ -24,10 +24,10 @@ Shows the evidence and, on a terminal, asks. Should the evidence change meanwhil
 refuses.
 
 Examples:
-  muster claim decide CLAIM --new                       # another machine: it becomes a host of its own
-  muster claim decide CLAIM --replace                   # the same machine, installed anew: it takes over
-  muster claim decide CLAIM --replace --with-secrets    # and it receives the secrets of the host
-  muster claim decide CLAIM --move                      # the same machine at another site: its host moves along
+  muster claim decide CLAIM --new                       # another machine: a host of its own
+  muster claim decide CLAIM --replace                   # the same machine, installed anew
+  muster claim decide CLAIM --replace --with-secrets    # and it receives the host's secrets
+  muster claim decide CLAIM --move                      # the same machine, at another site
   muster claim decide CLAIM --reject                    # it does not belong here";
 
 /// Claims: machines that wait for your decision

@@ -1,6 +1,6 @@
 use clap::Subcommand;
 use muster_client::api::collect;
-use muster_wire::invitation::{Invitation as View, MintedInvitation};
+use muster_wire::invitation::{Invitation as View, InvitationStatus, MintedInvitation};
 
 use super::Most;
 use crate::failure::Failure;
@@ -25,7 +25,9 @@ pub(crate) enum Invitation {
     )]
     List(Most),
     /// Revoke an invitation nobody accepted: its link leads nowhere
-    #[command(after_help = "Examples:\n  muster invitation revoke 0aB1cD2eF3gH")]
+    #[command(
+        after_help = "Exits with 1 when somebody accepted it.\n\nExamples:\n  muster invitation revoke 0aB1cD2eF3gH"
+    )]
     Revoke {
         /// The invitation's id
         invitation: String,
@@ -55,9 +57,21 @@ impl Invitation {
             }
             Self::Revoke { invitation } => {
                 let invitation = client.revoke_invitation(id("invitation", &invitation)?).await?;
-                output.show(&invitation, |invitation| invitation.id.to_string(), describe)
+                output.show(&invitation, |invitation| invitation.id.to_string(), describe)?;
+                stands_revoked(&invitation)
             }
         }
+    }
+}
+
+/// An invitation that is not open stays as it is: that nothing was taken back must not be overlooked.
+fn stands_revoked(invitation: &View) -> Result<(), Failure> {
+    match invitation.status {
+        InvitationStatus::Accepted => Err(Failure::failed(
+            "not revoked: somebody accepted this invitation",
+            format!("to lock them out: muster people remove '{}'", visible(&invitation.name)),
+        )),
+        InvitationStatus::Open | InvitationStatus::Expired | InvitationStatus::Revoked => Ok(()),
     }
 }
 

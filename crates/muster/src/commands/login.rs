@@ -5,7 +5,7 @@ use muster_wire::token::CreateApiToken;
 use secrecy::SecretString;
 
 use super::account::{hidden, password};
-use super::whoami::describe;
+use super::whoami::{NARROW, describe};
 use crate::cli::Global;
 use crate::context::{Context, Draft};
 use crate::failure::Failure;
@@ -54,7 +54,9 @@ impl Login {
         let wrong_token =
             "the server does not know this token: copy it again, or ask an admin for another one";
         let known = operator.client.me().await;
-        let mut me = known.map_err(|error| Failure::from(error).advise("unauthorized", wrong_token))?;
+        let mut me = known.map_err(|error| {
+            Failure::from(error).advise("unauthorized", wrong_token).advise("forbidden", NARROW)
+        })?;
         if let Some(team) = &global.team {
             let team_id = operator.team(team).await?;
             operator.client = operator.client.in_team(team_id);

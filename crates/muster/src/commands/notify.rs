@@ -41,11 +41,12 @@ Urgent is: a clone is suspected, a site is lost, a ticket is leaked or shown by 
 record does not open, the way back in was used, the audit trail is broken, the database is too old.
 
 Examples:
-  muster notify create chat --kind slack --url-file slack-url --event host.unreachable --event host.back
+  muster notify create chat --kind slack --url-file slack-url \\
+    --event host.unreachable --event host.back
   muster notify create night --kind ntfy --server-url https://ntfy.example --topic-file topic \\
     --group-for 5m --quiet-hours 22:00-07:00 --time-zone Europe/Berlin
-  muster notify create room --kind matrix --server-url https://matrix.example --room '!abc:matrix.example' \\
-    --access-token-file matrix-token";
+  muster notify create room --kind matrix --server-url https://matrix.example \\
+    --room '!abc:matrix.example' --access-token-file matrix-token";
 
 /// Notifications: events as messages to people, by mail, ntfy, Slack, Teams or Matrix
 #[derive(Debug, Subcommand)]

@@ -3,7 +3,8 @@ use std::str::FromStr;
 use clap::{Args, Subcommand};
 use muster_client::ApiError;
 use muster_wire::oidc::{
-    ClientSecret, OidcCheck, OidcMapping, OidcProvider, SetOidcProvider, default_groups_claim, default_scopes,
+    ClientSecret, OidcCheck, OidcMapping, OidcProvider, OidcRemoved, SetOidcProvider, default_groups_claim,
+    default_scopes,
 };
 use muster_wire::people::Role;
 use muster_wire::text::{Line, ProviderName};
@@ -17,7 +18,8 @@ use crate::words::{joined, moment, word, yes};
 
 const EXAMPLES: &str = "\
 Examples:
-  muster oidc set corp --issuer https://login.example --client-id muster --secret-file corp-secret \\
+  muster oidc set corp --issuer https://login.example --client-id muster \\
+    --secret-file corp-secret \\
     --map platform-admins=admin@platform --map backup-team=operator@acme
   muster oidc check corp
   muster oidc list";
@@ -28,7 +30,8 @@ Who is in no mapped group cannot sign in, and loses what they were here at their
 The secret is asked for again when the issuer or the client id changes.
 
 Examples:
-  muster oidc set corp --issuer https://login.example --client-id muster --secret-file corp-secret \\
+  muster oidc set corp --issuer https://login.example --client-id muster \\
+    --secret-file corp-secret \\
     --map platform-admins=admin@platform --map backup-team=operator@acme
   muster oidc set corp --map backup-team=owner@acme
   muster oidc set corp --allowed false";
@@ -137,8 +140,11 @@ impl Oidc {
             }
             Self::Remove { name } => {
                 let removed = client.remove_oidc_provider(&name).await.map_err(unknown)?;
-                let table = |signed_out: u32| format!("removed {name}; {signed_out} people were signed out");
-                output.show(&removed, |_| name.to_string(), |removed| table(removed.signed_out))
+                let table = |removed: &OidcRemoved| {
+                    let more = if removed.more_follow { ", more follow" } else { "" };
+                    format!("removed {name}; {} people were signed out{more}", removed.signed_out)
+                };
+                output.show(&removed, |_| name.to_string(), table)
             }
             Self::Check { name } => {
                 let checked = client.check_oidc_provider(&name).await.map_err(unknown)?;

@@ -83,7 +83,7 @@ impl People {
                         person.id.to_string(),
                         word(&person.role),
                         person.login.clone().unwrap_or_default(),
-                        yes(person.has_second_factor),
+                        person.has_second_factor.map_or_else(String::new, yes),
                         person.signed_in_at.map_or("never".to_owned(), |at| relative(at, now)),
                     ]
                 };
@@ -139,7 +139,7 @@ fn describe(person: &Person) -> String {
         ("Name", person.name.clone()),
         ("Role", word(&person.role)),
         ("Login", person.login.clone().unwrap_or_default()),
-        ("Second factor", yes(person.has_second_factor)),
+        ("Second factor", person.has_second_factor.map_or_else(String::new, yes)),
         ("Member since", moment(person.created_at)),
         ("Signed in", optional_moment(person.signed_in_at)),
         ("Removed", optional_moment(person.removed_at)),

@@ -88,6 +88,16 @@ pub(crate) struct Serve {
         value_delimiter = ','
     )]
     allow_outbound: Vec<IpNet>,
+    /// Address or network of a proxy in front of this server, for example 10.2.0.7 or 10.2.0.0/24, whose
+    /// X-Forwarded-For says who a client is; repeat for several [default: nobody's is believed]
+    #[arg(
+        long = "trusted-proxy",
+        env = "MUSTER_TRUSTED_PROXIES",
+        hide_env_values = true,
+        value_name = "CIDR",
+        value_delimiter = ','
+    )]
+    trusted_proxies: Vec<String>,
     /// What to log: error, warn, info, debug, trace, or target=level pairs
     #[arg(long, env = "MUSTER_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -146,6 +156,13 @@ impl Serve {
         }
         options.public_urls = self.public_urls;
         options.allow_outbound = self.allow_outbound;
+        options.trusted_proxies = self.trusted_proxies.join(",").parse().map_err(|error| {
+            Failure::usage(
+                format!("{error}"),
+                "name the proxies alone, for example --trusted-proxy 10.2.0.7: whoever is in it chooses the address \
+                 that limits and the audit trail see",
+            )
+        })?;
         if let Some(most) = self.max_connections {
             options.limits.max_connections = usize::try_from(most).unwrap_or(usize::MAX);
         }

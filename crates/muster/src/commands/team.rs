@@ -36,7 +36,8 @@ pub(crate) enum Team {
     )]
     Owner {
         /// The team, by name or id
-        team: String,
+        #[arg(value_name = "TEAM")]
+        of_team: String,
         /// The owner's name
         #[arg(value_parser = wire_text::<Name>)]
         name: Name,
@@ -65,8 +66,8 @@ impl Team {
                 output.hint("next: muster team owner NAME PERSON, or act in it yourself with --team NAME");
                 Ok(())
             }
-            Self::Owner { team, name } => {
-                let team_id = operator.team(&team).await?;
+            Self::Owner { of_team, name } => {
+                let team_id = operator.team(&of_team).await?;
                 let whose = name.to_string();
                 let minted = client.create_owner(team_id, &CreateOwner { name }).await?;
                 operator.show_token(&minted, &whose)

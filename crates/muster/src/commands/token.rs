@@ -24,6 +24,7 @@ Examples:
 const CREATE_EXAMPLES: &str = "\
 A token may at most what its owner may at the moment it is used, and never more than the token that
 makes it. None lives longer than a year; make a new one in time.
+Without the scope own_account it is for --token-file alone: `muster login` asks who it is.
 
 Examples:
   muster token create laptop

@@ -12,6 +12,10 @@ Examples:
   muster whoami
   muster whoami --url https://muster.example:8643 --token-file ./token";
 
+/// What to do with a token that is good and may not ask who it is.
+pub(super) const NARROW: &str = "the server knows this token, but its scopes leave out own_account: give it to \
+                                 programs with --token-file, or make one that has it: muster token create";
+
 /// Show who your token acts as and what it may do, and check that it works
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -19,7 +23,8 @@ pub(crate) struct Whoami {}
 
 impl Whoami {
     pub(crate) async fn run(self, operator: &Operator) -> Result<(), Failure> {
-        let me = operator.client.me().await?;
+        let known = operator.client.me().await;
+        let me = known.map_err(|error| Failure::from(error).advise("forbidden", NARROW))?;
         operator.output.show(&me, |me| me.user_id.to_string(), |me| describe(me, operator))
     }
 }

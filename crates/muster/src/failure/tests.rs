@@ -42,6 +42,9 @@ fn every_refusal_has_a_next_step() {
         (403, "wrong_setup_code", "--code-file"),
         (500, "internal", "req_0192f0c1a2b37c4d8e5f60718293a4b5"),
         (418, "teapot", "--help"),
+        (409, "own_role", "another admin"),
+        (409, "last_admin", "people invite"),
+        (409, "host_has_key_pair", "--rejoin"),
     ];
     for (status, code, expected) in cases {
         let next_step = refused(status, code, None).next_step.expect("a next step");
@@ -79,6 +82,27 @@ fn fields_at_fault_are_named_and_escaped() {
         cause,
         "the request has fields that do not hold: /na\\u{1b}[2Jme too_long [validation, req_1]"
     );
+}
+
+#[test]
+fn a_field_at_fault_may_know_better() {
+    let next_step = |pointer: &str, code: &str| {
+        let failure = ProblemBody {
+            kind: String::new(),
+            title: String::new(),
+            status: 422,
+            detail: "the request has fields that do not hold".into(),
+            instance: "urn:muster:req_1".into(),
+            code: "validation".into(),
+            errors: vec![FieldError { pointer: pointer.into(), code: code.into() }],
+            extensions: BTreeMap::new(),
+        };
+        of_problem(&failure, None).next_step.expect("a next step")
+    };
+    assert!(next_step("/new", "too_short").contains("15 characters"));
+    assert!(next_step("/name", "too_short").contains("--help"));
+    assert!(next_step("/target/webhook/url", "address_not_allowed").contains("--allow-outbound"));
+    assert!(next_step("/role", "does_not_fit_team").contains("owner"));
 }
 
 #[test]

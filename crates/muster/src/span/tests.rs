@@ -40,3 +40,24 @@ fn ages_are_rough() {
         assert_eq!(roughly(Duration::from_secs(seconds)), text);
     }
 }
+
+#[test]
+fn a_moment_is_said_itself_or_by_how_long_ago_it_was() {
+    let at = "2026-01-31T12:00:00Z";
+    assert_eq!(moment_or_ago(at), Ok(at.parse().unwrap()));
+    let now = Clock::system().now();
+    let ago = now.since(moment_or_ago("24h").unwrap()).as_secs();
+    assert!((86_390..=86_400).contains(&ago), "{ago}");
+    for bad in ["yesterday", "", "24", "2026-01-31"] {
+        assert!(moment_or_ago(bad).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_is_to_come_is_said_to_the_nearest() {
+    for (seconds, text) in
+        [(30 * 86_400 - 5, "30d"), (86_399, "24h"), (7_199, "120m"), (45, "45s"), (299, "5m")]
+    {
+        assert_eq!(soon(Duration::from_secs(seconds)), text);
+    }
+}

@@ -1,6 +1,6 @@
 //! The command line through the real binary: from an empty server to a list of hosts.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,7 +22,21 @@ impl Terminal {
         Self { context: home.join("context.toml"), home }
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    /// The first admin of a server nobody set up yet.
+    pub(crate) async fn first_admin(server: &Server) -> Self {
+        let admin = Self::new(server, "admin");
+        let (url, code_file) = (server.operators_url().to_string(), server.data.join("setup-code"));
+        let setup = ["setup", "--url", &url, "--code-file", code_file.to_str().unwrap()];
+        admin.run(&setup, None).await.succeeded();
+        admin
+    }
+
+    /// Where the token is kept.
+    pub(crate) fn context(&self) -> &Path {
+        &self.context
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = binaries::command(std::path::Path::new(env!("CARGO_BIN_EXE_muster")));
         command.args(arguments).env("MUSTER_CONTEXT", &self.context).env("HOME", &self.home);
         for name in ["MUSTER_URL", "MUSTER_TOKEN_FILE", "MUSTER_PIN"] {

@@ -23,7 +23,7 @@ pub async fn set(
         .map_err(|error| Failure::invalid("/login", error.to_string()))?;
     let account = actor
         .change(&app, now, move |unit, actor| {
-            first_may_be_set_by(unit, actor)?;
+            first_may_be_set_by(unit.tx, actor)??;
             let row = unit.tx.sign_in_of(actor.user_id)?.ok_or(Failure::Unauthorized)?;
             if row.login.is_some() {
                 return Err(Failure::conflict("login_set", "the account has a login, which stays"));

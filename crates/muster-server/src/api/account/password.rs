@@ -21,21 +21,35 @@ pub async fn set(
     source: ClientAddress,
     StrictJson(request): StrictJson<SetPassword>,
 ) -> Result<Reply<Done>, Problem> {
+    muster_http::to_the_end(replace(app, actor, source, request)).await
+}
+
+async fn replace(
+    app: App,
+    actor: Actor<permits::OwnAccount>,
+    source: ClientAddress,
+    request: SetPassword,
+) -> Result<Reply<Done>, Problem> {
     let now = app.clock.now();
     let row = own(&app, actor.user_id).await?;
     match (&row.phc, &request.current) {
-        (Some(_), Some(current)) => step_up(&app, source.bucket(), &row, current).await?,
+        (Some(_), Some(current)) => drop(step_up(&app, source.bucket(), &row, current).await?),
         (Some(_), None) => return Err(Failure::invalid("/current", "required").into()),
-        (None, _) => {}
+        (None, _) => {
+            let asks = actor.clone();
+            app.look(move |tx| first_may_be_set_by(tx, &asks)).await??;
+        }
     }
     let names = [row.login.as_deref().unwrap_or_default(), &row.name, &row.team_name];
     let normal = judge_new(&request.new, &names, "/new")?;
+    let flight = app.budgets.guessers.begin(source.bucket())?;
     let phc = hash(&app, normal).await?;
+    drop(flight);
     let (user_id, former) = (actor.user_id, row.phc);
     let changed = actor.change_person(&app, now, user_id, move |unit, actor| {
         let row = still_own(unit, user_id, former.as_ref())?;
         if row.phc.is_none() {
-            first_may_be_set_by(unit, actor)?;
+            first_may_be_set_by(unit.tx, actor)??;
         }
         unit.tx.password_set(user_id, &phc, now)?;
         let ended_sessions = end_others(unit, actor)?;

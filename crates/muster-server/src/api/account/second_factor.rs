@@ -5,12 +5,12 @@ use muster_wire::sign_in::{
     BeginSecondFactor, ConfirmSecondFactor, Done, RecoveryCodes, RemoveSecondFactor, SecondFactorSecret,
 };
 
-use super::{WRONG_CODE, own, step_up, still_own, wrong_code};
+use super::{WRONG_CODE, guess, own, step_up, still_own};
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
 use crate::idempotency::Once;
-use crate::problems::too_many_failures;
+use crate::sign_in::guess::Guess;
 use crate::sign_in::second_factor::{self, Taken};
 use crate::unit::Fact;
 
@@ -26,12 +26,21 @@ pub async fn create(
     source: ClientAddress,
     body: Once<BeginSecondFactor>,
 ) -> Result<Created<SecondFactorSecret>, Problem> {
+    muster_http::to_the_end(begin(app, actor, source, body)).await
+}
+
+async fn begin(
+    app: App,
+    actor: Actor<permits::OwnAccount>,
+    source: ClientAddress,
+    body: Once<BeginSecondFactor>,
+) -> Result<Created<SecondFactorSecret>, Problem> {
     let now = app.clock.now();
     let (request, asked) = body.into_parts();
     let row = own(&app, actor.user_id).await?;
-    step_up(&app, source.bucket(), &row, &request.password).await?;
+    drop(step_up(&app, source.bucket(), &row, &request.password).await?);
     let keyring = app.keyring.clone();
-    let begun = asked.change_as(&app, actor, now, move |unit, actor| {
+    let begun = asked.change_self(&app, actor, now, move |unit, actor| {
         let row = still_own(unit, actor.user_id, row.phc.as_ref())?;
         let secret = unit.draw.bytes::<{ second_factor::SECRET_LEN }>();
         let sealed = second_factor::seal(&keyring, actor.user_id, unit.draw.bytes(), &secret);
@@ -50,14 +59,21 @@ pub async fn confirm(
     source: ClientAddress,
     body: Once<ConfirmSecondFactor>,
 ) -> Result<Created<RecoveryCodes>, Problem> {
+    muster_http::to_the_end(take_into_use(app, actor, source, body)).await
+}
+
+async fn take_into_use(
+    app: App,
+    actor: Actor<permits::OwnAccount>,
+    source: ClientAddress,
+    body: Once<ConfirmSecondFactor>,
+) -> Result<Created<RecoveryCodes>, Problem> {
     let now = app.clock.now();
     let (request, asked) = body.into_parts();
-    if let Some(wait) = second_factor::refuses(&app, actor.user_id, &request.code) {
-        return Err(too_many_failures(wait));
-    }
     let row = own(&app, actor.user_id).await?;
+    let guess = guess(&app, source.bucket(), &row)?.with_code(&row, &request.code)?;
     let keyring = app.keyring.clone();
-    let confirmed = asked.change_as(&app, actor, now, move |unit, actor| {
+    let confirmed = asked.change_self(&app, actor, now, move |unit, actor| {
         let row = unit.tx.sign_in_of(actor.user_id)?.ok_or(Failure::Unauthorized)?;
         let factor = row.second_factor.filter(|factor| factor.confirmed_at.is_none()).ok_or(NONE)?;
         let step = second_factor::step_of(&keyring, actor.user_id, &factor.sealed, &request.code, now)?;
@@ -69,11 +85,7 @@ pub async fn confirm(
         unit.happened(set.changed(["second_factor"]));
         Ok(RecoveryCodes { codes: second_factor::new_recovery_codes(unit, &keyring, actor.user_id)? })
     });
-    match confirmed.await {
-        Ok(codes) => Ok(Created::new(codes)),
-        Err(failure) if is_wrong_code(&failure) => Err(wrong_code(&app, source.bucket(), &row)),
-        Err(failure) => Err(failure.into()),
-    }
+    Ok(Created::new(judged(guess, confirmed.await)?))
 }
 
 /// `POST /v1/me/second-factor/remove`
@@ -83,12 +95,19 @@ pub async fn remove(
     source: ClientAddress,
     StrictJson(request): StrictJson<RemoveSecondFactor>,
 ) -> Result<Reply<Done>, Problem> {
+    muster_http::to_the_end(take_away(app, actor, source, request)).await
+}
+
+async fn take_away(
+    app: App,
+    actor: Actor<permits::OwnAccount>,
+    source: ClientAddress,
+    request: RemoveSecondFactor,
+) -> Result<Reply<Done>, Problem> {
     let (now, user_id) = (app.clock.now(), actor.user_id);
     let row = own(&app, user_id).await?;
-    step_up(&app, source.bucket(), &row, &request.password).await?;
-    if let Some(wait) = second_factor::refuses(&app, user_id, &request.code) {
-        return Err(too_many_failures(wait));
-    }
+    let guess = step_up(&app, source.bucket(), &row, &request.password).await?;
+    let guess = guess.with_code(&row, &request.code)?;
     let (keyring, phc) = (app.keyring.clone(), row.phc.clone());
     let removed = actor.change_person(&app, now, user_id, move |unit, actor| {
         let row = still_own(unit, user_id, phc.as_ref())?;
@@ -103,13 +122,13 @@ pub async fn remove(
         unit.happened(fact.changed(["second_factor"]));
         Ok(Done { ended_sessions: 0 })
     });
-    match removed.await {
-        Ok(done) => Ok(Reply::new(done)),
-        Err(failure) if is_wrong_code(&failure) => Err(wrong_code(&app, source.bucket(), &row)),
-        Err(failure) => Err(failure.into()),
-    }
+    Ok(Reply::new(judged(guess, removed.await)?))
 }
 
-fn is_wrong_code(failure: &Failure) -> bool {
-    matches!(failure, Failure::Forbidden { code: "wrong_code", .. })
+/// Counts a wrong code as the failure of its guess.
+fn judged<T>(guess: Guess<'_>, outcome: Result<T, Failure>) -> Result<T, Problem> {
+    outcome.map_err(|failure| match failure {
+        Failure::Forbidden { code: "wrong_code", .. } => guess.failed(failure.into()),
+        failure => failure.into(),
+    })
 }

@@ -18,6 +18,11 @@ use crate::failure::Failure;
 use crate::unit::Fact;
 use crate::uses::Used;
 
+const LIMITED_TOKEN: Failure = Failure::Forbidden {
+    code: "limited_token",
+    detail: "a token with scopes or a team has nothing to do with the sessions of its owner",
+};
+
 /// The session of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
 pub struct SessionPath {
@@ -33,6 +38,7 @@ pub async fn list(
     actor: Actor<permits::OwnAccount>,
 ) -> Result<Reply<Page<WebSession>>, Problem> {
     let now = app.clock.now();
+    whole(&actor)?;
     let user_id = actor.user_id;
     let rows = app.look(move |tx| tx.web_sessions(user_id, now, now.minus(IDLE_FOR))).await?;
     let items = rows.into_iter().map(|row| view(&app, row, actor.credential)).collect();
@@ -45,6 +51,7 @@ pub async fn end(
     actor: Actor<permits::OwnAccount>,
     StrictPath(path): StrictPath<SessionPath>,
 ) -> Result<Reply<Done>, Problem> {
+    whole(&actor)?;
     let (now, user_id, id) = (app.clock.now(), actor.user_id, path.web_session_id);
     let ended = actor.change_person(&app, now, user_id, move |unit, actor| {
         if !unit.tx.web_session_end(user_id, &id, now)? {
@@ -63,6 +70,7 @@ pub async fn end_all_others(
     State(app): State<App>,
     actor: Actor<permits::OwnAccount>,
 ) -> Result<Reply<Done>, Problem> {
+    whole(&actor)?;
     let (now, user_id) = (app.clock.now(), actor.user_id);
     let ended = actor.change_person(&app, now, user_id, move |unit, actor| {
         let ended_sessions = end_others(unit, actor)?;
@@ -72,6 +80,11 @@ pub async fn end_all_others(
         Ok(Done { ended_sessions })
     });
     Ok(Reply::new(ended.await?))
+}
+
+/// Sessions may what their owner may: a token that may less neither sees nor ends them.
+fn whole<P>(actor: &Actor<P>) -> Result<(), Failure> {
+    if actor.is_limited() { Err(LIMITED_TOKEN) } else { Ok(()) }
 }
 
 fn view(app: &App, row: WebSessionRow, asked_by: Credential) -> WebSession {

@@ -12,8 +12,8 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use muster_http::{Problem, StrictQuery};
 use muster_ids::{HostId, Timestamp};
 use muster_store::StoreError;
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::view;
 use crate::app::App;
-use crate::auth::{Actor, permits};
+use crate::auth::{Actor, SameOrigin, permits};
 use crate::failure::Failure;
 use crate::problems::too_many_streams;
 use crate::streams::Stream;
@@ -88,8 +88,11 @@ impl ExportQuery {
 }
 
 /// `GET /v1/audit/export`
+///
+/// Writes an entry, though it is a GET: no page of another site may have it written with a person's cookie.
 pub async fn export(
     State(app): State<App>,
+    _: SameOrigin,
     actor: Actor<permits::ReadAudit>,
     StrictQuery(query): StrictQuery<ExportQuery>,
 ) -> Result<AuditLines, Problem> {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use muster_http::{Problem, Reply, StrictJson, StrictPath, StrictQuery};
-use muster_ids::{DeliveryId, EndpointId};
+use muster_ids::{DeliveryId, EndpointId, Timestamp};
 use muster_store::rows::{EndpointRow, NOT_ITS_TURN, ShownDelivery};
 use muster_wire::endpoint::{DeliveryState, EventDelivery, Redeliver, Redelivering};
 use muster_wire::happening::Happening;
@@ -57,11 +57,15 @@ pub async fn list(
     let limit = limit(query.limit);
     let rows = app
         .look(move |tx| match tx.endpoint(actor.team_id, path.endpoint_id)? {
-            Some(endpoint) => tx.deliveries_page(endpoint.id, query.state, before, limit + 1).map(Some),
+            Some(endpoint) => {
+                let rows = tx.deliveries_page(endpoint.id, query.state, before, limit + 1)?;
+                Ok(Some((rows, tries_from(&endpoint))))
+            }
             None => Ok(None),
         })
         .await?;
-    let rows = rows.ok_or(Failure::NotFound)?;
+    let (rows, tries_from) = rows.ok_or(Failure::NotFound)?;
+    let view = |shown| view(shown, tries_from);
     Ok(Reply::new(page(&app, actor.team_id, &list, rows, limit, |shown| shown.row.position, view)?))
 }
 
@@ -80,7 +84,8 @@ pub async fn redeliver(
                 return Err(Failure::conflict("not_redeliverable", detail));
             }
             asked_again(unit, actor, &endpoint, 1)?;
-            Ok(view(unit.tx.delivery(endpoint.id, path.delivery_id)?.ok_or(Failure::NotFound)?))
+            let shown = unit.tx.delivery(endpoint.id, path.delivery_id)?.ok_or(Failure::NotFound)?;
+            Ok(view(shown, unit.now))
         })
         .await?;
     app.news.deliveries.notify_one();
@@ -125,12 +130,18 @@ fn asked_again(
     if endpoint.kind.is_for_programs() {
         unit.tx.delivery_lines_settle(endpoint.id, unit.now)?;
     }
+    unit.tx.endpoint_try_now(endpoint.id)?;
     let fact = Fact::new(Happening::DeliveryAskedAgain, actor.team_id, &actor.author(), endpoint.id);
     unit.happened(fact.details(json!({ "count": count })));
     Ok(())
 }
 
-fn view(shown: ShownDelivery) -> EventDelivery {
+/// When an endpoint is tried again at the earliest.
+fn tries_from(endpoint: &EndpointRow) -> Timestamp {
+    endpoint.next_try_at.max(endpoint.next_look_at)
+}
+
+fn view(shown: ShownDelivery, tries_from: Timestamp) -> EventDelivery {
     let row = shown.row;
     let is_waiting = row.state == DeliveryState::Waiting && row.next_at != NOT_ITS_TURN;
     EventDelivery {
@@ -141,7 +152,7 @@ fn view(shown: ShownDelivery) -> EventDelivery {
         host_id: row.line.parse().ok(),
         state: row.state,
         attempts: row.attempts.unsigned_abs(),
-        next_at: is_waiting.then_some(row.next_at),
+        next_at: is_waiting.then_some(row.next_at.max(tries_from)),
         last_at: row.last_at,
         last_status: row.last_status,
         last_error: row.last_error,

@@ -24,6 +24,7 @@ pub async fn test(
     actor: Actor<permits::ManageEndpoints>,
     StrictPath(path): StrictPath<EndpointPath>,
 ) -> Result<Reply<EndpointTested>, Problem> {
+    let _flight = app.budgets.testers.begin(actor.team_id)?;
     let _place = app.budgets.test_messages.take().await?;
     let now = app.clock.now();
     let keyring = app.keyring.clone();
@@ -46,6 +47,7 @@ pub async fn test_target(
     StrictJson(request): StrictJson<TestEndpoint>,
 ) -> Result<Reply<EndpointTested>, Problem> {
     endpoints::check_target(&app.outbound, &request.target, "/target")?;
+    let _flight = app.budgets.testers.begin(actor.team_id)?;
     let _place = app.budgets.test_messages.take().await?;
     let now = app.clock.now();
     let endpoint = actor

@@ -13,7 +13,7 @@ use super::HostPath;
 use crate::api::page::{PageQuery, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
-use crate::enrol::keys;
+use crate::enrol::{keys, retire};
 use crate::failure::Failure;
 use crate::idempotency::Once;
 
@@ -59,6 +59,8 @@ pub async fn mint_agent_key(
     let inner = app.clone();
     let minted = asked
         .change_as(&app, actor, now, move |unit, actor| {
+            retire::locked(unit, actor.team_id, path.host_id)?;
+            keys::may_reach_secrets(unit, actor, path.host_id)?;
             keys::mint(unit, &inner, actor.team_id, path.host_id, &actor.author())
         })
         .await?;

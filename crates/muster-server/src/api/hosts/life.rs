@@ -1,23 +1,20 @@
 //! Steps of a host's life that a person takes.
 
 use axum::extract::State;
-use muster_domain::host_life::Life;
 use muster_http::{Problem, Reply, StrictJson, StrictPath};
 use muster_keyring::OwnerKind;
 use muster_proof::digest::sha256_base64url;
 use muster_store::rows::{HostRow, KeyState};
 use muster_store::{Lock, LockKey, StoreError, Tx};
-use muster_wire::happening::Happening;
-use muster_wire::host::{Host, HostState, RetireHost, RetirementPreview};
+use muster_wire::host::{Host, RetireHost, RetirementPreview};
 use serde_json::json;
 
 use super::{HostPath, shown};
 use crate::app::App;
 use crate::auth::{Actor, permits};
-use crate::enrol::retire::{self as ending, NOT_POSSIBLE, Why};
+use crate::enrol::retire::{self as ending, Why};
 use crate::enrol::suspend as suspending;
 use crate::failure::Failure;
-use crate::unit::{Author, Fact, Unit};
 
 const STALE: Failure =
     Failure::conflict("preview_stale", "what retiring would destroy has changed; look at the preview again");
@@ -52,9 +49,7 @@ pub async fn retire(
     let inner = app.clone();
     let host = actor
         .change(&app, now, move |unit, actor| {
-            let host = ending::host(unit, actor.team_id, path.host_id)?;
-            ending::lock(unit, &host)?;
-            let host = ending::host(unit, actor.team_id, path.host_id)?;
+            let host = ending::locked(unit, actor.team_id, path.host_id)?;
             if preview(unit.tx, &host)?.preview_version != request.preview_version.as_str() {
                 return Err(STALE);
             }
@@ -94,33 +89,13 @@ pub async fn resume(
     let inner = app.clone();
     let host = actor
         .change(&app, now, move |unit, actor| {
-            let (host, to) = step(unit, actor, &path, Life::resume)?;
-            unit.tx.host_resumed(host.team_id, host.id, now)?;
-            record(unit, &actor.author(), &host, Happening::HostResumed, to);
+            unit.tx.lock(&[Lock::exclusive(LockKey::Host(path.host_id))])?;
+            let host = ending::host(unit, actor.team_id, path.host_id)?;
+            suspending::resume(unit, &host, &actor.author())?;
             shown(unit, &inner, &host)
         })
         .await?;
     Ok(Reply::new(host))
-}
-
-fn step<P>(
-    unit: &mut Unit<'_, '_>,
-    actor: &Actor<P>,
-    path: &HostPath,
-    take: impl Fn(HostState) -> Result<HostState, muster_domain::host_life::NotPossible>,
-) -> Result<(HostRow, HostState), Failure> {
-    unit.tx.lock(&[Lock::exclusive(LockKey::Host(path.host_id))])?;
-    let host = ending::host(unit, actor.team_id, path.host_id)?;
-    let to = take(host.state).map_err(|_| NOT_POSSIBLE)?;
-    if !unit.tx.host_move(host.team_id, host.id, host.state, to)? {
-        return Err(StoreError::Conflict.into());
-    }
-    Ok((host, to))
-}
-
-fn record(unit: &mut Unit<'_, '_>, author: &Author, host: &HostRow, what: Happening, to: HostState) {
-    let fact = Fact::new(what, host.team_id, author, host.id).of_host(host.id);
-    unit.happened(fact.changed(["state"]).details(json!({ "from": host.state, "to": to })));
 }
 
 /// Lists what retiring a host would destroy; `connected` is for the caller, who knows the channels.

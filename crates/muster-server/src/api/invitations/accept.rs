@@ -7,6 +7,7 @@ use muster_domain::web_session::LIVES_FOR;
 use muster_http::{Created, Problem};
 use muster_ids::{Bearer, UserId, WebSessionId};
 use muster_store::rows::{InvitationRow, PersonRow};
+use muster_store::{Lock, LockKey};
 use muster_wire::happening::Happening;
 use muster_wire::invitation::AcceptInvitation;
 use muster_wire::sign_in::{SignInMethod, SignedIn};
@@ -16,12 +17,17 @@ use serde_json::json;
 
 use crate::app::App;
 use crate::auth::{Invited, Visitor};
+use crate::failed_attempts::AttemptKind;
 use crate::failure::Failure;
 use crate::idempotency::Once;
 use crate::passwords;
 use crate::problems::invitation_rejected;
-use crate::sign_in::{NewSession, cookie, open};
+use crate::sign_in::guess::Guess;
+use crate::sign_in::{Former, NewSession, cookie, open};
 use crate::unit::{Author, Fact, Unit};
+
+const NAME_TAKEN: Failure = Failure::conflict("name_taken", "the team has a person of this name by now");
+const LOGIN_TAKEN: Failure = Failure::conflict("login_taken", "somebody signs in with this login");
 
 /// What is kept, sealed, for a reply that was lost.
 #[derive(Serialize, Deserialize)]
@@ -37,6 +43,7 @@ struct Newcomer {
     /// Their password, hashed; not hashed again for an answer that is given again.
     phc: Option<String>,
     visitor: Visitor,
+    former: Option<Former>,
 }
 
 /// `POST /v1/invitations/accept`
@@ -48,19 +55,32 @@ pub async fn accept(
     invited: Invited,
     body: Once<AcceptInvitation>,
 ) -> Result<Created<SignedIn>, Problem> {
+    muster_http::to_the_end(come_in(app, invited, body)).await
+}
+
+async fn come_in(
+    app: App,
+    invited: Invited,
+    body: Once<AcceptInvitation>,
+) -> Result<Created<SignedIn>, Problem> {
     let now = app.clock.now();
     let (request, asked) = body.into_parts();
-    let listener = invited.visitor.listener;
-    let newcomer = judge(&app, &request, invited).await?;
-    let principal = Invited::principal(&newcomer.invitation.id);
-    let keyring = app.keyring.clone();
-    let accepted = asked
-        .change(&app, principal, now, move |unit| become_person(unit, &keyring, &newcomer))
-        .await
-        .map_err(|failure| match failure {
-            Failure::Unauthorized => invitation_rejected(),
-            failure => failure.into(),
-        })?;
+    let (source, listener) = (invited.visitor.source.bucket(), invited.visitor.listener);
+    let invitation_id = invited.invitation.id;
+    let guess = Guess::begin_at(&app, AttemptKind::Invitation, source, invitation_id.public_id())?;
+    let accepted = match judge(&app, &request, invited).await {
+        Ok(newcomer) => {
+            let (principal, keyring) = (Invited::principal(&invitation_id), app.keyring.clone());
+            asked.change(&app, principal, now, move |unit| become_person(unit, &keyring, &newcomer)).await
+        }
+        Err(failure) => Err(failure),
+    };
+    let accepted = accepted.map_err(|failure| match failure {
+        Failure::Unauthorized => invitation_rejected(),
+        // Who is invited learns one login at a time, and is counted.
+        Failure::Conflict { code: "login_taken", .. } => guess.failed(failure.into()),
+        failure => failure.into(),
+    })?;
     let session = Bearer::parse(&accepted.session);
     let session = session.ok_or_else(|| Failure::internal("a session that was opened does not parse"))?;
     Ok(Created::new(accepted.signed_in).header(SET_COOKIE, cookie(listener, &session)?))
@@ -73,10 +93,27 @@ async fn judge(app: &App, request: &AcceptInvitation, invited: Invited) -> Resul
     let names = [login.as_str(), invitation.name.as_str()];
     let password = passwords::judge_new(&request.password, &names, "/password")?;
     let phc = match invitation.accepted_at {
-        None => Some(passwords::hash(app, password).await?),
+        None => {
+            not_taken(app, &invitation, &login).await?;
+            Some(passwords::hash(app, password).await?)
+        }
         Some(_) => None,
     };
-    Ok(Newcomer { invitation, login, phc, visitor })
+    let former = Former::find(app, visitor.former.as_ref()).await?;
+    Ok(Newcomer { invitation, login, phc, visitor, former })
+}
+
+/// Judges before the slow work what a read can judge, in the order of the transaction: an invitation that cannot be
+/// accepted says nothing of logins.
+async fn not_taken(app: &App, invitation: &InvitationRow, login: &Login) -> Result<(), Failure> {
+    let (team_id, name, login) = (invitation.team_id, invitation.name.clone(), login.as_str().to_owned());
+    let found =
+        app.look(move |tx| Ok((tx.member_is_named(team_id, &name)?, tx.sign_in_by_login(&login)?.is_some())));
+    match found.await? {
+        (true, _) => Err(NAME_TAKEN),
+        (false, true) => Err(LOGIN_TAKEN),
+        (false, false) => Ok(()),
+    }
 }
 
 fn become_person(
@@ -89,6 +126,9 @@ fn become_person(
     let phc = newcomer.phc.as_deref().ok_or(Failure::Unauthorized)?;
     let user_id = UserId::from_uuid(unit.draw.uuid(now));
     let (team_id, name, role) = (invitation.team_id, invitation.name.clone(), invitation.role);
+    if let Some(former) = &newcomer.former {
+        unit.tx.lock(&[Lock::exclusive(LockKey::User(former.user_id))])?;
+    }
     // First of all: two who hold the same link, or one who accepts while it is revoked, are settled here.
     if !unit.tx.invitation_accept(&invitation.id, user_id, now)? {
         return Err(Failure::Unauthorized);
@@ -96,10 +136,10 @@ fn become_person(
     let team = unit.tx.team(team_id)?.ok_or(Failure::Unauthorized)?;
     let person = PersonRow { id: user_id, team_id, name: name.clone(), role, created_at: now };
     if !unit.tx.person_insert(&person)? {
-        return Err(Failure::conflict("name_taken", "the team has a person of this name by now"));
+        return Err(NAME_TAKEN);
     }
     if !unit.tx.login_set(user_id, newcomer.login.as_str())? {
-        return Err(Failure::conflict("login_taken", "somebody signs in with this login"));
+        return Err(LOGIN_TAKEN);
     }
     unit.tx.password_set(user_id, phc, now)?;
     let source = newcomer.visitor.source.to_string();
@@ -108,6 +148,9 @@ fn become_person(
     unit.happened(accepted.details(json!({ "user_id": user_id, "invited_by": invitation.created_by })));
     let created = Fact::new(Happening::PersonCreated, team_id, &author, user_id);
     unit.happened(created.details(json!({ "role": role, "invitation_id": invitation.id })));
+    if let Some(former) = &newcomer.former {
+        former.end(unit, &source)?;
+    }
     let session = open(
         unit,
         keyring,

@@ -98,14 +98,10 @@ pub async fn create(
     StrictPath(path): StrictPath<TicketPath>,
     StrictJson(request): StrictJson<ReportLeak>,
 ) -> Result<Reply<LeakReported>, Problem> {
-    let now = app.clock.now();
-    let (ticket, first) = actor
-        .change(&app, now, move |unit, actor| {
-            let done = report(unit, actor.team_id, &path.ticket_id, &request, &actor.author())?;
-            let shown = unit.tx.ticket_shown(actor.team_id, &path.ticket_id)?.ok_or(Failure::NotFound)?;
-            Ok((view(shown, now), done))
-        })
-        .await?;
-    let done = follow(&app, path.ticket_id, first).await;
+    let (team_id, ticket_id) = (actor.team_id, path.ticket_id);
+    let first = report(&app, actor, ticket_id, request).await?;
+    let done = follow(&app, ticket_id, first).await;
+    let shown = app.look(move |tx| tx.ticket_shown(team_id, &ticket_id)).await?.ok_or(Failure::NotFound)?;
+    let ticket = view(shown, app.clock.now());
     Ok(Reply::new(LeakReported { ticket, suspended: done.suspended, remaining: done.remaining }))
 }

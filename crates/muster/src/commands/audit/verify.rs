@@ -125,7 +125,7 @@ fn report(whole: &AuditVerification, anchor: Option<AuditAnchor>, output: Output
     let is_broken = !whole.breaks.is_empty() || whole.anchor == Some(AnchorState::Broken);
     if output.is_json() {
         let document = json!({ "holds": !is_broken, "checked": whole.checked, "begin": whole.begin,
-            "through": whole.through, "breaks": whole.breaks, "head": whole.head, "anchor": whole.anchor });
+            "through": whole.through, "breaks": whole.breaks, "unsealed": whole.unsealed, "head": whole.head, "anchor": whole.anchor });
         output.line(&document.to_string())?;
     } else if output.is_table() {
         output.line(&record(&[
@@ -134,6 +134,14 @@ fn report(whole: &AuditVerification, anchor: Option<AuditAnchor>, output: Output
                 "Begins",
                 if whole.begin > 0 {
                     format!("after {}, which was dropped for its age", whole.begin)
+                } else {
+                    String::new()
+                },
+            ),
+            (
+                "Not sealed",
+                if whole.unsealed > 0 {
+                    format!("{} entries have no position yet and are not verified", whole.unsealed)
                 } else {
                     String::new()
                 },

@@ -30,3 +30,15 @@ fn a_database_that_does_not_hold_is_not_quoted() {
         options(&["--database", "mysql://muster:canary@db/muster"]).expect_err("refused").to_string();
     assert!(failure.contains("postgres://") && !failure.contains("canary"), "{failure}");
 }
+
+#[test]
+fn proxies_are_named_and_never_everybody() {
+    let trusted = |arguments: &[&str]| options(arguments).map(|options| options.trusted_proxies);
+    assert_eq!(trusted(&[]).expect("options"), "".parse().expect("nobody"));
+    let both = "10.2.0.7,fd00::/8".parse().expect("proxies");
+    let said = trusted(&["--trusted-proxy", "10.2.0.7", "--trusted-proxy", "fd00::/8"]);
+    assert_eq!(said.expect("options"), both);
+    for bad in ["0.0.0.0/0", "::/0", "*", "10.2.0.7/8", "proxy.example"] {
+        assert!(trusted(&["--trusted-proxy", bad]).is_err(), "{bad}");
+    }
+}

@@ -56,8 +56,8 @@ impl Leaked {
         let done = operator.client.report_leak(ticket_id, &report).await.map_err(|error| {
             Failure::from(error).advise(
                 "preview_stale",
-                "its hosts changed meanwhile: run the command again; if it is being used right now, first \
-                 run `muster ticket revoke`",
+                "the ticket is revoked and admits nobody any more; its hosts changed meanwhile: run the command \
+                 again to suspend them",
             )
         })?;
         operator.output.show(&done, |done| done.ticket.id.to_string(), outcome)?;

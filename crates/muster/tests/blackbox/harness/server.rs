@@ -36,6 +36,7 @@ pub(crate) struct Server {
     pub(crate) log: PathBuf,
     pub(crate) database: Option<Database>,
     public_urls: Vec<String>,
+    arguments: Vec<String>,
     process: Option<Running>,
     folder: TempDir,
 }
@@ -53,6 +54,7 @@ impl Server {
             log: folder.path().join("server.log"),
             database,
             public_urls: vec![format!("https://{machines}")],
+            arguments: Vec::new(),
             process: None,
             folder,
         }
@@ -70,6 +72,11 @@ impl Server {
         self.public_urls.push(url);
     }
 
+    /// Starts it with more arguments.
+    pub(crate) fn add_arguments(&mut self, arguments: &[&str]) {
+        self.arguments.extend(arguments.iter().copied().map(str::to_owned));
+    }
+
     /// Gives machines these URLs and no other.
     pub(crate) fn set_public_urls(&mut self, urls: Vec<String>) {
         self.public_urls = urls;
@@ -83,6 +90,7 @@ impl Server {
         for url in &self.public_urls {
             command.args(["--public-url", url]);
         }
+        command.args(&self.arguments);
         if let Some(database) = &self.database {
             command.args(["--database", database.url()]);
         }
