@@ -11,6 +11,7 @@ mod pages;
 mod receiver;
 mod retention;
 mod scene;
+mod shares;
 mod signatures;
 mod stream;
 mod stream_rights;

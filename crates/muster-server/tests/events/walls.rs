@@ -35,6 +35,9 @@ both! {
             world.admin("POST", "/v1/endpoints", Some(body)).await
                 .invalid("/target/webhook/url", "address_not_allowed");
         }
+        let mut clear = webhook("http://1.1.1.1/");
+        clear["name"] = "clear".into();
+        world.admin("POST", "/v1/endpoints", Some(clear)).await.invalid("/target/webhook/url", "not_encrypted");
         for url in ["ftp://example.com/", "https://user:pass@example.com/", "https://"] {
             let mut body = webhook(url);
             body["name"] = "odd".into();

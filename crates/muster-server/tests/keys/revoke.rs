@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use muster_proof::instruction::verify_revoked;
+use muster_server::channel::Command;
 use muster_wire::channel::{ServerMessage, close};
 use serde_json::json;
 
@@ -36,6 +37,17 @@ both! {
         at_the_door.problem(401, "key_revoked");
         let told = verify_revoked(&at_the_door.text("revoked"), &thumbprint).unwrap();
         assert_eq!((told.key, told.reason.as_str()), (key, "revoked"));
+    }
+
+    /// The reply to the first revocation may have been lost, and with it the cut.
+    async fn who_revokes_a_key_again_cuts_what_is_still_open(world) {
+        let host = world.join("alpha", repo()).await;
+        let (host_id, key) = (host.host_id, host.key_name());
+        revoke(&world, &host_id.to_string(), &key.to_string()).await;
+        let mut left = world.app.hub.register(host_id, key).unwrap();
+        revoke(&world, &host_id.to_string(), &key.to_string()).await;
+        assert!(matches!(left.commands.try_recv(), Ok(Command::Revoked { .. })));
+        assert!(!world.app.hub.is_connected(host_id));
     }
 
     async fn the_host_stays_with_its_secrets_and_rejoins(world) {

@@ -1,5 +1,6 @@
 //! A desk where mail arrives, and what happens to make it arrive.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use muster_ids::{HostId, TeamId};
@@ -41,6 +42,20 @@ impl Desk {
         let (team_id, host_id) = (self.team_id, HostId::from_uuid(Uuid::from_u128(number)));
         let changed = world.app.change(Priority::Normal, world.app.clock.now(), move |unit| {
             unit.happened(Fact::new(what, team_id, &Author::system(), host_id).of_host(host_id));
+            Ok(())
+        });
+        changed.await.unwrap();
+        world.work().await;
+    }
+
+    /// The same happens to many hosts at once.
+    pub(crate) async fn happens_to_all(&self, world: &World, what: Happening, numbers: Range<u128>) {
+        let team_id = self.team_id;
+        let changed = world.app.change(Priority::Normal, world.app.clock.now(), move |unit| {
+            for number in numbers.clone() {
+                let host_id = HostId::from_uuid(Uuid::from_u128(number));
+                unit.happened(Fact::new(what, team_id, &Author::system(), host_id).of_host(host_id));
+            }
             Ok(())
         });
         changed.await.unwrap();

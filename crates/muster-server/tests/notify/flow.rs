@@ -41,6 +41,20 @@ both! {
         assert_eq!(desk.told(), [[2], [1]]);
     }
 
+    async fn what_cannot_wait_is_behind_no_backlog(world) {
+        let desk = Desk::open(&world, &HEARD, quiet("07:00", "08:10", true)).await;
+        for batch in 0..6 {
+            desk.happens_to_all(&world, Happening::HostBack, batch * 100..(batch + 1) * 100).await;
+        }
+        desk.happens(&world, Happening::CloneSuspected, 9000).await;
+        assert_eq!(desk.told(), [[9000]]);
+        minutes(&world, 1).await;
+        desk.happens(&world, Happening::CloneSuspected, 9001).await;
+        assert_eq!(desk.told(), [[9000], [9001]]);
+        minutes(&world, 10).await;
+        assert_eq!(desk.told()[2..].concat().len(), 100, "two messages that list 50 each");
+    }
+
     async fn the_first_event_opens_a_window(world) {
         let desk = Desk::open(&world, &HEARD, json!({ "group_for_secs": 120 })).await;
         desk.happens(&world, Happening::HostBack, 1).await;

@@ -116,15 +116,15 @@ both! {
     }
 }
 
-/// Holds locks in a transaction, does what it is told in it, and ends when the guard is dropped.
-async fn hold(world: &World, locks: &'static [Lock], statement: &'static str) -> mpsc::Sender<()> {
+/// Holds a lock in a transaction, runs a statement in it, and commits when the guard is dropped.
+async fn hold(world: &World, name: &'static str, statement: &'static str) -> mpsc::Sender<()> {
     let (go_on, held) = mpsc::channel::<()>();
     let (begun, begins) = tokio::sync::oneshot::channel();
     let (held, begun) = (std::sync::Mutex::new(held), std::sync::Mutex::new(Some(begun)));
     let app = world.app.clone();
     tokio::spawn(async move {
         let change = app.change(Priority::Normal, app.clock.now(), move |unit| {
-            unit.tx.lock(locks)?;
+            unit.tx.lock(&[Lock::exclusive(LockKey::Named(name))])?;
             if !statement.is_empty() {
                 unit.tx.execute(statement, params![])?;
             }
@@ -145,12 +145,8 @@ async fn hold(world: &World, locks: &'static [Lock], statement: &'static str) ->
 async fn nobody_comes_in_by_a_provider_whose_removal_was_answered() {
     let scene = Scene::of(World::start(Backend::Postgres).await).await;
     let (mut browser, callback) = scene.until_callback("sub-ada").await;
-    let removal = hold(
-        &scene.world,
-        &[Lock::exclusive(LockKey::Named("oidc providers"))],
-        "DELETE FROM oidc_provider WHERE name = 'corp'",
-    )
-    .await;
+    let statement = "DELETE FROM oidc_provider WHERE name = 'corp'";
+    let removal = hold(&scene.world, "oidc providers", statement).await;
     let arrival = async {
         let answer = browser.get(&callback).await;
         refused(&browser, &answer, 401, "oidc_failed");
@@ -171,7 +167,7 @@ async fn an_arrival_waits_for_who_counts_members() {
     assert_eq!(was.json()["role"].as_str(), Some("admin"));
     scene.put("sub-eve", "eve", &["everybody"]).await;
     let (mut browser, callback) = scene.until_callback("sub-eve").await;
-    let counted = hold(&scene.world, &[Lock::exclusive(LockKey::Named("members"))], "").await;
+    let counted = hold(&scene.world, "members", "").await;
     let admins = async || {
         let people = scene.world.must("GET", "/v1/people", None).await;
         people["items"].as_array().unwrap().iter().filter(|person| person["role"] == "admin").count()

@@ -179,6 +179,8 @@ impl Tx<'_> {
     }
 
     /// Returns the claims that contest a host.
+    ///
+    /// At its own site at most as many as may contest one host; at each other site of the team, all that may wait there.
     pub fn claims_on_host(
         &mut self,
         team_id: TeamId,

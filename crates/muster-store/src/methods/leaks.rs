@@ -72,14 +72,15 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<AdmittedRow>, StoreError> {
         let after = after.unwrap_or(HostId::from_uuid(uuid::Uuid::nil()));
+        // `CROSS JOIN`: SQLite would begin with all hosts of the team.
         self.query(
             "SELECT host.id, host.name, host.state, admitted.at, presence.seen_at
                FROM (SELECT host_id, max(created_at) AS at FROM host_key
                       WHERE ticket_id = $1 AND created_at >= $2 AND host_id > $3
                       GROUP BY host_id ORDER BY host_id LIMIT $5) AS admitted
-               JOIN host ON host.id = admitted.host_id
+              CROSS JOIN host
                LEFT JOIN presence ON presence.host_id = host.id
-              WHERE host.team_id = $4
+              WHERE host.id = admitted.host_id AND host.team_id = $4
               ORDER BY admitted.host_id",
             params![ticket_id, since, after, team_id, limit],
             |row| {

@@ -1,7 +1,7 @@
 //! Endpoints and their deliveries.
 
 use muster_ids::{DeliveryId, EndpointId, Timestamp};
-use muster_store::rows::{EndpointRow, EventDeliveryRow, NOT_ITS_TURN, ShownDelivery, Tried};
+use muster_store::rows::{EndpointRow, EventDeliveryRow, NOT_ITS_TURN, Tried};
 use muster_store::{Store, StoreError, Tx};
 use muster_wire::endpoint::{DeliveryState, EndpointKind};
 use uuid::Uuid;
@@ -38,6 +38,9 @@ pub(crate) fn endpoint(n: u128) -> EndpointRow {
         paused_at: None,
         resumed_at: None,
         failing_since: None,
+        failures: 0,
+        next_try_at: at(0),
+        next_look_at: at(0),
     }
 }
 
@@ -50,6 +53,7 @@ pub(crate) fn delivery(n: u128) -> EventDeliveryRow {
         event_id: event_id(n),
         position: i64::try_from(n).unwrap(),
         line: format!("line {n}"),
+        is_urgent: false,
         state: DeliveryState::Waiting,
         attempts: 0,
         tried_since: at(0),
@@ -63,11 +67,11 @@ pub(crate) fn delivery(n: u128) -> EventDeliveryRow {
 }
 
 fn due(tx: &mut Tx<'_>, now: Timestamp) -> Result<Vec<DeliveryId>, StoreError> {
-    Ok(tx.deliveries_due(now, 4)?.iter().map(|due| due.id).collect())
+    Ok(tx.deliveries_due(now, 4)?.iter().map(|(_, due)| due.id).collect())
 }
 
 fn taken(now: Timestamp) -> Tried {
-    Tried { at: now, attempts_before: 0, status: Some(200), error: None, again_at: None }
+    Tried { at: now, attempts: 0, status: Some(200), error: None, again_at: None }
 }
 
 both! {
@@ -150,11 +154,11 @@ both! {
             assert!(tx.endpoint_advance(endpoint_id(1), 0, 2)?);
             assert!(!tx.endpoint_advance(endpoint_id(1), 0, 2)?);
             assert!(tx.endpoints_with_news(9)?.is_empty());
-            assert!(tx.endpoint_is_failing(endpoint_id(1), Some(at(3)))?);
-            assert!(!tx.endpoint_is_failing(endpoint_id(1), Some(at(4)))?);
+            assert!(tx.endpoint_gives_up(endpoint_id(1), at(3))?);
+            assert!(!tx.endpoint_gives_up(endpoint_id(1), at(4))?);
             assert_eq!(tx.endpoint(team_id(1), endpoint_id(1))?.unwrap().failing_since, Some(at(3)));
-            assert!(tx.endpoint_is_failing(endpoint_id(1), None)?);
-            assert!(!tx.endpoint_is_failing(endpoint_id(1), None)?);
+            tx.endpoint_took(endpoint_id(1))?;
+            assert_eq!(tx.endpoint(team_id(1), endpoint_id(1))?.unwrap().failing_since, None);
             Ok(())
         })
         .await;
@@ -178,7 +182,7 @@ both! {
             assert!(tx.delivery_line_next(endpoint_id(1), "host", at(3))?);
             assert_eq!(due(tx, at(3))?, [delivery_id(2)]);
             let shown = tx.delivery(endpoint_id(1), delivery_id(1))?.unwrap().row;
-            assert_eq!((shown.state, shown.attempts, shown.last_status), (DeliveryState::Delivered, 1, Some(200)));
+            assert_eq!((shown.state, shown.attempts, shown.last_status), (DeliveryState::Delivered, 0, Some(200)));
             assert_eq!((shown.last_at, shown.done_at), (Some(at(2)), Some(at(2))));
             assert_eq!(tx.delivery(endpoint_id(2), delivery_id(1))?, None);
             Ok(())
@@ -207,16 +211,22 @@ both! {
         told(&store, |tx| {
             tx.endpoint_insert(&endpoint(1))?;
             tx.delivery_insert(&delivery(1))?;
-            let failed = |attempts_before, again_at| Tried {
-                at: at(1), attempts_before, status: Some(500), error: Some("no".to_owned()), again_at,
+            let failed = |attempts, again_at| Tried {
+                at: at(1), attempts, status: Some(500), error: Some("no".to_owned()), again_at,
             };
-            assert!(tx.delivery_tried(delivery_id(1), &failed(0, Some(at(60))))?);
-            assert!(!tx.delivery_tried(delivery_id(1), &failed(0, Some(at(60))))?);
+            assert!(tx.delivery_claim(delivery_id(1), 0, at(50))?);
+            assert!(!tx.delivery_claim(delivery_id(1), 0, at(50))?);
+            assert!(due(tx, at(49))?.is_empty(), "while it is tried it is not due");
+            assert_eq!(due(tx, at(50))?, [delivery_id(1)], "nobody wrote down how that ended");
+            assert!(tx.delivery_tried(delivery_id(1), &failed(1, Some(at(60))))?);
+            assert!(!tx.delivery_tried(delivery_id(1), &failed(0, Some(at(70))))?);
             assert!(due(tx, at(59))?.is_empty());
             assert_eq!(due(tx, at(60))?, [delivery_id(1)]);
             tx.deliveries_hurry(endpoint_id(1), at(10), 9)?;
             assert_eq!(due(tx, at(10))?, [delivery_id(1)]);
-            assert!(tx.delivery_tried(delivery_id(1), &failed(1, None))?);
+            assert!(tx.delivery_claim(delivery_id(1), 1, at(50))?);
+            assert!(tx.delivery_tried(delivery_id(1), &failed(2, None))?);
+            assert!(!tx.delivery_claim(delivery_id(1), 2, at(50))?);
             let row = &tx.deliveries_page(endpoint_id(1), Some(DeliveryState::Failed), None, 9)?[0].row;
             assert_eq!((row.attempts, row.last_error.as_deref(), row.done_at), (2, Some("no"), Some(at(1))));
             assert!(tx.deliveries_page(endpoint_id(1), Some(DeliveryState::Waiting), None, 9)?.is_empty());
@@ -277,29 +287,75 @@ both! {
         .await;
     }
 
-    async fn what_is_due_is_put_off_and_nothing_else(store: Store) {
+    async fn an_endpoint_is_put_off_without_its_deliveries(store: Store) {
         told(&store, |tx| {
             for n in 1..=2 {
                 assert!(tx.endpoint_insert(&endpoint(n))?);
             }
-            for (n, of, next_at, state) in [
-                (1, 1, at(5), DeliveryState::Waiting),
-                (2, 1, at(10), DeliveryState::Waiting),
-                (3, 1, at(11), DeliveryState::Waiting),
-                (4, 1, at(5), DeliveryState::Delivered),
-                (5, 2, at(5), DeliveryState::Waiting),
-            ] {
-                let line = String::new();
-                let row = EventDeliveryRow { endpoint_id: endpoint_id(of), line, next_at, state, ..delivery(n) };
-                assert!(tx.delivery_insert(&row)?);
+            tx.delivery_insert(&EventDeliveryRow { line: String::new(), next_at: at(5), ..delivery(1) })?;
+            let other = EventDeliveryRow { endpoint_id: endpoint_id(2), next_at: at(5), ..delivery(2) };
+            tx.delivery_insert(&other)?;
+            tx.endpoint_look_at(endpoint_id(1), at(60))?;
+            assert_eq!(due(tx, at(59))?, [delivery_id(2)]);
+            assert_eq!(due(tx, at(60))?.len(), 2);
+            assert_eq!(tx.deliveries_waiting(endpoint_id(1), 9)?[0].row.next_at, at(5));
+            tx.endpoint_look_by(endpoint_id(1), at(90))?;
+            tx.endpoint_look_by(endpoint_id(1), at(30))?;
+            assert_eq!(tx.endpoint(team_id(1), endpoint_id(1))?.unwrap().next_look_at, at(30));
+            tx.endpoint_try_now(endpoint_id(1))?;
+            assert_eq!(due(tx, at(9))?.len(), 2);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn an_endpoint_that_took_nothing_is_tried_with_one_message_at_its_time(store: Store) {
+        told(&store, |tx| {
+            tx.endpoint_insert(&endpoint(1))?;
+            for n in 1..=3 {
+                tx.delivery_insert(&delivery(n))?;
             }
-            assert_eq!(tx.deliveries_postpone(endpoint_id(1), at(10), at(60))?, 2);
-            let next_at = |shown: Vec<ShownDelivery>| -> Vec<Timestamp> {
-                shown.into_iter().map(|one| one.row.next_at).collect()
-            };
-            assert_eq!(next_at(tx.deliveries_waiting(endpoint_id(1), 9)?), [at(60), at(60), at(11)]);
-            assert_eq!(next_at(tx.deliveries_waiting(endpoint_id(2), 9)?), [at(5)]);
-            assert_eq!(tx.deliveries_postpone(endpoint_id(1), at(10), at(60))?, 0);
+            tx.endpoint_try_at(endpoint_id(1), at(9))?;
+            assert_eq!(due(tx, at(1))?.len(), 3, "it failed at nothing");
+            assert!(tx.endpoint_took_nothing(endpoint_id(1), 0, at(20))?);
+            assert!(!tx.endpoint_took_nothing(endpoint_id(1), 0, at(90))?);
+            assert!(due(tx, at(19))?.is_empty());
+            let probe = tx.deliveries_due(at(20), 4)?;
+            assert_eq!((probe.len(), probe[0].1.is_probe), (1, true));
+            tx.endpoint_try_at(endpoint_id(1), at(80))?;
+            assert!(due(tx, at(79))?.is_empty());
+            tx.endpoint_answered(endpoint_id(1))?;
+            assert_eq!(due(tx, at(20))?.len(), 3);
+            assert!(tx.endpoint_took_nothing(endpoint_id(1), 0, at(50))?);
+            tx.endpoint_gives_up(endpoint_id(1), at(2))?;
+            tx.endpoint_took(endpoint_id(1))?;
+            let row = tx.endpoint(team_id(1), endpoint_id(1))?.unwrap();
+            assert_eq!((row.failures, row.next_try_at, row.failing_since), (0, at(0), None));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn the_oldest_and_the_long_tried_are_given_up_and_their_lines_go_on(store: Store) {
+        told(&store, |tx| {
+            tx.endpoint_insert(&endpoint(1))?;
+            for n in 1..=3 {
+                let next_at = if n == 1 { at(0) } else { NOT_ITS_TURN };
+                tx.delivery_insert(&EventDeliveryRow { line: "host".to_owned(), next_at, ..delivery(n) })?;
+            }
+            tx.delivery_insert(&EventDeliveryRow { tried_since: at(50), is_urgent: true, ..delivery(4) })?;
+            assert_eq!(tx.deliveries_waiting_count(endpoint_id(1), 9)?, 4);
+            assert_eq!(tx.deliveries_waiting_count(endpoint_id(1), 2)?, 2);
+            assert_eq!(tx.deliveries_give_up_oldest(endpoint_id(1), at(1), "too many", 1)?, 1);
+            assert_eq!(due(tx, at(1))?, [delivery_id(4), delivery_id(2)]);
+            assert_eq!(tx.deliveries_give_up_tried(endpoint_id(1), at(40), at(60), "no", 9)?, 1);
+            assert_eq!(due(tx, at(60))?, [delivery_id(4), delivery_id(3)]);
+            let failed = tx.deliveries_page(endpoint_id(1), Some(DeliveryState::Failed), None, 9)?;
+            let errors: Vec<_> = failed.iter().map(|one| (one.row.position, one.row.last_error.as_deref())).collect();
+            assert_eq!(errors, [(2, Some("no")), (1, Some("too many"))]);
+            let urgent = tx.deliveries_urgent(endpoint_id(1), 9)?;
+            assert_eq!(urgent.iter().map(|one| one.row.position).collect::<Vec<_>>(), [4]);
+            assert!(urgent[0].row.is_urgent);
             Ok(())
         })
         .await;

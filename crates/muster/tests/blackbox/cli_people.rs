@@ -101,7 +101,7 @@ async fn a_token_may_what_it_was_made_for_until_it_is_revoked() {
 
     let table = admin.says(&["token", "list"]).await;
     let row = table.lines().find(|line| line.contains("ci")).unwrap();
-    assert!(row.contains("see_fleet") && row.contains("in 30d") && row.contains("127.0.0.1"), "{table}");
+    assert!(row.contains("see_fleet") && row.contains("in 30d"), "{table}");
     assert!(!table.contains("mso_"), "a list holds no secret: {table}");
     let id = row.split_whitespace().next().unwrap();
     assert_eq!(admin.json(&["token", "revoke", id]).await["status"], "revoked");
