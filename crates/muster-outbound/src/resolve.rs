@@ -64,8 +64,7 @@ impl Resolver {
         let failed = |source| OutboundError::Resolve { host: name.to_owned(), source };
         // The narrow door first: who waits there takes no place from anybody else.
         let of_domain = self.of_domain(name).acquire_owned().await.expect("the semaphore is never closed");
-        let place =
-            Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
+        let place = Arc::clone(&self.places).acquire_owned().await.expect("the semaphore is never closed");
         let (looked_for, look_up) = (name.to_owned(), self.look_up);
         let looked_up = tokio::task::spawn_blocking(move || {
             let found = look_up(&looked_for, port);

@@ -10,7 +10,8 @@ use muster_outbound::{Allowed, Outbound, OutboundError, Unreachable};
 use tokio::net::TcpListener;
 
 const INSIDE: &str = "MUSTER_TEST_INSIDE_OWN_NETWORK";
-const SET_UP: &str = "ip link set lo up && ip addr add 1.2.3.4/32 dev lo && exec \"$0\" --exact inside --nocapture";
+const SET_UP: &str =
+    "ip link set lo up && ip addr add 1.2.3.4/32 dev lo && exec \"$0\" --exact inside --nocapture";
 
 #[test]
 fn the_public_address_of_this_machine_is_refused() {
@@ -48,5 +49,8 @@ async fn inside() {
     let mail = Outbound::default().resolve_checked("1.2.3.4", 25, &Allowed::public_only()).await;
     assert!(matches!(mail, Err(OutboundError::Refused { .. })), "{mail:?}");
     let listed = ask(&Allowed::networks(&["1.2.3.4/32".parse().unwrap()])).await;
-    assert!(matches!(listed, Err(OutboundError::TimedOut { .. })), "it is reached, and says nothing: {listed:?}");
+    assert!(
+        matches!(listed, Err(OutboundError::TimedOut { .. })),
+        "it is reached, and says nothing: {listed:?}"
+    );
 }

@@ -64,9 +64,14 @@ fn a_try_of_which_nothing_is_known_is_made_again_later_than_it_can_last() {
 
 #[test]
 fn an_endpoint_is_probed_ever_more_rarely() {
-    for (failures, asked_for, wait) in
-        [(1, None, 5), (2, None, 30), (5, None, 1800), (99, None, 3600), (1, Some(90), 90), (1, Some(9000), 3600)]
-    {
+    for (failures, asked_for, wait) in [
+        (1, None, 5),
+        (2, None, 30),
+        (5, None, 1800),
+        (99, None, 3600),
+        (1, Some(90), 90),
+        (1, Some(9000), 3600),
+    ] {
         let at = next_probe(failures, START, asked_for.map(secs), 0.0);
         assert_eq!(at, START.plus(secs(wait)), "{failures} failures");
     }

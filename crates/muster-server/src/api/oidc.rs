@@ -1,8 +1,8 @@
 //! `/v1/oidc/providers`: the providers people sign in with.
 
 use axum::extract::State;
-use muster_domain::oidc::{MOST_PROVIDERS, is_scope};
 use muster_domain::membership::{self, Refusal};
+use muster_domain::oidc::{MOST_PROVIDERS, is_scope};
 use muster_domain::permission::Reach;
 use muster_http::{ListenerKind, Problem, Reply, StrictJson, StrictPath};
 use muster_ids::TeamId;

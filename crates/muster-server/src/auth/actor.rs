@@ -333,11 +333,7 @@ fn reach<P: Permit>(row: &OperatorRow) -> Result<Reach, Failure> {
     };
     let role = if bound_team(row).is_some() { role_in_one_team(row.role) } else { row.role };
     let reach = Reach { role, scopes };
-    if reach.covers(P::PERMISSION) {
-        Ok(reach)
-    } else {
-        Err(FORBIDDEN)
-    }
+    if reach.covers(P::PERMISSION) { Ok(reach) } else { Err(FORBIDDEN) }
 }
 
 /// Whether the owner of a credential may act in a team: admins in any, everybody else in their own, a bound token in

@@ -42,8 +42,8 @@ fn judge(parts: &Parts) -> Option<bool> {
     // The browser's own word; `none` is an address typed in by the person.
     let by_site = one(headers, &SEC_FETCH_SITE).map(|site| matches!(site, Some("same-origin" | "none")));
     let listener = parts.extensions.get::<ConnectInfo>().map(|connection| connection.listener);
-    let by_origin = one(headers, &ORIGIN)
-        .map(|origin| origin.is_some_and(|origin| is_own(origin, headers, listener)));
+    let by_origin =
+        one(headers, &ORIGIN).map(|origin| origin.is_some_and(|origin| is_own(origin, headers, listener)));
     match (by_site, by_origin) {
         (Some(by_site), Some(by_origin)) => Some(by_site && by_origin),
         (by_site, by_origin) => by_site.or(by_origin),

@@ -86,14 +86,9 @@ async fn spread_to(
 }
 
 /// Gives up the oldest of what waits for an endpoint that takes less than what happens.
-fn give_up_beyond(
-    unit: &mut Unit<'_, '_>,
-    endpoint: &EndpointRow,
-    most_waiting: u64,
-) -> Result<(), Failure> {
+fn give_up_beyond(unit: &mut Unit<'_, '_>, endpoint: &EndpointRow, most_waiting: u64) -> Result<(), Failure> {
     let most_counted = most_waiting + BATCH.unsigned_abs();
-    let too_many =
-        unit.tx.deliveries_waiting_count(endpoint.id, most_counted)?.saturating_sub(most_waiting);
+    let too_many = unit.tx.deliveries_waiting_count(endpoint.id, most_counted)?.saturating_sub(most_waiting);
     if too_many > 0 {
         unit.tx.deliveries_give_up_oldest(endpoint.id, unit.now, TOO_MANY, too_many)?;
         tell_of_failing(unit, endpoint, TOO_MANY)?;
@@ -120,8 +115,7 @@ fn delivery(
     } else {
         // What people get is gathered over all hosts, in one line.
         let group_for = Duration::from_secs(endpoint.group_for_secs.into());
-        let due_at =
-            what.map(|what| quiet::due_at(unit.now, what, endpoint.quiet_hours.as_ref(), group_for));
+        let due_at = what.map(|what| quiet::due_at(unit.now, what, endpoint.quiet_hours.as_ref(), group_for));
         (String::new(), due_at.unwrap_or(unit.now))
     };
     Ok(EventDeliveryRow {

@@ -47,5 +47,8 @@ async fn b09_behind_a_proxy_the_right_most_hop_that_is_none_counts() {
     guess(&world, "203.0.113.7, 203.0.113.8").await.problem(401, "unauthorized");
     world.app.attempts.write_all(&world.app).await.unwrap();
     let rows = world.audited("login.failed").await;
-    assert!(format!("{rows:?}").contains("203.0.113.7") && !format!("{rows:?}").contains("198.51"), "{rows:?}");
+    assert!(
+        format!("{rows:?}").contains("203.0.113.7") && !format!("{rows:?}").contains("198.51"),
+        "{rows:?}"
+    );
 }

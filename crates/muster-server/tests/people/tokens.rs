@@ -258,7 +258,8 @@ both! {
         world.clock.advance(Duration::from_secs(1));
         let (user_id, team_id): (UserId, TeamId) = (ops.owner.id.parse().unwrap(), ops.id.parse().unwrap());
         let made = world.app.change(Priority::Normal, world.app.clock.now(), move |unit| {
-            for n in 0..199 {
+            // With the first token of the owner, which counts too.
+            for n in 0..198 {
                 let id: TokenId = format!("{n:012}").parse().unwrap();
                 let expires_at = Some(unit.now.plus(Duration::from_secs(3600)));
                 unit.tx.operator_token_insert(&OperatorTokenRow {

@@ -26,7 +26,8 @@ async fn send_and_hang_up(world: &World, method: &str, path: &str, headers: &str
         world.app.budgets.passwords.take().await.unwrap(),
         world.app.budgets.passwords.take().await.unwrap(),
     );
-    let sent = bodies.iter().map(|body| hang_up(world.address, method, path, headers, Some(body.to_string())));
+    let sent =
+        bodies.iter().map(|body| hang_up(world.address, method, path, headers, Some(body.to_string())));
     join_all(sent).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     drop(busy);

@@ -70,7 +70,13 @@ pub(crate) async fn ask(
 }
 
 /// Sends one request and closes the connection once the server has read it, without waiting for the reply.
-pub(crate) async fn hang_up(address: SocketAddr, method: &str, path: &str, headers: &str, body: Option<String>) {
+pub(crate) async fn hang_up(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: Option<String>,
+) {
     let stream = send(address, method, path, headers, body).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(stream);

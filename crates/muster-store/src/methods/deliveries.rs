@@ -226,7 +226,11 @@ impl Tx<'_> {
     }
 
     /// Returns how many deliveries wait for an endpoint, but counts no further than to `most`.
-    pub fn deliveries_waiting_count(&mut self, endpoint_id: EndpointId, most: u64) -> Result<u64, StoreError> {
+    pub fn deliveries_waiting_count(
+        &mut self,
+        endpoint_id: EndpointId,
+        most: u64,
+    ) -> Result<u64, StoreError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let count: i64 = self.query_one(
             "SELECT count(*) FROM

@@ -190,7 +190,12 @@ impl Tx<'_> {
         Ok(dropped)
     }
 
-    fn team_events_drop(&mut self, team_id: TeamId, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
+    fn team_events_drop(
+        &mut self,
+        team_id: TeamId,
+        before: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
         let old: Vec<(i64, i64)> = self.query(
             "SELECT oldest.seq, oldest.position
                FROM (SELECT seq, position, id, team_id, at FROM outbox

@@ -164,6 +164,9 @@ async fn a_page_of_what_a_ticket_admitted_reads_only_what_it_shows() {
     assert!(steps.iter().any(|step| step.contains(paged)), "{at}: {steps:?}");
     // Each host of the page is found by its id, and nothing is read only to be sorted before the limit.
     let host = steps.iter().position(|step| step.starts_with("SEARCH host ")).unwrap();
-    assert!(steps[host].contains("id=?") && steps[..host].contains(&"SCAN admitted".to_owned()), "{at}: {steps:?}");
+    assert!(
+        steps[host].contains("id=?") && steps[..host].contains(&"SCAN admitted".to_owned()),
+        "{at}: {steps:?}"
+    );
     assert!(!steps[..host].iter().any(|step| step.contains("TEMP B-TREE")), "{at}: {steps:?}");
 }
