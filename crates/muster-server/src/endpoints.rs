@@ -180,7 +180,7 @@ pub fn set(
     unit: &mut Unit<'_, '_>,
     keyring: &Keyring,
     actor: &Actor<permits::ManageEndpoints>,
-    before: EndpointRow,
+    before: &EndpointRow,
     request: &SetEndpoint,
 ) -> Result<Endpoint, Failure> {
     actor.must_cover(Permission::ReadEvents)?;
@@ -201,7 +201,7 @@ pub fn set(
         ..before.clone()
     };
     if let Some(target) = &request.target {
-        let mut sealed = opened(unit, keyring, &before)?;
+        let mut sealed = opened(unit, keyring, before)?;
         sealed.target = target.clone();
         row.shown_target = target.shown();
         reseal(unit, keyring, &mut row, &sealed)?;
@@ -209,7 +209,7 @@ pub fn set(
     store(unit, &row, before.version)?;
     let fact = Fact::new(Happening::EndpointChanged, actor.team_id, &actor.author(), id);
     let details = json!({ "name": row.name, "kind": row.kind, "target": row.shown_target });
-    unit.happened(fact.changed(changed(&before, &row, request.target.is_some())).details(details));
+    unit.happened(fact.changed(changed(before, &row, request.target.is_some())).details(details));
     Ok(view(row))
 }
 

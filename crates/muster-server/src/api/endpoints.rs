@@ -95,7 +95,7 @@ pub async fn set(
     let endpoint = actor
         .change(&app, app.clock.now(), move |unit, actor| {
             let before = endpoints::locked(unit, actor, path.endpoint_id)?;
-            endpoints::set(unit, &keyring, actor, before, &request)
+            endpoints::set(unit, &keyring, actor, &before, &request)
         })
         .await?;
     Ok(Reply::new(endpoint))

@@ -53,7 +53,7 @@ both! {
         let mut lines: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for got in &arrived {
             let line = got.json()["data"]["host_id"].as_str().unwrap_or("").to_owned();
-            lines.entry(line).or_default().push(subject(&got));
+            lines.entry(line).or_default().push(subject(got));
         }
         // What is about no host has the order of its subject only.
         lines.get_mut("").unwrap().sort();

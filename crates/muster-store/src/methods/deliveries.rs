@@ -255,7 +255,7 @@ impl Tx<'_> {
             params![endpoint_id, i64::try_from(limit).unwrap_or(i64::MAX)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        self.deliveries_give_up(endpoint_id, oldest, now, error)
+        self.deliveries_give_up(endpoint_id, &oldest, now, error)
     }
 
     /// Gives up what is due and is tried since before a time. Returns how many.
@@ -274,17 +274,17 @@ impl Tx<'_> {
             params![endpoint_id, now, since_before, i64::try_from(limit).unwrap_or(i64::MAX)],
             |row| Ok((row.get(0)?, row.get(1)?)),
         )?;
-        self.deliveries_give_up(endpoint_id, old, now, error)
+        self.deliveries_give_up(endpoint_id, &old, now, error)
     }
 
     fn deliveries_give_up(
         &mut self,
         endpoint_id: EndpointId,
-        deliveries: Vec<(DeliveryId, String)>,
+        deliveries: &[(DeliveryId, String)],
         now: Timestamp,
         error: &str,
     ) -> Result<u64, StoreError> {
-        for (id, line) in &deliveries {
+        for (id, line) in deliveries {
             self.execute(
                 "UPDATE delivery SET state = 'failed', last_error = $1, next_at = $2, done_at = $3 WHERE id = $4",
                 params![error, NOT_ITS_TURN, now, id],

@@ -39,8 +39,8 @@ pub(crate) fn endpoint(n: u128) -> EndpointRow {
         resumed_at: None,
         failing_since: None,
         failures: 0,
-        next_try_at: at(0),
-        next_look_at: at(0),
+        next_try_at: Timestamp::from_millis(0),
+        next_look_at: Timestamp::from_millis(0),
     }
 }
 
@@ -330,7 +330,7 @@ both! {
             tx.endpoint_gives_up(endpoint_id(1), at(2))?;
             tx.endpoint_took(endpoint_id(1))?;
             let row = tx.endpoint(team_id(1), endpoint_id(1))?.unwrap();
-            assert_eq!((row.failures, row.next_try_at, row.failing_since), (0, at(0), None));
+            assert_eq!((row.failures, row.next_try_at, row.failing_since), (0, Timestamp::from_millis(0), None));
             Ok(())
         })
         .await;
