@@ -80,8 +80,12 @@ fn absent_site() -> String {
 }
 
 fn filled(path: &str) -> String {
-    let parts = path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
-    parts.collect::<Vec<_>>().join("/")
+    let id = |part: &str| match part {
+        "{host_id}" => HostId::from_uuid(Entropy.uuid(Timestamp::from_millis(1_700_000_000_000))).to_string(),
+        part if part.starts_with('{') => "x".to_owned(),
+        part => part.to_owned(),
+    };
+    path.split('/').map(id).collect::<Vec<_>>().join("/")
 }
 
 fn bearer(kind: BearerKind) -> String {
@@ -92,9 +96,16 @@ fn method(operation: &Operation) -> Method {
     operation.method.to_uppercase().parse().unwrap()
 }
 
-/// A body for what takes one: the credential is judged before it is read.
+/// A body for what takes one. A person's credential is judged before it is read; the door looks at its form first.
 fn body(operation: &Operation) -> Option<Value> {
-    operation.takes_body.then(|| json!({}))
+    let machine = || {
+        json!({
+            "hostname": "x", "machine_uid": "random:00000000000000000000000000000000",
+            "facts": { "os": "x", "arch": "x", "cpu_cores": 1, "memory_mb": 1, "disk_gb": 1 },
+            "agent_secret": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA",
+        })
+    };
+    operation.takes_body.then(|| if operation.path == "/v1/enroll" { machine() } else { json!({}) })
 }
 
 fn admins(audit: &[muster_wire::audit::AuditEntry]) -> usize {
