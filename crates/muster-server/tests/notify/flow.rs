@@ -2,9 +2,11 @@
 //!
 //! The clock starts at 2027-01-15, 08:00 UTC, a Friday.
 
+use muster_ids::HostId;
 use muster_testkit::receiver::Receiver;
 use muster_wire::happening::Happening;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::desk::{Desk, endpoint, minutes};
 use crate::world::both;
@@ -94,6 +96,10 @@ both! {
         let log = log["items"].as_array().unwrap();
         assert_eq!(log.len(), 12);
         assert!(log.iter().all(|delivery| delivery["state"] == "delivered"), "{log:?}");
+        // A mail keeps no host's order, and its log says which host it was about all the same; the newest is first.
+        let host = |number: u128| json!(HostId::from_uuid(Uuid::from_u128(number)));
+        let hosts: Vec<&Value> = log.iter().map(|delivery| &delivery["host_id"]).collect();
+        assert_eq!(hosts, (1..=12).rev().map(host).collect::<Vec<Value>>().iter().collect::<Vec<_>>());
         // What was tried in vain for an hour was the first alone; what came behind it waited.
         assert!(log.iter().filter(|delivery| delivery["attempts"].as_u64() > Some(1)).count() < 12);
     }

@@ -1,6 +1,6 @@
 //! Deliveries: one row an event and endpoint. Of a line only the head has a time; what is behind it waits its turn.
 
-use muster_ids::{DeliveryId, EndpointId, EventId, TeamId, Timestamp};
+use muster_ids::{DeliveryId, EndpointId, EventId, HostId, TeamId, Timestamp};
 use muster_wire::endpoint::{DeliveryState, EndpointKind};
 
 use crate::{Row, StoreError, Tx, Word, params};
@@ -69,6 +69,8 @@ pub struct ShownDelivery {
     pub row: EventDeliveryRow,
     /// What happened.
     pub kind: Option<String>,
+    /// The host it is about, if it is about one.
+    pub host_id: Option<HostId>,
 }
 
 /// How a try ended.
@@ -183,7 +185,8 @@ impl Tx<'_> {
     ) -> Result<Option<ShownDelivery>, StoreError> {
         self.query_opt(
             "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
-                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent,
+                    outbox.host_id
                FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
               WHERE delivery.id = $1 AND delivery.endpoint_id = $2",
             params![id, endpoint_id],
@@ -199,7 +202,8 @@ impl Tx<'_> {
     ) -> Result<Vec<ShownDelivery>, StoreError> {
         self.query(
             "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
-                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent,
+                    outbox.host_id
                FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
               WHERE delivery.endpoint_id = $1 AND delivery.state = 'waiting'
               ORDER BY delivery.line, delivery.position LIMIT $2",
@@ -216,7 +220,8 @@ impl Tx<'_> {
     ) -> Result<Vec<ShownDelivery>, StoreError> {
         self.query(
             "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
-                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent,
+                    outbox.host_id
                FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
               WHERE delivery.endpoint_id = $1 AND delivery.state = 'waiting' AND delivery.urgent = 1
               ORDER BY delivery.position LIMIT $2",
@@ -304,7 +309,8 @@ impl Tx<'_> {
     ) -> Result<Vec<ShownDelivery>, StoreError> {
         self.query(
             "SELECT delivery.id, delivery.team_id, endpoint_id, event_id, delivery.position, line, state, attempts,
-                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent
+                    tried_since, next_at, last_at, last_status, last_error, created_at, done_at, outbox.kind, urgent,
+                    outbox.host_id
                FROM delivery LEFT JOIN outbox ON outbox.id = delivery.event_id
               WHERE delivery.endpoint_id = $1 AND delivery.position < $2
                 AND (CAST($3 AS TEXT) IS NULL OR delivery.state = $3)
@@ -456,7 +462,7 @@ impl Tx<'_> {
 }
 
 fn read_shown(row: &Row<'_>) -> Result<ShownDelivery, StoreError> {
-    let kind = row.get(15)?;
+    let (kind, host_id) = (row.get(15)?, row.get(17)?);
     let row = EventDeliveryRow {
         id: row.get(0)?,
         team_id: row.get(1)?,
@@ -475,5 +481,5 @@ fn read_shown(row: &Row<'_>) -> Result<ShownDelivery, StoreError> {
         created_at: row.get(13)?,
         done_at: row.get(14)?,
     };
-    Ok(ShownDelivery { row, kind })
+    Ok(ShownDelivery { row, kind, host_id })
 }

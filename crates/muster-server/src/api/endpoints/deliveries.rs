@@ -149,7 +149,7 @@ fn view(shown: ShownDelivery, tries_from: Timestamp) -> EventDelivery {
         event_id: row.event_id,
         position: u64::try_from(row.position).unwrap_or_default(),
         kind: shown.kind,
-        host_id: row.line.parse().ok(),
+        host_id: shown.host_id,
         state: row.state,
         attempts: row.attempts.unsigned_abs(),
         next_at: is_waiting.then_some(row.next_at.max(tries_from)),
