@@ -3,7 +3,7 @@
 CARGO ?= cargo
 export CARGO_TERM_PROGRESS_WHEN ?= auto
 
-.PHONY: run test lint build soak openapi permissions release clean-data
+.PHONY: run test lint build soak fuzz openapi permissions release clean-data bench bench-quick bench-build
 
 ## Plays the demo and keeps the server running; data is under ./muster-data.
 run:
@@ -28,6 +28,10 @@ soak:
 	$(CARGO) build --workspace --all-targets --locked
 	MUSTER_SOAK=1 target/debug/muster-testkit-postgres -- $(CARGO) test --workspace --locked -- --nocapture soak
 
+## The fuzz targets under libFuzzer, MUSTER_FUZZ_SECS (60) each; says what is missing. `make test` runs them without it.
+fuzz:
+	scripts/fuzz.sh
+
 ## Writes docs/openapi.json from the handlers.
 openapi:
 	MUSTER_WRITE_OPENAPI=1 $(CARGO) test --locked -p muster-server --test openapi
@@ -39,6 +43,24 @@ permissions:
 ## Optimised binaries: target/release/muster and target/release/muster-agent.
 release:
 	$(CARGO) build --release --locked -p muster -p muster-agent
+
+# The agent as it is shipped to machines nobody knows: one file without a library.
+STATIC_TARGET := x86_64-unknown-linux-gnu
+STATIC_AGENT := target/$(STATIC_TARGET)/release/muster-agent
+
+bench-build:
+	@scripts/install-needs.sh bench
+	$(CARGO) build --release --locked -p muster -p muster-swarm
+	RUSTFLAGS="-C target-feature=+crt-static" \
+		$(CARGO) build --release --locked -p muster-agent --target $(STATIC_TARGET)
+
+## Measures every goal against its floor, about ten minutes, alone on the machine; writes docs/scale-card.md and .json.
+bench: bench-build
+	target/release/muster-swarm bench --agent $(STATIC_AGENT) --write docs
+
+## The same with small numbers, about two minutes; writes nothing.
+bench-quick: bench-build
+	target/release/muster-swarm bench --quick --agent $(STATIC_AGENT)
 
 clean-data:
 	rm -rf ./muster-data

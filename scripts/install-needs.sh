@@ -1,12 +1,14 @@
 #!/bin/sh
-# Installs what is missing from Debian: `install-needs.sh run` for the demo, `install-needs.sh test` for the tests.
+# Installs what is missing from Debian: `install-needs.sh run` for the demo, `install-needs.sh test` for the tests,
+# `install-needs.sh bench` for the scale card.
 set -eu
 
 needs_of() {
     case "$1" in
         run) echo "gcc:gcc make:make restic:restic rclone:rclone" ;;
         test) echo "gcc:gcc make:make restic:restic rclone:rclone initdb:postgresql runuser:util-linux python-venv:python3-venv node:nodejs npm:npm chromium:chromium" ;;
-        *) echo "usage: $0 run|test" >&2; exit 2 ;;
+        bench) echo "gcc:gcc make:make initdb:postgresql runuser:util-linux strace:strace" ;;
+        *) echo "usage: $0 run|test|bench" >&2; exit 2 ;;
     esac
 }
 

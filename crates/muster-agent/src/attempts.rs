@@ -1,16 +1,17 @@
 //! Which attempts of jobs were begun and how they ended: at most one run per attempt (DESIGN §7).
 //!
 //! A record is on disk before its job starts. What is recorded as begun when the agent starts is lost: jobs die with
-//! the agent.
+//! the agent. A dispatch as old as one that was forgotten is not begun either: nobody knows any more that it was.
 
 #[cfg(test)]
 mod tests;
 
+use muster_ids::Timestamp;
 use muster_wire::channel::Attempt;
 use muster_wire::job::{JobEnd, JobOutcome};
 use serde::{Deserialize, Serialize};
 
-use crate::state::{StateDir, StateError};
+use crate::state::{AttemptsRecord, StateDir, StateError, StateView};
 use crate::visible;
 
 /// How many attempts are remembered.
@@ -23,6 +24,9 @@ const LOST: &str = "the agent stopped while the job ran: start the job again";
 pub(crate) struct AttemptRecord {
     attempt: Attempt,
     fate: Fate,
+    /// When it was dispatched, if the server said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    issued_at: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +34,32 @@ pub(crate) struct AttemptRecord {
 enum Fate {
     Started,
     Ended { end: JobEnd, recorded: bool },
+}
+
+/// An attempt without what it brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct AttemptOutline {
+    /// Which one.
+    #[serde(flatten)]
+    pub attempt: Attempt,
+    /// How it ended; `None`: it runs, or ran when the agent died.
+    pub outcome: Option<JobOutcome>,
+    /// Whether the server recorded its end.
+    pub recorded: bool,
+}
+
+impl AttemptOutline {
+    /// Lists the attempts a state folder remembers, oldest first.
+    pub fn all(view: &StateView) -> Result<Vec<Self>, StateError> {
+        let outline = |record: &AttemptRecord| {
+            let (outcome, recorded) = match &record.fate {
+                Fate::Started => (None, false),
+                Fate::Ended { end, recorded } => (Some(end.outcome), *recorded),
+            };
+            Self { attempt: record.attempt, outcome, recorded }
+        };
+        Ok(view.attempts()?.attempts.iter().map(outline).collect())
+    }
 }
 
 /// Whether an attempt may run.
@@ -43,24 +73,27 @@ pub enum Beginning {
     Ended(JobEnd),
     /// A later attempt of the same job is known.
     Superseded,
+    /// It is as old as one that was forgotten: it may have run.
+    Forgotten,
 }
 
 /// The attempts this machine knows, oldest first.
 #[derive(Debug)]
 pub struct Attempts {
     records: Vec<AttemptRecord>,
+    forgotten_until: Option<Timestamp>,
 }
 
 impl Attempts {
     /// Reads the attempts when the agent starts; those that were running are lost, and on disk as such.
     pub fn load(state: &StateDir) -> Result<Self, StateError> {
-        let mut records = state.attempts()?;
+        let AttemptsRecord { attempts: mut records, forgotten_until } = state.attempts()?;
         let mut any_lost = false;
         for record in records.iter_mut().filter(|record| record.fate == Fate::Started) {
             record.fate = Fate::Ended { end: lost(), recorded: false };
             any_lost = true;
         }
-        let attempts = Self { records };
+        let attempts = Self { records, forgotten_until };
         if any_lost {
             attempts.store(state)?;
         }
@@ -68,7 +101,12 @@ impl Attempts {
     }
 
     /// Begins an attempt, unless it was begun before; on disk when this returns [`Beginning::Run`].
-    pub fn begin(&mut self, state: &StateDir, attempt: Attempt) -> Result<Beginning, StateError> {
+    pub fn begin(
+        &mut self,
+        state: &StateDir,
+        attempt: Attempt,
+        issued_at: Option<Timestamp>,
+    ) -> Result<Beginning, StateError> {
         if let Some(known) = self.records.iter().find(|record| record.attempt == attempt) {
             return Ok(match &known.fate {
                 Fate::Started => Beginning::Running,
@@ -81,8 +119,11 @@ impl Attempts {
         if self.records.iter().any(is_later) {
             return Ok(Beginning::Superseded);
         }
-        let before = self.records.clone();
-        self.records.push(AttemptRecord { attempt, fate: Fate::Started });
+        if issued_at.is_some_and(|issued_at| self.forgotten_until.is_some_and(|until| issued_at <= until)) {
+            return Ok(Beginning::Forgotten);
+        }
+        let before = (self.records.clone(), self.forgotten_until);
+        self.records.push(AttemptRecord { attempt, fate: Fate::Started, issued_at });
         self.forget_oldest();
         self.store_or(state, before)?;
         Ok(Beginning::Run)
@@ -128,7 +169,7 @@ impl Attempts {
         attempt: Attempt,
         to: impl FnOnce(&Fate) -> Option<Fate>,
     ) -> Result<(), StateError> {
-        let before = self.records.clone();
+        let before = (self.records.clone(), self.forgotten_until);
         let Some(record) = self.records.iter_mut().find(|record| record.attempt == attempt) else {
             return Ok(());
         };
@@ -147,17 +188,23 @@ impl Attempts {
             else {
                 return;
             };
-            self.records.remove(oldest);
+            let forgotten = self.records.remove(oldest);
+            self.forgotten_until = self.forgotten_until.max(forgotten.issued_at);
         }
     }
 
     /// Stores, or goes back to `before`: memory never knows more than the disk.
-    fn store_or(&mut self, state: &StateDir, before: Vec<AttemptRecord>) -> Result<(), StateError> {
-        self.store(state).inspect_err(|_| self.records = before)
+    fn store_or(
+        &mut self,
+        state: &StateDir,
+        before: (Vec<AttemptRecord>, Option<Timestamp>),
+    ) -> Result<(), StateError> {
+        self.store(state).inspect_err(|_| (self.records, self.forgotten_until) = before)
     }
 
     fn store(&self, state: &StateDir) -> Result<(), StateError> {
-        state.store_attempts(self.records.clone())
+        let Self { records, forgotten_until } = self;
+        state.store_attempts(&AttemptsRecord { attempts: records.clone(), forgotten_until: *forgotten_until })
     }
 }
 

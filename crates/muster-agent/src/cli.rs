@@ -1,5 +1,7 @@
 //! The agent's command line.
 
+mod look;
+
 use std::fs::File;
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Level;
 use zeroize::Zeroizing;
 
+use self::look::Look;
 use crate::error::{AgentError, Exit};
 use crate::join::{Joined, Options};
 use crate::leave::Left;
@@ -28,6 +31,7 @@ Examples:
   muster-agent join --file /run/join.txt   the same, from a file
   muster-agent run                         keep the channel and do the work
   muster-agent status -o json              who this machine is, for programs
+  muster-agent doctor                      what stands between this machine and its server
   muster-agent leave                       retire this host and forget its key
 
 Exit codes:
@@ -71,6 +75,10 @@ pub struct Cli {
         value_name = "PROGRAM"
     )]
     restic: PathBuf,
+    /// Where this installation's id is kept: outside of the state folder, and not copied with it [default:
+    /// `<state folder>-install/id`].
+    #[arg(long, global = true, env = "MUSTER_AGENT_INSTALL_ID", value_name = "FILE")]
+    install_id: Option<PathBuf>,
     /// How the log on standard error is written.
     #[arg(long, global = true, value_enum, default_value_t = Format::Human)]
     log: Format,
@@ -91,6 +99,8 @@ enum Command {
         #[arg(short = 'o', long, value_enum, default_value_t = Output::Text)]
         output: Output,
     },
+    #[command(flatten)]
+    Look(Look),
     /// Retire this machine's host and remove its key and secrets.
     Leave {
         /// Do not ask.
@@ -114,17 +124,35 @@ enum Output {
     Json,
 }
 
-#[derive(Args)]
-struct JoinArgs {
-    /// The join string, or `-` to read it from standard input.
-    #[arg(value_name = "JOIN_STRING", conflicts_with_all = ["file", "stdin"])]
-    join_string: Option<String>,
+/// Where a join string is read from.
+#[derive(Debug, Clone, Args)]
+struct Source {
     /// Read the join string from a file.
     #[arg(long, value_name = "FILE", conflicts_with = "stdin")]
     file: Option<PathBuf>,
     /// Read the join string from standard input.
     #[arg(long)]
     stdin: bool,
+}
+
+impl Source {
+    /// Reads it; `None`: no source was named.
+    fn read(&self) -> Result<Option<Zeroizing<String>>, AgentError> {
+        match &self.file {
+            Some(file) => read_text(&file.display().to_string(), File::open(file)).map(Some),
+            None if self.stdin => read_text("standard input", Ok(io::stdin().lock())).map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+#[derive(Args)]
+struct JoinArgs {
+    /// The join string, or `-` to read it from standard input.
+    #[arg(value_name = "JOIN_STRING", conflicts_with_all = ["file", "stdin"])]
+    join_string: Option<String>,
+    #[command(flatten)]
+    source: Source,
     /// What identifies this hardware, instead of what the agent finds out itself.
     #[arg(long, value_name = "TEXT")]
     machine_uid: Option<String>,
@@ -148,7 +176,7 @@ struct JoinArgs {
 /// The join string is a credential and stays out of every message.
 impl std::fmt::Debug for JoinArgs {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("JoinArgs").field("file", &self.file).finish_non_exhaustive()
+        f.debug_struct("JoinArgs").field("source", &self.source).finish_non_exhaustive()
     }
 }
 
@@ -157,7 +185,7 @@ pub async fn main(cli: Cli) -> Exit {
     log::begin(cli.log, Level::INFO);
     let (format, exit) = (cli.log, carry_out(cli).await);
     let cause = match exit {
-        Ok(()) => return Exit::Done,
+        Ok(exit) => return exit,
         Err(cause) => cause,
     };
     match (format, &cause) {
@@ -169,38 +197,43 @@ pub async fn main(cli: Cli) -> Exit {
     cause.exit()
 }
 
-async fn carry_out(cli: Cli) -> Result<(), AgentError> {
-    let machine = Machine::here(cli.policy, cli.restic)?;
-    let folder = cli.state_dir;
+async fn carry_out(cli: Cli) -> Result<Exit, AgentError> {
+    let Cli { state_dir: folder, policy, restic, install_id, .. } = cli;
+    let here = || {
+        let machine = Machine::here(policy.clone(), restic.clone())?;
+        Ok::<_, AgentError>(Machine { install_id: install_id.clone(), ..machine })
+    };
     match cli.command {
         Command::Join(arguments) => {
             let join_string = join_string(&arguments)?;
-            let joined = join::join(&machine, &folder, &join_string, options(arguments)).await?;
-            say(&joined_in_words(&joined))
+            let joined = join::join(&here()?, &folder, &join_string, options(arguments)).await?;
+            say(&joined_in_words(&joined))?;
         }
-        Command::Run => run::run(&machine, &folder, &stop_signal()?).await,
+        Command::Run => run::run(&here()?, &folder, &stop_signal()?).await?,
         Command::Status { output } => {
-            let status = status::read(&folder, &machine.policy)?;
+            let status = status::read(&folder, &policy)?;
             match output {
-                Output::Text => say(&status.to_string()),
+                Output::Text => say(&status.to_string())?,
                 Output::Json => {
-                    say(&serde_json::to_string_pretty(&status).expect("a status has string keys"))
+                    say(&serde_json::to_string_pretty(&status).expect("a status has string keys"))?;
                 }
             }
         }
+        Command::Look(look) => return look.carry_out(&folder, policy, restic).await,
         Command::Leave { yes, force } => {
             confirm(yes, "retire this host and remove its key and secrets")?;
-            let left = leave::leave(&machine, &folder, force).await?;
-            say(&left_in_words(left))
+            let left = leave::leave(&here()?, &folder, force).await?;
+            say(&left_in_words(left))?;
         }
         Command::Reset { yes } => {
             confirm(yes, "remove this machine's key and secrets without telling the server")?;
             leave::reset(&folder)?;
             say(
                 "key, secrets and identity were removed; what the server knew of this machine, it still knows",
-            )
+            )?;
         }
     }
+    Ok(Exit::Done)
 }
 
 fn options(arguments: JoinArgs) -> Options {
@@ -214,16 +247,19 @@ fn options(arguments: JoinArgs) -> Options {
 }
 
 fn join_string(arguments: &JoinArgs) -> Result<JoinString, AgentError> {
-    let text = match (&arguments.join_string, &arguments.file) {
-        (Some(text), _) if text != "-" => Zeroizing::new(text.clone()),
-        (None, Some(file)) => read_text(&file.display().to_string(), File::open(file))?,
-        (Some(_), _) => read_text("standard input", Ok(io::stdin().lock()))?,
-        (None, None) if arguments.stdin => read_text("standard input", Ok(io::stdin().lock()))?,
-        (None, None) => {
-            let said = "a join string is missing: give it with --stdin, with --file or as the argument";
-            return Err(AgentError::Usage(said.to_owned()));
-        }
+    let text = match &arguments.join_string {
+        Some(text) if text != "-" => Some(Zeroizing::new(text.clone())),
+        Some(_) => Some(read_text("standard input", Ok(io::stdin().lock()))?),
+        None => arguments.source.read()?,
     };
+    let Some(text) = text else {
+        let said = "a join string is missing: give it with --stdin, with --file or as the argument";
+        return Err(AgentError::Usage(said.to_owned()));
+    };
+    parse(&text)
+}
+
+fn parse(text: &str) -> Result<JoinString, AgentError> {
     text.parse::<JoinString>().map_err(|cause| AgentError::Usage(cause.to_string()))
 }
 

@@ -44,14 +44,15 @@ pub async fn enroll(
     };
     let body = serde_json::to_vec(&request).expect("a request has string keys and no failing field");
     let answer = server.post(PATH, Some(body.into()), Some(ticket), None).await?;
-    judge(&answer, identity, server.key(), ticket)
+    judge(&answer, identity, &[server.key()], Some(ticket))
 }
 
-fn judge(
+/// Says what an answer means to a machine that holds these keys.
+pub(crate) fn judge(
     answer: &Answer,
     identity: &IdentityState,
-    key: &HostKey,
-    ticket: &Bearer,
+    keys: &[&HostKey],
+    ticket: Option<&Bearer>,
 ) -> Result<Decision, AgentError> {
     let Answer { response, .. } = answer;
     let unintelligible =
@@ -72,11 +73,14 @@ fn judge(
         status if status.is_server_error() => Err(busy(answer)),
         status if status.is_client_error() => {
             let statement = server::revoked_statement(response);
-            let genuine = statement.and_then(|text| genuine(&text, identity, key, None));
+            let genuine = statement.and_then(|text| {
+                let revoked = signed(&text, identity)?;
+                keys.iter().any(|key| revoked.key == KeyName::Pair(key.thumbprint())).then_some(revoked)
+            });
             if let Some(revoked) = genuine {
                 return Ok(Decision::Revoked(revoked));
             }
-            let refusal = server::refusal(response, Some(ticket)).ok_or_else(unintelligible)?;
+            let refusal = server::refusal(response, ticket).ok_or_else(unintelligible)?;
             Err(refusal.into())
         }
         _ => Err(unintelligible()),
@@ -91,32 +95,42 @@ fn busy(answer: &Answer) -> AgentError {
 }
 
 fn same_installation(identity: &IdentityState, answered: &KeyThumbprint) -> Result<(), AgentError> {
-    if *answered == identity.instruction_key { Ok(()) } else { Err(AgentError::ForeignServer) }
+    if identity.obeys(answered) { Ok(()) } else { Err(AgentError::ForeignServer) }
 }
 
-/// Verifies a `revoked`: signed by the pinned instruction key, and about this key and host. Nothing else counts.
+/// Verifies that a `revoked` is signed by a key whose instructions count; whose key it names is for the caller to see.
+pub fn signed(statement: &str, identity: &IdentityState) -> Option<Revoked> {
+    let mut refused = None;
+    for key in identity.instruction_keys() {
+        match instruction::verify_revoked(statement, key) {
+            Ok(revoked) => return Some(revoked),
+            Err(cause) => refused = Some(cause),
+        }
+    }
+    let cause = refused.map(tracing::field::display);
+    tracing::warn!(cause, "ignored a statement that this machine's key is void: it is not genuine");
+    None
+}
+
+/// Verifies a `revoked`: signed by a key whose instructions count, and about this key and host. Nothing else counts.
 pub fn genuine(
     statement: &str,
     identity: &IdentityState,
     key: &HostKey,
     host_id: Option<HostId>,
 ) -> Option<Revoked> {
-    let revoked = instruction::verify_revoked(statement, &identity.instruction_key);
-    let is_ours = |revoked: &Revoked| {
-        revoked.key == KeyName::Pair(key.thumbprint())
-            && host_id.is_none_or(|host_id| revoked.host_id == host_id)
-    };
-    match revoked {
-        Ok(revoked) if is_ours(&revoked) => Some(revoked),
-        Ok(_) => {
-            tracing::warn!("ignored a signed statement that another key is void");
-            None
-        }
-        Err(cause) => {
-            tracing::warn!(%cause, "ignored a statement that this machine's key is void: it is not genuine");
-            None
-        }
+    let revoked = signed(statement, identity)?;
+    let is_ours = revoked.key == KeyName::Pair(key.thumbprint())
+        && host_id.is_none_or(|host_id| revoked.host_id == host_id);
+    if !is_ours {
+        ignored();
     }
+    is_ours.then_some(revoked)
+}
+
+/// Tells that a genuine statement names a key of somebody else.
+pub(crate) fn ignored() {
+    tracing::warn!("ignored a signed statement that another key is void");
 }
 
 /// Gives up a key that is void: first the record of why, then key and secrets, whatever the disk says.
@@ -147,6 +161,16 @@ pub fn make_key(state: &StateDir) -> Result<Rc<HostKey>, AgentError> {
     }
     let key = HostKey::generate();
     state.store_host_key(&key.to_pkcs8())?;
+    Ok(Rc::new(key))
+}
+
+/// Makes the key of a copy, which takes nothing along from the key it was copied with; on disk before it is used.
+pub fn fork_key(state: &StateDir) -> Result<Rc<HostKey>, AgentError> {
+    if let Some(document) = state.fork_key()? {
+        return Ok(Rc::new(HostKey::from_pkcs8(&document).map_err(|_| state.fork_key_damaged())?));
+    }
+    let key = HostKey::generate();
+    state.store_fork_key(&key.to_pkcs8())?;
     Ok(Rc::new(key))
 }
 

@@ -102,6 +102,22 @@ pub enum AgentError {
         /// Why.
         reason: ClaimReason,
     },
+    /// The state is a copy or an older one.
+    #[error(
+        "this state folder is a copy of another machine's, or was restored from an older one: start `muster-agent run`, \
+         which asks for an identity of its own, or run `muster-agent reset` and join again"
+    )]
+    Copied,
+    /// The state is a copy, and a person refused it.
+    #[error(
+        "this state folder is a copy of another machine's, and a person refused it{}: run `muster-agent reset` and join \
+         again with a new join string, or ask the operator to clear the claim",
+        claim.map_or_else(String::new, |claim| format!(" (claim {claim})"))
+    )]
+    CopyRefused {
+        /// The claim, if it is known.
+        claim: Option<ClaimId>,
+    },
     /// The key is void.
     #[error(
         "the server revoked this machine's key ({reason}): its key and secrets were removed; to join again, take a new \
@@ -252,6 +268,10 @@ impl fmt::Display for Refusal {
             "host_suspended" => f.write_str(
                 "the host is suspended: ask the operator to resume it (`muster host resume`), then run the same command \
                  again",
+            ),
+            "host_held" => f.write_str(
+                "a copy of this host showed itself and the server holds both back: ask the operator to decide which one is \
+                 the copy (`muster claim list`); the key is kept",
             ),
             "validation" => write!(
                 f,

@@ -17,6 +17,8 @@ use muster_wire::text::Hostname;
 
 use crate::enroll::{self, Decision};
 use crate::error::AgentError;
+use crate::fork;
+use crate::keys::{Keys, Left};
 use crate::machine::Machine;
 use crate::server::Server;
 use crate::state::{IdentityState, Membership, StateDir};
@@ -74,8 +76,11 @@ pub async fn join(
     let state = StateDir::open(folder)?;
     state.probe_writable()?;
     let known = state.identity()?;
-    let same_server = known.as_ref().is_some_and(|identity| identity.instruction_key == join.instruction_key);
+    // Before a key is used: a copied state folder must not speak for the machine it was copied from.
+    let known = known.map(|identity| fork::at_start(machine, &state, identity)).transpose()?;
+    let same_server = known.as_ref().is_some_and(|identity| identity.obeys(&join.instruction_key));
     match known {
+        Some(IdentityState { membership: Membership::Forking { .. }, .. }) => Err(AgentError::Copied),
         Some(IdentityState { membership: Membership::Joined { .. }, .. }) if !same_server => {
             Err(AgentError::ForeignJoinString)
         }
@@ -101,7 +106,9 @@ async fn anew(
     options: Options,
 ) -> Result<Joined, AgentError> {
     let uid = machine.uid(state, options.machine_uid.as_deref())?;
-    let identity = described(machine, state, IdentityState::joining(join, uid), options)?;
+    let made_on = Some(machine.settled(state)?);
+    let joining = IdentityState { made_on, ..IdentityState::joining(join, uid) };
+    let identity = described(machine, state, joining, options)?;
     let key = enroll::make_key(state)?;
     present(machine, state, identity, key, &join.ticket).await
 }
@@ -180,7 +187,13 @@ async fn present(
     if identity.host_id().is_none() {
         state.store_identity(&identity)?;
     }
-    let decision = ask(machine, state, &identity, key, ticket).await?;
+    let mut decision = ask(machine, state, &identity, key, ticket).await?;
+    if let (Some(host_id), Decision::Revoked(revoked)) = (identity.host_id(), &decision) {
+        let mut keys = Keys::load(state)?;
+        if keys.void(state, Some(host_id), revoked)? == Left::Next {
+            decision = ask(machine, state, &identity, keys.current(), ticket).await?;
+        }
+    }
     let answered = match &decision {
         Decision::Admitted(reply) => Some((reply.disposition, reply.state, reply.replayed)),
         Decision::Waiting(_) | Decision::Revoked(_) => None,

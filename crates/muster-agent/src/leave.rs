@@ -1,16 +1,16 @@
 //! `muster-agent leave` and `reset`: how a machine stops being a host.
 
 use std::path::Path;
-use std::rc::Rc;
 
 use http::StatusCode;
 use muster_ids::HostId;
 
-use crate::enroll;
 use crate::error::AgentError;
+use crate::keys::{self, Keys};
 use crate::machine::Machine;
 use crate::server::{self, Server};
 use crate::state::{IdentityState, StateDir};
+use crate::{enroll, fork};
 
 /// What became of the machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,13 @@ pub enum Left {
 /// Retires this machine's host and removes key, secrets and identity; `force` removes them whatever the server says.
 pub async fn leave(machine: &Machine, folder: &Path, force: bool) -> Result<Left, AgentError> {
     let state = StateDir::open(folder)?;
-    let left = match state.identity() {
+    // A copied state folder must not retire the machine it was copied from.
+    let known = match state.identity() {
+        Ok(Some(identity)) => fork::at_start(machine, &state, identity).map(Some),
+        Ok(None) => Ok(None),
+        Err(cause) => Err(cause.into()),
+    };
+    let left = match known {
         Ok(Some(identity)) => match identity.host_id() {
             Some(host_id) => match retire(machine, &state, &identity, host_id).await {
                 Ok(left) => left,
@@ -47,7 +53,7 @@ pub async fn leave(machine: &Machine, folder: &Path, force: bool) -> Result<Left
             tracing::warn!("{cause}");
             Left::Unreadable
         }
-        Err(cause) => return Err(cause.into()),
+        Err(cause) => return Err(cause),
     };
     state.forget_everything()?;
     Ok(left)
@@ -64,16 +70,20 @@ async fn retire(
     identity: &IdentityState,
     host_id: HostId,
 ) -> Result<Left, AgentError> {
-    let key = enroll::kept_key(state)?;
-    let server = Server::of(identity, Rc::clone(&key), machine)?;
-    let answer = server.post(&format!("v1/hosts/{host_id}/leave"), None, None, Some(host_id)).await?;
+    let mut keys = Keys::load(state)?;
+    let answer = loop {
+        let server = Server::of(identity, keys.current(), machine)?;
+        let answer = server.post(&format!("v1/hosts/{host_id}/leave"), None, None, Some(host_id)).await?;
+        let statement = server::revoked_statement(&answer.response);
+        match statement.and_then(|text| enroll::genuine(&text, identity, &keys.current(), Some(host_id))) {
+            None => break answer,
+            Some(revoked) if keys.void(state, Some(host_id), &revoked)? == keys::Left::Next => {}
+            Some(_) => return Ok(Left::AlreadyRevoked(host_id)),
+        }
+    };
     let status = answer.response.status;
     if status.is_success() {
         return Ok(Left::Retired(host_id));
-    }
-    let statement = server::revoked_statement(&answer.response);
-    if statement.and_then(|text| enroll::genuine(&text, identity, &key, Some(host_id))).is_some() {
-        return Ok(Left::AlreadyRevoked(host_id));
     }
     if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
         let retry_after = server::retry_after(&answer.response.headers);

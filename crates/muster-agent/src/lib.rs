@@ -1,23 +1,33 @@
 //! The Muster agent: joins, keeps one channel, runs backups.
 
+mod agent;
+mod asking;
 pub mod attempts;
 pub mod cli;
+pub mod copied;
+pub mod doctor;
 pub mod enroll;
 pub mod error;
 pub mod facts;
+mod fork;
 pub mod hardening;
 pub mod join;
+pub mod keys;
 pub mod leave;
 pub mod log;
 pub mod machine;
 pub mod machine_uid;
+pub mod origin;
+pub mod pins;
 pub mod policy;
 pub mod proof;
 pub mod restic;
+mod round;
 pub mod run;
 pub mod server;
 pub mod session;
 pub mod state;
 pub mod status;
+pub mod support;
 pub mod visible;
 pub mod work;

@@ -19,7 +19,9 @@ pub fn begin(format: Format, level: Level) {
         .with_max_level(level)
         .with_target(false)
         .with_ansi(io::stderr().is_terminal())
-        .with_writer(io::stderr);
+        .with_writer(io::stderr)
+        // The words about a line that was not written would go to the same full disk, and end the thread that wrote it.
+        .log_internal_errors(false);
     // A second call, as in tests, keeps the first log.
     let _ = match format {
         Format::Human => log.try_init(),

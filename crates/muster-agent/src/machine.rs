@@ -1,6 +1,6 @@
 //! What surrounds the agent: the machine's files and clock, its way to the server, and how long it waits.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use muster_client::{Dialer, ProxyRules, Timeouts};
@@ -9,6 +9,7 @@ use muster_ids::MachineUid;
 use muster_wire::enroll::Facts;
 
 use crate::error::AgentError;
+use crate::origin::{self, Place};
 use crate::restic::{Limits, Restic};
 use crate::state::{IdentityState, StateDir, StateError};
 use crate::{facts, machine_uid};
@@ -25,6 +26,8 @@ pub struct Machine {
     pub policy: PathBuf,
     /// Its restic: a path, or a name to look up in `PATH`.
     pub restic: PathBuf,
+    /// Where its install id lies; `None`: beside the state folder.
+    pub install_id: Option<PathBuf>,
     /// Its clock.
     pub clock: Clock,
     /// The proxy on the way to the server.
@@ -44,8 +47,6 @@ pub struct Pace {
     pub patience: Duration,
     /// Between two polls after a refusal that only a person can lift.
     pub refused_every: Duration,
-    /// Before the next connection when another agent holds this identity.
-    pub contested_every: Duration,
     /// Between two pings.
     pub ping_every: Duration,
     /// Without a frame, before a channel counts as dead.
@@ -65,7 +66,6 @@ impl Default for Pace {
             tries: 5,
             patience: Duration::from_secs(10),
             refused_every: Duration::from_secs(600),
-            contested_every: Duration::from_secs(300),
             ping_every: Duration::from_secs(20),
             dead_after: Duration::from_secs(60),
             welcome_within: Duration::from_secs(30),
@@ -91,14 +91,20 @@ impl Machine {
     /// This machine, with the proxy of the environment and the usual waits.
     pub fn here(policy: PathBuf, restic: PathBuf) -> Result<Self, AgentError> {
         let proxy = ProxyRules::from_env().map_err(|cause| AgentError::Setting(cause.into()))?;
-        Ok(Self {
+        Ok(Self::behind(proxy, policy, restic))
+    }
+
+    /// This machine behind a proxy, with the usual waits.
+    pub fn behind(proxy: ProxyRules, policy: PathBuf, restic: PathBuf) -> Self {
+        Self {
             root: PathBuf::from("/"),
             policy,
             restic,
+            install_id: None,
             clock: Clock::system(),
             proxy,
             pace: Pace::default(),
-        })
+        }
     }
 
     /// Makes the dialer for these pins.
@@ -134,6 +140,35 @@ impl Machine {
             }
         };
         Ok(machine_uid::choose(&machine_uid::Sources::read(&self.root), given, &random))
+    }
+
+    /// Returns which machine and installation this is, as far as it can be told without writing.
+    pub fn place(&self, state: &StateDir) -> Result<Place, StateError> {
+        Ok(Place {
+            hardware: self.uid(state, None)?,
+            install: origin::read(&self.install_path(state.path())),
+        })
+    }
+
+    /// Returns which machine and installation this is; the install id is made if there is none.
+    pub fn settled(&self, state: &StateDir) -> Result<Place, StateError> {
+        let place = self.place(state)?;
+        if place.install.is_some() {
+            return Ok(place);
+        }
+        let path = self.install_path(state.path());
+        let install = origin::make(&path).unwrap_or_else(|cause| {
+            tracing::warn!(
+                "the install id {} could not be written ({cause}): a copy of the state folder is found out later",
+                path.display()
+            );
+            None
+        });
+        Ok(Place { install, ..place })
+    }
+
+    fn install_path(&self, folder: &Path) -> PathBuf {
+        self.install_id.clone().unwrap_or_else(|| origin::beside(folder))
     }
 
     /// Names this start of the machine.

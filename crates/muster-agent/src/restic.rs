@@ -19,6 +19,7 @@ use std::time::Duration;
 use muster_wire::job::{JobEnd, JobOutcome, JobResult, Progress};
 
 pub use failure::{Failure, Stopped};
+pub use output::{Overheard, overhear};
 pub use repository::{Repository, RepositoryRefused};
 
 use crate::visible;

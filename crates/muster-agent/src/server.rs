@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use muster_client::{DialError, Dialer, Response, WebSocket, WsDialError};
 use muster_ids::{Bearer, HostId};
 use muster_proof::HostKey;
-use muster_wire::channel::SUBPROTOCOL;
+use muster_wire::channel::OFFERED_SUBPROTOCOLS;
 use muster_wire::problem::ProblemBody;
 use secrecy::ExposeSecret;
 use url::Url;
@@ -138,7 +138,7 @@ impl Server {
         let proof = self.prover.proof(url, binding).ok_or_else(|| unusable(url))?;
         let headers = HeaderMap::from_iter([
             (DPOP, proof),
-            (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL)),
+            (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(OFFERED_SUBPROTOCOLS)),
         ]);
         self.dialer.websocket(url, headers).await
     }
@@ -152,7 +152,7 @@ impl Answer {
 }
 
 /// Puts `path` below an address, which may have a path of its own.
-fn below(base: &Url, path: &str) -> Url {
+pub(crate) fn below(base: &Url, path: &str) -> Url {
     let mut url = base.clone();
     url.set_path(&format!("{}/{path}", base.path().trim_end_matches('/')));
     url.set_query(None);

@@ -7,9 +7,10 @@ use futures_util::{SinkExt, StreamExt};
 use muster_channel::agent::{AgentChannel, Effect, Held};
 use muster_client::WebSocket;
 use muster_edge::Entropy;
-use muster_proof::hello;
 use muster_proof::instruction::Revoked;
-use muster_wire::channel::{AgentMessage, Config, MAX_FRAME, Report, ServerMessage, close};
+use muster_proof::{hello, successor};
+use muster_wire::Object;
+use muster_wire::channel::{AgentMessage, Config, MAX_FRAME, NextKeyClaims, Report, ServerMessage, close};
 use muster_wire::text::Line;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -18,11 +19,16 @@ use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::run::Agent;
+use crate::agent::Agent;
+use crate::error::AgentError;
+use crate::keys::Chosen;
+use crate::pins::{self, Judged};
 use crate::state::{LastChannel, StateError};
-use crate::{enroll, facts, policy, visible};
+use crate::{facts, policy, visible};
 
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Close codes below are the protocol's own (RFC 6455).
+const FIRST_CODE_OF_MUSTER: u16 = 4000;
 const ENDED: &str = "the connection ended";
 const HEARTBEAT_SECS: std::ops::RangeInclusive<u32> = 1..=3600;
 const HEARTBEAT_JITTER: f64 = 0.2;
@@ -52,16 +58,59 @@ pub enum End {
     Violation(String),
     /// The state folder failed; nothing was acknowledged.
     State(StateError),
+    /// The key is to be exchanged for the next one.
+    Rekeyed,
+}
+
+/// A channel that ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// How.
+    pub(crate) end: End,
+    /// How long it was proved.
+    pub(crate) held_for: Duration,
+    /// Whether the server welcomed this host on it.
+    pub(crate) welcomed: bool,
+    /// Over which time the server wants its fleet back, if it said so.
+    pub(crate) window: Option<Duration>,
+    /// Whether it was opened with the next key.
+    pub(crate) by_next: bool,
+}
+
+impl Ended {
+    pub(crate) fn before_the_welcome(end: End) -> Self {
+        Self { end, held_for: Duration::ZERO, welcomed: false, window: None, by_next: false }
+    }
+
+    /// Whether it ended without a goodbye, as when a server dies or the way to it breaks.
+    pub(crate) fn is_without_a_word(&self) -> bool {
+        match self.end {
+            End::Lost(_) => true,
+            End::Closed { code } => code < FIRST_CODE_OF_MUSTER,
+            _ => false,
+        }
+    }
+
+    /// Whether the server opened the socket and then did not welcome this host.
+    pub(crate) fn was_turned_away(&self) -> bool {
+        let by_the_server =
+            matches!(self.end, End::Closed { .. } | End::Left { .. } | End::Violation(_) | End::Lost(_));
+        !self.welcomed && by_the_server
+    }
 }
 
 /// One channel under way.
 pub(crate) struct Session<'a> {
     agent: &'a Agent,
+    chosen: Chosen,
+    /// The server took another key before this one and does not know that one.
+    next_was_refused: bool,
     url: &'a Url,
     socket: WebSocket,
     channel: AgentChannel,
     report: Option<Report>,
     heartbeat_every: Duration,
+    window: Option<Duration>,
     /// Set once the generation is acknowledged.
     proved_at: Option<Instant>,
 }
@@ -79,6 +128,8 @@ impl<'a> Session<'a> {
     /// Begins on an open socket; `report` is what the agent brings once the channel is proved.
     pub(crate) fn open(
         agent: &'a Agent,
+        chosen: Chosen,
+        next_was_refused: bool,
         url: &'a Url,
         socket: WebSocket,
         report: Report,
@@ -86,23 +137,27 @@ impl<'a> Session<'a> {
         let held = Held {
             host_id: agent.host_id,
             server_url: url.to_string(),
-            generation: agent.state.generation()?,
+            generation: agent.state.generation_of(chosen.key.thumbprint(), chosen.is_next)?,
             boot_id: agent.machine.boot_id(),
             config: agent.jobs.config(),
         };
         Ok(Self {
             agent,
+            chosen,
+            next_was_refused,
             url,
             socket,
             channel: AgentChannel::open(held),
             report: Some(report),
             heartbeat_every: Duration::from_secs(30),
+            window: None,
             proved_at: None,
         })
     }
 
-    /// Keeps the channel until it ends; returns how long it was proved.
-    pub(crate) async fn hold(mut self, stop: &CancellationToken) -> (End, Duration) {
+    /// Keeps the channel until it ends.
+    pub(crate) async fn hold(mut self, stop: &CancellationToken) -> Ended {
+        let by_next = self.chosen.is_next;
         let end = tokio::select! {
             pumped = self.pump(stop) => match pumped {
                 Ok(never) => match never {},
@@ -121,7 +176,13 @@ impl<'a> Session<'a> {
         let frame = CloseFrame { code: code.into(), reason: "".into() };
         // The socket is dropped next, however this ends.
         let _ = tokio::time::timeout(LAST_WORDS, self.socket.close(Some(frame))).await;
-        (end, self.proved_at.map_or(Duration::ZERO, |at| at.elapsed()))
+        Ended {
+            end,
+            held_for: self.proved_at.map_or(Duration::ZERO, |at| at.elapsed()),
+            welcomed: self.proved_at.is_some(),
+            window: self.window,
+            by_next,
+        }
     }
 
     async fn pump(&mut self, stop: &CancellationToken) -> Result<std::convert::Infallible, End> {
@@ -185,7 +246,7 @@ impl<'a> Session<'a> {
             Some(Err(cause)) => return Err(End::Lost(broken(&cause))),
             None => return Err(End::Lost(ENDED.to_owned())),
         };
-        let message: ServerMessage = serde_json::from_str(&text)
+        let Object(message): Object<ServerMessage> = serde_json::from_str(&text)
             .map_err(|_| End::Violation("the server sent a message this agent does not know".to_owned()))?;
         if let ServerMessage::Challenge { server_time, .. } | ServerMessage::Welcome { server_time, .. } =
             &message
@@ -203,14 +264,30 @@ impl<'a> Session<'a> {
     async fn carry_out(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::SignHello(claims) => {
-                let proof = hello::sign(&self.agent.key, &claims);
+                if self.chosen.is_next {
+                    // The server took its upgrade: from now on it may have taken the place of the former key.
+                    let key = self.chosen.key.thumbprint();
+                    self.agent.keys.borrow_mut().next_is_known(&self.agent.state, key).map_err(End::State)?;
+                }
+                let proof = hello::sign(&self.chosen.key, &claims);
                 self.send(&AgentMessage::Hello { proof }).await
             }
-            Effect::PersistGeneration { generation, heartbeat_secs } => {
+            Effect::PersistGeneration { generation, heartbeat_secs, reconnect_window_secs } => {
+                self.window = reconnect_window_secs.map(|secs| Duration::from_secs(secs.into()));
                 self.acknowledge(&generation, heartbeat_secs).await
             }
             Effect::PersistConfig(config) => self.apply(*config).await,
             Effect::Send(message) => self.send(&message).await,
+            Effect::MakeNextKey { challenge } => self.show_next_key(challenge).await,
+            Effect::UseNextKey(key) => {
+                let is_ours = self.agent.keys.borrow_mut().next_is_known(&self.agent.state, key);
+                if is_ours.map_err(End::State)? {
+                    return Err(End::Rekeyed);
+                }
+                tracing::info!("ignored the news of a next key that is not this machine's");
+                Ok(())
+            }
+            Effect::KeepPins(statement) => self.keep_pins(&statement).await,
             Effect::RunAttempt(dispatch) => {
                 self.agent.jobs.accept(*dispatch);
                 Ok(())
@@ -219,13 +296,12 @@ impl<'a> Session<'a> {
                 self.agent.jobs.recorded(attempt);
                 Ok(())
             }
-            Effect::Revoked(statement) => {
-                let Agent { identity, key, host_id, .. } = self.agent;
-                match enroll::genuine(&statement, identity, key, Some(*host_id)) {
-                    Some(revoked) => Err(End::Revoked(Box::new(revoked))),
-                    None => Ok(()),
-                }
-            }
+            Effect::Revoked(statement) => match self.agent.revoked(&statement) {
+                Ok(None) => Ok(()),
+                Ok(Some(end)) => Err(end),
+                Err(AgentError::State(cause)) => Err(End::State(cause)),
+                Err(cause) => Err(End::Violation(cause.to_string())),
+            },
             Effect::ServerLeaves { reason, retry_after_secs } => {
                 let reason = visible::line::<64>(&reason).map_or_else(String::new, |line| line.to_string());
                 let retry_after = Duration::from_secs(u64::from(retry_after_secs.min(3600)));
@@ -236,14 +312,23 @@ impl<'a> Session<'a> {
 
     /// The generation is on disk before it is acknowledged: a crash in between costs nothing.
     async fn acknowledge(&mut self, generation: &str, heartbeat_secs: u32) -> Result<(), End> {
-        let Agent { state, jobs, .. } = self.agent;
-        state.store_generation(generation).map_err(End::State)?;
+        let Agent { state, jobs, keys, .. } = self.agent;
+        let key = self.chosen.key.thumbprint();
+        state.store_generation(generation, key).map_err(End::State)?;
         let report = self.report.take().ok_or_else(|| End::Violation("a second welcome".to_owned()))?;
         let report = Report { running: jobs.running(), ..report };
         let effect =
             self.channel.generation_persisted(report).map_err(|cause| End::Violation(cause.to_string()))?;
         if let Effect::Send(message) = effect {
             self.send(&message).await?;
+        }
+        // The server welcomed this key: whichever other one there is, it does not need it any more.
+        if self.chosen.is_next {
+            keys.borrow_mut().promote_next(state).map_err(End::State)?;
+            self.chosen.is_next = false;
+            tracing::info!(key = %key, "the next key took the place of the former one");
+        } else if self.next_was_refused {
+            keys.borrow_mut().forget_next(state).map_err(End::State)?;
         }
         let heartbeat_secs = heartbeat_secs.clamp(*HEARTBEAT_SECS.start(), *HEARTBEAT_SECS.end());
         self.heartbeat_every = Duration::from_secs(u64::from(heartbeat_secs));
@@ -255,6 +340,45 @@ impl<'a> Session<'a> {
             tracing::warn!("{cause}");
         }
         Ok(())
+    }
+
+    /// The next key is on disk before it is shown: whatever breaks, this machine holds the key the server may know.
+    async fn show_next_key(&mut self, challenge: String) -> Result<(), End> {
+        let Agent { state, keys, host_id, .. } = self.agent;
+        let next = keys.borrow_mut().make_next(state).map_err(End::State)?;
+        let former = self.chosen.key.thumbprint();
+        let claims = NextKeyClaims { host_id: *host_id, former, challenge };
+        let proof = successor::sign_next_key(&next, &claims);
+        match self.channel.next_key_persisted(proof) {
+            Effect::Send(message) => self.send(&message).await,
+            _ => Ok(()),
+        }
+    }
+
+    async fn keep_pins(&mut self, statement: &str) -> Result<(), End> {
+        let Agent { state, identity, .. } = self.agent;
+        let judged = pins::judge(statement, &identity.borrow());
+        let issued_at = match judged {
+            Ok(Judged::Newer(newer, issued_at)) => {
+                state.store_identity(&newer).map_err(End::State)?;
+                tracing::info!("{}", pins::in_words(&identity.borrow(), &newer));
+                identity.replace(*newer);
+                issued_at
+            }
+            Ok(Judged::Kept(issued_at)) => issued_at,
+            Ok(Judged::Older) => {
+                tracing::info!("ignored pins older than those that are kept");
+                return Ok(());
+            }
+            Err(cause) => {
+                tracing::warn!(%cause, "ignored pins: the statement is not genuine");
+                return Ok(());
+            }
+        };
+        match self.channel.pins_persisted(issued_at) {
+            Effect::Send(message) => self.send(&message).await,
+            _ => Ok(()),
+        }
     }
 
     async fn apply(&mut self, config: Config) -> Result<(), End> {
@@ -335,12 +459,17 @@ async fn overdue(stop: &CancellationToken) {
 /// Makes the report of a channel, before it is opened: its parts take time.
 pub(crate) async fn report(agent: &Agent) -> Report {
     let machine = &agent.machine;
+    let (hostname, pins_issued_at) = {
+        let identity = agent.identity.borrow();
+        (machine.hostname(&identity), identity.pins_issued_at)
+    };
     Report {
-        hostname: machine.hostname(&agent.identity),
+        hostname,
         facts: machine.facts(&agent.state).await,
         config_version: None,
         config_digest: None,
         running: Vec::new(),
         policy: policy::Policy::read(&machine.policy).summary(),
+        pins_issued_at,
     }
 }

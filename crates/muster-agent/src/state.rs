@@ -14,4 +14,5 @@ mod tests;
 pub use error::{Damage, StateError};
 pub use folder::{StateDir, StateView};
 pub use identity::{IdentityState, Membership, Waiting};
+pub(crate) use records::AttemptsRecord;
 pub use records::LastChannel;

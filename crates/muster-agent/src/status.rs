@@ -5,7 +5,7 @@ use std::path::Path;
 
 use muster_ids::{ClaimId, HostId, MachineUid, Timestamp};
 use muster_wire::claim::ClaimReason;
-use muster_wire::enroll::Disposition;
+use muster_wire::enroll::{Disposition, ForkCause};
 use serde::Serialize;
 use url::Url;
 
@@ -63,6 +63,17 @@ pub enum Standing {
         /// When.
         joined_at: Timestamp,
     },
+    /// Its state is a copy or an older one, and it asks for an identity of its own.
+    Copied {
+        /// The host its state names.
+        former_host_id: HostId,
+        /// How it found out.
+        cause: ForkCause,
+        /// The claim a person must decide, once the server answered.
+        claim_id: Option<ClaimId>,
+        /// Whether a person refused it.
+        refused: bool,
+    },
     /// Its key is void.
     Revoked {
         /// The former identity.
@@ -117,6 +128,12 @@ fn standing(membership: Membership) -> Standing {
         Membership::Joined { host_id, disposition, joined_at, .. } => {
             Standing::Joined { host_id, disposition, joined_at }
         }
+        Membership::Forking { host_id, cause, waiting, refused } => Standing::Copied {
+            former_host_id: host_id,
+            cause,
+            claim_id: waiting.map(|waiting| waiting.claim_id),
+            refused,
+        },
         Membership::Revoked { host_id, reason, revoked_at } => {
             Standing::Revoked { host_id, reason, revoked_at }
         }
@@ -139,6 +156,18 @@ impl fmt::Display for Status {
                 let disposition = visible::word(disposition);
                 writeln!(f, "state:         joined ({disposition}, {joined_at})")?;
                 writeln!(f, "host:          {host_id}")?;
+            }
+            Standing::Copied { former_host_id, cause, claim_id, refused } => {
+                let stands = match (claim_id, refused) {
+                    (_, true) => "this state is a copy: a person refused it".to_owned(),
+                    (Some(claim), false) => {
+                        format!("this state is a copy: waiting for a person to decide {claim}")
+                    }
+                    (None, false) => "this state is a copy: not answered yet".to_owned(),
+                };
+                writeln!(f, "state:         {stands}")?;
+                writeln!(f, "found out:     {}", visible::word(cause))?;
+                writeln!(f, "copied from:   {former_host_id}")?;
             }
             Standing::Revoked { host_id, reason, revoked_at } => {
                 writeln!(f, "state:         revoked ({reason}, {revoked_at})")?;

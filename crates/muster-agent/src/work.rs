@@ -112,7 +112,7 @@ impl Jobs {
             return;
         }
         if desk.waiting.borrow().len() == MAX_WAITING {
-            if desk.may_begin(attempt) {
+            if desk.may_begin(&dispatch) {
                 desk.store_end(attempt, failed(TOO_MANY));
             }
             return;
@@ -195,7 +195,7 @@ impl Desk {
             tracing::info!(job.id = %attempt.job_id, attempt = attempt.attempt, "a job lapsed before its turn came");
             return;
         }
-        if !self.may_begin(attempt) {
+        if !self.may_begin(&dispatch) {
             return;
         }
         tracing::info!(job.id = %attempt.job_id, attempt = attempt.attempt, "a job begins");
@@ -211,14 +211,18 @@ impl Desk {
     }
 
     /// Begins an attempt on disk; `false`: it may not run, and what is known of it is told.
-    fn may_begin(&self, attempt: Attempt) -> bool {
-        let beginning = self.attempts.borrow_mut().begin(&self.state, attempt);
+    fn may_begin(&self, dispatch: &Dispatch) -> bool {
+        let Dispatch { attempt, issued_at, .. } = *dispatch;
+        let beginning = self.attempts.borrow_mut().begin(&self.state, attempt, issued_at);
         match beginning {
             Ok(Beginning::Run) => return true,
             Ok(Beginning::Running) => self.say(AgentMessage::JobStarted { attempt }),
             Ok(Beginning::Ended(end)) => self.say(AgentMessage::JobFinished { attempt, end }),
             Ok(Beginning::Superseded) => {
                 tracing::info!(job.id = %attempt.job_id, "ignored an attempt older than the last one");
+            }
+            Ok(Beginning::Forgotten) => {
+                tracing::warn!(job.id = %attempt.job_id, "ignored a job as old as jobs this machine has forgotten");
             }
             Err(cause) => {
                 tracing::error!("{cause}");

@@ -1,8 +1,8 @@
 //! The agent's side of one channel.
 
-use muster_ids::{HostId, Timestamp};
+use muster_ids::{HostId, KeyThumbprint, Timestamp};
 use muster_wire::channel::{
-    AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, PROTOCOL, Report, ServerMessage,
+    AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, Protocol, Report, ServerMessage,
 };
 
 /// What the server did that its role does not allow; the agent closes and backs off.
@@ -30,6 +30,8 @@ pub enum Effect {
         generation: String,
         /// Seconds between heartbeats.
         heartbeat_secs: u32,
+        /// Seconds over which to come back when the connection is lost without a word.
+        reconnect_window_secs: Option<u32>,
     },
     /// Fsync the configuration, then call [`AgentChannel::config_persisted`].
     PersistConfig(Box<Config>),
@@ -41,6 +43,16 @@ pub enum Effect {
     ForgetAttempt(Attempt),
     /// Verify the statement; if it is genuine, give up the credential.
     Revoked(String),
+    /// Make the next key if there is none, fsync it, sign the challenge with it, then call
+    /// [`AgentChannel::next_key_persisted`].
+    MakeNextKey {
+        /// The challenge of this channel.
+        challenge: String,
+    },
+    /// The server knows the next key: connect anew, with it.
+    UseNextKey(KeyThumbprint),
+    /// Verify the statement; if it is genuine and newer, fsync it, then call [`AgentChannel::pins_persisted`].
+    KeepPins(String),
     /// The server is about to close.
     ServerLeaves {
         /// Why.
@@ -77,13 +89,15 @@ pub struct Held {
 #[derive(Debug)]
 pub struct AgentChannel {
     held: Held,
+    protocol: Protocol,
+    challenge: String,
     stage: Stage,
 }
 
 impl AgentChannel {
     /// Begins with an open socket; the first move is the server's.
     pub fn open(held: Held) -> Self {
-        Self { held, stage: Stage::AwaitChallenge }
+        Self { held, protocol: Protocol::V1, challenge: String::new(), stage: Stage::AwaitChallenge }
     }
 
     /// Whether the server proved that it accepts this host's hello.
@@ -95,12 +109,12 @@ impl AgentChannel {
     pub fn handle(&mut self, message: ServerMessage, now: Timestamp) -> Result<Vec<Effect>, Violation> {
         match message {
             ServerMessage::Challenge { challenge, protocol, .. } => self.challenged(challenge, protocol),
-            ServerMessage::Welcome { generation, heartbeat_secs, .. } => {
+            ServerMessage::Welcome { generation, heartbeat_secs, reconnect_window_secs, .. } => {
                 if self.stage != Stage::AwaitWelcome {
                     return Err(Violation::OutOfOrder);
                 }
                 self.stage = Stage::PersistingGeneration { generation: generation.clone() };
-                Ok(vec![Effect::PersistGeneration { generation, heartbeat_secs }])
+                Ok(vec![Effect::PersistGeneration { generation, heartbeat_secs, reconnect_window_secs }])
             }
             ServerMessage::Revoked { statement } => Ok(vec![Effect::Revoked(statement)]),
             ServerMessage::Goodbye { reason, retry_after_secs } => {
@@ -110,7 +124,22 @@ impl AgentChannel {
             ServerMessage::ConfigUpdate { config } => Ok(self.configured(config)),
             ServerMessage::JobRun { dispatch } => self.dispatched(dispatch, now),
             ServerMessage::JobRecorded { attempt } => Ok(vec![Effect::ForgetAttempt(attempt)]),
+            ServerMessage::RotateKey {} => {
+                Ok(vec![Effect::MakeNextKey { challenge: self.challenge.clone() }])
+            }
+            ServerMessage::NextKeyStored { key } => Ok(vec![Effect::UseNextKey(key)]),
+            ServerMessage::Pins { statement } => Ok(vec![Effect::KeepPins(statement)]),
         }
+    }
+
+    /// Takes the news that the next key is on disk: only now is it shown.
+    pub fn next_key_persisted(&self, proof: String) -> Effect {
+        Effect::Send(AgentMessage::NextKey { proof })
+    }
+
+    /// Takes the news that pins are on disk.
+    pub fn pins_persisted(&self, issued_at: Timestamp) -> Effect {
+        Effect::Send(AgentMessage::PinsKept { issued_at })
     }
 
     /// Takes the news that the generation is on disk: only now is it acknowledged.
@@ -125,6 +154,7 @@ impl AgentChannel {
             report.config_version = Some(*version);
             report.config_digest = Some(digest.clone());
         }
+        report.pins_issued_at = report.pins_issued_at.filter(|_| self.protocol >= Protocol::V2);
         Ok(Effect::Send(AgentMessage::GenerationAcknowledged { generation, report }))
     }
 
@@ -138,9 +168,8 @@ impl AgentChannel {
         if self.stage != Stage::AwaitChallenge {
             return Err(Violation::OutOfOrder);
         }
-        if protocol != PROTOCOL {
-            return Err(Violation::Protocol);
-        }
+        self.protocol = Protocol::of_number(protocol).ok_or(Violation::Protocol)?;
+        self.challenge.clone_from(&challenge);
         self.stage = Stage::AwaitWelcome;
         Ok(vec![Effect::SignHello(HelloClaims {
             host_id: self.held.host_id,

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use muster_ids::HostId;
+use muster_ids::{HostId, KeyThumbprint, Timestamp};
 use muster_wire::channel::{
-    AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, PROTOCOL, Report, ServerMessage,
+    AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, Protocol, Report, ServerMessage,
 };
 use muster_wire::enroll::Heartbeat;
 use muster_wire::job::{JobEnd, Progress};
@@ -69,13 +69,23 @@ pub enum Effect {
     RecordLog(Attempt, String),
     /// Record how an attempt ended, then send [`ServerMessage::JobRecorded`].
     RecordFinished(Attempt, Box<JobEnd>),
+    /// Verify the proof of the next key over this channel's challenge, store the key, then send
+    /// [`ServerMessage::NextKeyStored`].
+    StoreNextKey {
+        /// The JWS by the next key.
+        proof: String,
+        /// What it must answer.
+        challenge: String,
+    },
+    /// Record that the agent keeps the pins of this statement.
+    RecordPinsKept(Timestamp),
     /// The agent stops on purpose.
     RecordGoodbye(String),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Stage {
-    AwaitHello { challenge: String },
+    AwaitHello,
     AwaitAdmission,
     AwaitAcknowledgement { generation: String },
     AwaitCommit,
@@ -87,27 +97,42 @@ enum Stage {
 #[derive(Debug)]
 pub struct ServerChannel {
     host_id: HostId,
+    protocol: Protocol,
+    challenge: String,
     stage: Stage,
 }
 
 impl ServerChannel {
     /// Begins with a proved upgrade: returns the channel and its first frame.
-    pub fn open(host_id: HostId, challenge: String, now: muster_ids::Timestamp) -> (Self, ServerMessage) {
-        let first =
-            ServerMessage::Challenge { challenge: challenge.clone(), protocol: PROTOCOL, server_time: now };
-        (Self { host_id, stage: Stage::AwaitHello { challenge } }, first)
+    pub fn open(
+        host_id: HostId,
+        protocol: Protocol,
+        challenge: String,
+        now: Timestamp,
+    ) -> (Self, ServerMessage) {
+        let first = ServerMessage::Challenge {
+            challenge: challenge.clone(),
+            protocol: protocol.number(),
+            server_time: now,
+        };
+        (Self { host_id, protocol, challenge, stage: Stage::AwaitHello }, first)
+    }
+
+    /// Whether the peer knows what came with version 2.
+    pub fn speaks_v2(&self) -> bool {
+        self.protocol >= Protocol::V2
     }
 
     /// Whether the hello was verified: larger frames are allowed, and the host counts as connected.
     pub fn is_proved(&self) -> bool {
-        !matches!(self.stage, Stage::AwaitHello { .. } | Stage::AwaitAdmission)
+        !matches!(self.stage, Stage::AwaitHello | Stage::AwaitAdmission)
     }
 
     /// Whether the handshake must still end within [`HANDSHAKE_WITHIN`].
     pub fn is_in_handshake(&self) -> bool {
         matches!(
             self.stage,
-            Stage::AwaitHello { .. }
+            Stage::AwaitHello
                 | Stage::AwaitAdmission
                 | Stage::AwaitAcknowledgement { .. }
                 | Stage::AwaitCommit
@@ -122,11 +147,13 @@ impl ServerChannel {
         claims: &HelloClaims,
         server_url_is_ours: impl FnOnce(&str) -> bool,
     ) -> Result<(), Violation> {
-        let Stage::AwaitHello { challenge } = &self.stage else { return Err(Violation::OutOfOrder) };
+        if self.stage != Stage::AwaitHello {
+            return Err(Violation::OutOfOrder);
+        }
         if claims.host_id != self.host_id {
             return Err(Violation::ForeignHost);
         }
-        if claims.challenge != *challenge {
+        if claims.challenge != self.challenge {
             return Err(Violation::ForeignChallenge);
         }
         if !server_url_is_ours(&claims.server_url) {
@@ -141,13 +168,15 @@ impl ServerChannel {
         &mut self,
         generation: String,
         heartbeat_secs: u32,
-        now: muster_ids::Timestamp,
+        reconnect_window_secs: u32,
+        now: Timestamp,
     ) -> Result<ServerMessage, Violation> {
         if self.stage != Stage::AwaitAdmission {
             return Err(Violation::OutOfOrder);
         }
         self.stage = Stage::AwaitAcknowledgement { generation: generation.clone() };
-        Ok(ServerMessage::Welcome { generation, heartbeat_secs, server_time: now })
+        let reconnect_window_secs = self.speaks_v2().then_some(reconnect_window_secs);
+        Ok(ServerMessage::Welcome { generation, heartbeat_secs, server_time: now, reconnect_window_secs })
     }
 
     /// Takes the configuration the host should have, after the generation was committed.
@@ -176,7 +205,24 @@ impl ServerChannel {
 
     /// Returns the frame for a dispatch, if the agent may be given work.
     pub fn dispatch(&self, dispatch: Dispatch) -> Option<ServerMessage> {
+        let issued_at = dispatch.issued_at.filter(|_| self.speaks_v2());
+        let dispatch = Dispatch { issued_at, ..dispatch };
         matches!(self.stage, Stage::Working { .. }).then_some(ServerMessage::JobRun { dispatch })
+    }
+
+    /// Returns the frame that asks for the next key, if the agent knows it and has proved itself.
+    pub fn ask_for_next_key(&self) -> Option<ServerMessage> {
+        (self.speaks_v2() && self.is_acknowledged()).then_some(ServerMessage::RotateKey {})
+    }
+
+    /// Returns the frame that says the next key is stored.
+    pub fn next_key_stored(&self, key: KeyThumbprint) -> ServerMessage {
+        ServerMessage::NextKeyStored { key }
+    }
+
+    /// Returns the frame with the signed pins, if the agent knows it and has proved itself.
+    pub fn pins(&self, statement: String) -> Option<ServerMessage> {
+        (self.speaks_v2() && self.is_acknowledged()).then_some(ServerMessage::Pins { statement })
     }
 
     /// Takes a message of the agent; the hello is not among them, see [`Self::hello`].
@@ -200,12 +246,19 @@ impl ServerChannel {
             AgentMessage::Heartbeat { heartbeat } if self.is_acknowledged() => {
                 Ok(vec![Effect::RecordHeartbeat(heartbeat)])
             }
+            AgentMessage::NextKey { proof } if self.is_acknowledged() && self.speaks_v2() => {
+                Ok(vec![Effect::StoreNextKey { proof, challenge: self.challenge.clone() }])
+            }
+            AgentMessage::PinsKept { issued_at } if self.is_acknowledged() && self.speaks_v2() => {
+                Ok(vec![Effect::RecordPinsKept(issued_at)])
+            }
             work if self.is_acknowledged() => work_message(work).map(|effect| vec![effect]),
             _ => Err(Violation::OutOfOrder),
         }
     }
 
-    fn is_acknowledged(&self) -> bool {
+    /// Whether the generation was acknowledged: the agent may give signs of life and tell of its work.
+    pub fn is_acknowledged(&self) -> bool {
         matches!(self.stage, Stage::AwaitApplied { .. } | Stage::Working { .. })
     }
 

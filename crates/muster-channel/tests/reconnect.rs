@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chance::Chance;
-use muster_channel::backoff::{BASE, Backoff, CAP, LONGEST_HINT, STABLE_AFTER};
+use muster_channel::backoff::{BASE, Backoff, CAP, LONGEST_HINT, LONGEST_WINDOW, STABLE_AFTER};
 use proptest::prelude::*;
 
 const FLEET: usize = 1000;
@@ -57,6 +57,20 @@ fn a_hint_sets_the_pace() {
     assert!(backoff.delay(0.999, Some(seconds(30))) < seconds(60));
 }
 
+#[test]
+fn c14_a_loss_is_drawn_from_the_window_of_the_fleet_and_never_from_a_smaller_one_than_had_grown() {
+    let mut backoff = Backoff::default();
+    backoff.ended(STABLE_AFTER);
+    assert_eq!(backoff.delay_after_loss(0.0, Some(seconds(60))), Duration::ZERO);
+    assert_eq!(backoff.delay_after_loss(0.5, Some(seconds(60))), seconds(30));
+    assert_eq!(backoff.delay_after_loss(0.5, Some(seconds(1))), BASE / 2, "a small fleet");
+    assert_eq!(backoff.delay_after_loss(0.5, Some(Duration::ZERO)), BASE / 2);
+    assert_eq!(backoff.delay_after_loss(0.5, None), backoff.delay(0.5, None), "an older server");
+    assert_eq!(backoff.delay_after_loss(1.0, Some(Duration::MAX)), LONGEST_WINDOW, "a server strands nobody");
+    (0..40).for_each(|_| backoff.ended(Duration::ZERO));
+    assert_eq!(backoff.delay_after_loss(0.5, Some(seconds(10))), CAP / 2, "a channel that breaks at once");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -69,6 +83,7 @@ proptest! {
         let mut backoff = Backoff::default();
         held_secs.into_iter().for_each(|secs| backoff.ended(seconds(secs)));
         prop_assert!(backoff.delay(fraction, None) <= CAP);
+        prop_assert!(backoff.delay_after_loss(fraction, Some(seconds(hint_secs.into()))) <= LONGEST_WINDOW);
         prop_assert!(backoff.delay(fraction, Some(seconds(hint_secs.into()))) <= LONGEST_HINT * 2);
     }
 }
@@ -106,6 +121,23 @@ fn a_fleet_that_is_told_to_come_back_spreads_over_the_hint() {
         assert!(arrivals.span_secs() >= hint, "hint {hint}: {} s", arrivals.span_secs());
         let ratio = arrivals.peak_over_mean();
         assert!(ratio < 3.0, "hint {hint}: peak/mean {ratio}");
+    }
+}
+
+/// A server that knows how large its fleet is gives it a window: the first try of each is spread over it.
+#[test]
+fn c14_a_fleet_that_lost_its_server_comes_back_over_the_window_it_was_given() {
+    const LARGE: usize = 10_000;
+    for (seed, window) in [(1, 10), (2, 60), (3, 300)] {
+        let mut chance = Chance::new(seed);
+        let mut backoff = Backoff::default();
+        backoff.ended(STABLE_AFTER);
+        let arrivals = Arrivals::new(
+            (0..LARGE).map(|_| backoff.delay_after_loss(chance.fraction(), Some(seconds(window)))),
+        );
+        assert!(arrivals.span_secs() <= window && arrivals.span_secs() * 10 >= window * 9, "window {window}");
+        let ratio = arrivals.peak_over_mean();
+        assert!(ratio < 2.0, "window {window}: peak/mean {ratio}");
     }
 }
 

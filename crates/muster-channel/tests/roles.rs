@@ -6,7 +6,7 @@ mod sample;
 
 use muster_channel::agent;
 use muster_channel::server::{Effect, MAX_LOG_LINE, ServerChannel, Violation};
-use muster_wire::channel::{AgentMessage, PROTOCOL, ServerMessage};
+use muster_wire::channel::{AgentMessage, Protocol, ServerMessage};
 use sample::{
     AgentStage, NOW, ServerStage, URL, agent_at, agent_messages, attempt, claims, config, held, host, report,
     server_at, server_messages, version,
@@ -140,7 +140,7 @@ fn only_the_issued_generation_is_acknowledged() {
 
 #[test]
 fn another_version_of_the_channel_is_refused_before_anything_is_signed() {
-    for protocol in [0, PROTOCOL + 1, u32::MAX] {
+    for protocol in [0, Protocol::BEST.number() + 1, u32::MAX] {
         let mut channel = agent_at(AgentStage::Challenge, held());
         let challenge = ServerMessage::Challenge { challenge: "c1".into(), protocol, server_time: NOW };
         assert_eq!(channel.handle(challenge, NOW), Err(agent::Violation::Protocol));

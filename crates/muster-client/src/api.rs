@@ -14,6 +14,7 @@ mod oidc;
 mod page;
 mod people;
 mod secrets;
+mod server_keys;
 mod settings;
 mod sign_in;
 mod sites;
@@ -30,9 +31,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::dialer::{Dialer, Response};
+use crate::dialer::Dialer;
 use crate::download::Download;
 use crate::error::DialError;
+use crate::exchange::Response;
 
 pub use answer::Answer;
 pub use audit::AuditFilter;

@@ -3,17 +3,12 @@
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Request, StatusCode};
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,13 +16,16 @@ use tokio_rustls::TlsConnector;
 use url::{Host, Url};
 
 use crate::error::DialError;
+use crate::exchange::{self, ExchangeError, Most, Response};
 use crate::pins::{self, PinMismatch, Pins};
 use crate::proxy::{self, Proxy, ProxyRules};
 use crate::stream::Stream;
 
 /// Largest answer that is read, in bytes.
 pub const RESPONSE_LIMIT: usize = 4 * 1024 * 1024;
-const HEAD_LIMIT: usize = 64 * 1024;
+pub(crate) const MOST: Most = Most { head: 64 * 1024, body: RESPONSE_LIMIT };
+/// How long one address may take at the least, however many a name has.
+const LEAST_CONNECT: Duration = Duration::from_millis(250);
 const PROXY_HEAD_LIMIT: usize = 8 * 1024;
 const AGENT: &str = concat!("muster/", env!("CARGO_PKG_VERSION"));
 
@@ -65,30 +63,11 @@ impl Default for Timeouts {
     }
 }
 
-/// A whole answer.
-#[derive(Clone)]
-pub struct Response {
-    /// The status; a redirect is an answer like any other and is not followed.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-/// A body may carry what was just minted; only its length is shown.
-impl fmt::Debug for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Response");
-        shown.field("status", &self.status).field("body", &self.body.len()).finish_non_exhaustive()
-    }
-}
-
 /// Opens connections to servers that hold a pinned key. Cheap to clone.
 #[derive(Clone)]
 pub struct Dialer {
     tls: TlsConnector,
-    proxy: Arc<ProxyRules>,
+    pub(crate) proxy: Arc<ProxyRules>,
     timeouts: Timeouts,
 }
 
@@ -105,6 +84,12 @@ impl Dialer {
         Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxy: Arc::new(proxy), timeouts })
     }
 
+    /// Returns the same dialer for other keys.
+    pub(crate) fn trusting(&self, pins: Pins) -> Result<Self, DialError> {
+        let tls = TlsConnector::from(Arc::new(pins::client_config(pins)?));
+        Ok(Self { tls, ..self.clone() })
+    }
+
     /// Returns the deadlines of this dialer.
     pub fn timeouts(&self) -> Timeouts {
         self.timeouts
@@ -113,40 +98,33 @@ impl Dialer {
     /// Connects to the server of `url` (`https`, `wss`; `http`, `ws` on this machine) and proves who it is.
     pub async fn connect(&self, url: &Url) -> Result<Stream, DialError> {
         let target = Target::of(url)?;
+        let tcp = self.arrive(url, &target).await?;
+        self.secure(tcp, &target).await
+    }
+
+    /// Opens the way to a server, through the proxy if there is one; nothing is said to the server yet.
+    pub(crate) async fn arrive(&self, url: &Url, target: &Target) -> Result<TcpStream, DialError> {
         let Some(proxy) = self.proxy.for_url(url) else {
-            let tcp = self.reach(&target.host, target.port, target.is_tls).await?;
-            return self.secure(tcp, &target).await;
+            return self.reach(&target.host, target.port, target.is_tls).await;
         };
-        let tcp = self.reach(&proxy.host, proxy.port, true).await?;
+        let reached = self.reach(&proxy.host, proxy.port, true).await;
+        let tcp = reached.map_err(|error| error.of_proxy(&proxy.authority()))?;
         let authority = target.authority();
-        let tunnel = self.within(self.timeouts.handshake, &authority, "answer through the proxy", async {
-            tunnel(tcp, proxy, &authority).await
-        });
-        self.secure(tunnel.await?, &target).await
+        let shown = format!("the proxy {}", proxy.authority());
+        let tunnel = tunnel(tcp, proxy, &authority);
+        self.within(self.timeouts.handshake, &shown, "connect to the server", tunnel).await
     }
 
     /// Sends one request to the server of `url` and reads the whole answer, over a connection of its own.
     ///
     /// Only path and query of the request's URI are used; `Host` is set from `url`.
-    pub async fn request(&self, request: Request<Bytes>, url: &Url) -> Result<Response, DialError> {
+    pub async fn request(&self, mut request: Request<Bytes>, url: &Url) -> Result<Response, DialError> {
         let stream = self.connect(url).await?;
         let authority = Target::of(url)?.authority();
-        let mut request = request.map(Full::new);
         prepare(&mut request, url)?;
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         let exchange = async {
-            let (mut sender, connection) = handshake(stream, &authority).await?;
-            let mut connection = pin!(connection);
-            let mut answer = pin!(async {
-                let response = sender.send_request(request).await.map_err(|e| hyper_error(&authority, e))?;
-                read(response, &authority).await
-            });
-            tokio::select! {
-                biased;
-                answered = answer.as_mut() => answered,
-                // The connection may end before the last bytes of its answer are taken from it.
-                _ = connection.as_mut() => answer.await,
-            }
+            exchange::exchange(stream, request, MOST).await.map_err(|error| no_answer(&authority, error))
         };
         self.within(self.timeouts.response, &authority, "answer", exchange).await
     }
@@ -168,14 +146,13 @@ impl Dialer {
     async fn reach(&self, host: &str, port: u16, may_leave: bool) -> Result<TcpStream, DialError> {
         let authority = join_authority(host, port);
         let connect = async {
-            let resolved = tokio::net::lookup_host((host, port)).await;
-            let addresses: Vec<SocketAddr> = resolved
-                .map_err(|source| DialError::Resolve { host: host.to_owned(), source: Some(source) })?
-                .collect();
+            let addresses = resolve(host, port).await?;
             if !may_leave && !addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
                 return Err(DialError::PlainHttp { authority: authority.clone() });
             }
-            first_that_answers(&addresses, host, &authority).await
+            let each = (self.timeouts.connect / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX))
+                .max(LEAST_CONNECT);
+            first_that_answers(&addresses, each, host, &authority).await
         };
         let stream = self.within(self.timeouts.connect, &authority, "accept a connection", connect).await?;
         let _ = stream.set_nodelay(true);
@@ -199,9 +176,9 @@ impl Dialer {
 
 /// The parts of a URL that decide where a connection goes.
 pub(crate) struct Target {
-    host: String,
-    port: u16,
-    is_tls: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
+    pub(crate) is_tls: bool,
 }
 
 impl Target {
@@ -241,26 +218,41 @@ pub(crate) fn join_authority(host: &str, port: u16) -> String {
     if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
+/// Looks up every address of a name.
+pub(crate) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+    let resolved = tokio::net::lookup_host((host, port)).await;
+    let unknown = |source| DialError::Resolve { host: host.to_owned(), source };
+    let addresses: Vec<SocketAddr> = resolved.map_err(|source| unknown(Some(source)))?.collect();
+    if addresses.is_empty() { Err(unknown(None)) } else { Ok(addresses) }
+}
+
+/// Tries one address after the other; one that swallows packets leaves time for the next.
 async fn first_that_answers(
     addresses: &[SocketAddr],
+    each: Duration,
     host: &str,
     authority: &str,
 ) -> Result<TcpStream, DialError> {
     let mut last = None;
     for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = Some(error),
+        match tokio::time::timeout(each, TcpStream::connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = Some(error),
+            Err(_) => last = Some(io::ErrorKind::TimedOut.into()),
         }
     }
-    let authority = authority.to_owned();
     Err(match last {
         None => DialError::Resolve { host: host.to_owned(), source: None },
-        Some(source) if source.kind() == io::ErrorKind::ConnectionRefused => {
-            DialError::Refused { authority, source }
-        }
-        Some(source) => DialError::Unreachable { authority, source },
+        Some(source) => not_connected(authority, source),
     })
+}
+
+pub(crate) fn not_connected(authority: &str, source: io::Error) -> DialError {
+    let authority = authority.to_owned();
+    match source.kind() {
+        io::ErrorKind::ConnectionRefused => DialError::Refused { authority, source },
+        _ => DialError::Unreachable { authority, source },
+    }
 }
 
 /// Asks the proxy for a tunnel (RFC 9110, section 9.3.6). Nothing of the server's is said before the tunnel stands.
@@ -300,19 +292,8 @@ fn tls_error(authority: &str, error: io::Error) -> DialError {
     DialError::Tls { authority, source: error }
 }
 
-type Sender = http1::SendRequest<Full<Bytes>>;
-type Connection = http1::Connection<TokioIo<Stream>, Full<Bytes>>;
-
-pub(crate) async fn handshake(stream: Stream, authority: &str) -> Result<(Sender, Connection), DialError> {
-    http1::Builder::new()
-        .max_buf_size(HEAD_LIMIT)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| hyper_error(authority, error))
-}
-
 /// Sets what follows from the URL: the target in origin form, `Host`, `User-Agent`.
-pub(crate) fn prepare(request: &mut Request<Full<Bytes>>, url: &Url) -> Result<(), DialError> {
+pub(crate) fn prepare<B>(request: &mut Request<B>, url: &Url) -> Result<(), DialError> {
     let unusable = || DialError::Url { url: format!("{}://{}", url.scheme(), url.authority()) };
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = path.parse().map_err(|_| unusable())?;
@@ -322,25 +303,13 @@ pub(crate) fn prepare(request: &mut Request<Full<Bytes>>, url: &Url) -> Result<(
     Ok(())
 }
 
-/// Reads an answer to its end, up to [`RESPONSE_LIMIT`].
-pub(crate) async fn read(response: http::Response<Incoming>, authority: &str) -> Result<Response, DialError> {
-    let (head, body) = response.into_parts();
-    let body = match Limited::new(body, RESPONSE_LIMIT).collect().await {
-        Ok(collected) => collected.to_bytes(),
-        Err(error) => {
-            return Err(match error.downcast::<hyper::Error>() {
-                Ok(error) => DialError::Broken { authority: authority.to_owned(), source: *error },
-                Err(other) => {
-                    debug_assert!(
-                        other.is::<LengthLimitError>(),
-                        "a limited body fails by its limit or its source"
-                    );
-                    DialError::TooLarge { authority: authority.to_owned(), limit: RESPONSE_LIMIT }
-                }
-            });
+pub(crate) fn no_answer(authority: &str, error: ExchangeError) -> DialError {
+    match error {
+        ExchangeError::Broken(source) => hyper_error(authority, source),
+        ExchangeError::TooLarge { .. } => {
+            DialError::TooLarge { authority: authority.to_owned(), limit: RESPONSE_LIMIT }
         }
-    };
-    Ok(Response { status: head.status, headers: head.headers, body })
+    }
 }
 
 pub(crate) fn hyper_error(authority: &str, source: hyper::Error) -> DialError {
@@ -350,3 +319,6 @@ pub(crate) fn hyper_error(authority: &str, source: hyper::Error) -> DialError {
     }
     DialError::Broken { authority, source }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,8 +8,9 @@ use hyper::body::Incoming;
 use tokio::task::JoinHandle;
 use url::Url;
 
-use crate::dialer::{Dialer, Response, Target, handshake, hyper_error, prepare, read};
+use crate::dialer::{Dialer, MOST, Target, hyper_error, no_answer, prepare};
 use crate::error::DialError;
+use crate::exchange::{self, Response};
 
 /// An answer whose body is still arriving. Dropping it closes the connection.
 #[derive(Debug)]
@@ -70,7 +71,8 @@ impl Dialer {
         prepare(&mut request, url)?;
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         let answer = async {
-            let (mut sender, connection) = handshake(stream, &authority).await?;
+            let (mut sender, connection) =
+                exchange::begin(stream, MOST).await.map_err(|error| hyper_error(&authority, error))?;
             let connection = tokio::spawn(async move {
                 // Its error reaches whoever reads the body.
                 let _ = connection.await;
@@ -78,7 +80,8 @@ impl Dialer {
             let response =
                 sender.send_request(request).await.map_err(|error| hyper_error(&authority, error))?;
             if !response.status().is_success() {
-                return Ok(Err(read(response, &authority).await?));
+                let whole = exchange::read(response, MOST).await;
+                return Ok(Err(whole.map_err(|error| no_answer(&authority, error))?));
             }
             let (head, body) = response.into_parts();
             let (authority, dialer) = (authority.clone(), self.clone());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::dialer::Response;
+use crate::exchange::Response;
 use crate::pins::PinMismatch;
 use crate::proxy::ProxyError;
 
@@ -98,9 +98,7 @@ pub enum DialError {
         source: io::Error,
     },
     /// The proxy answered with a refusal.
-    #[error(
-        "the proxy {proxy} refused to connect to {authority} ({status}); check HTTPS_PROXY and its credentials"
-    )]
+    #[error("the proxy {proxy} {}", proxy_in_words(*status, authority))]
     ProxyRefused {
         /// The proxy's host and port.
         proxy: String,
@@ -108,6 +106,15 @@ pub enum DialError {
         authority: String,
         /// The proxy's status.
         status: StatusCode,
+    },
+    /// There is no way to the proxy itself.
+    #[error("cannot reach the proxy {proxy}; check HTTPS_PROXY, or name the server in NO_PROXY")]
+    ProxyUnreachable {
+        /// The proxy's host and port.
+        proxy: String,
+        /// The system's answer.
+        #[source]
+        source: Option<io::Error>,
     },
     /// The proxy does not speak HTTP.
     #[error("the proxy {proxy} gave no answer that makes sense; check HTTPS_PROXY")]
@@ -142,6 +149,41 @@ pub enum DialError {
         /// The limit, in bytes.
         limit: usize,
     },
+}
+
+impl DialError {
+    /// Tells of the way to a proxy what was found out on the way to it.
+    pub(crate) fn of_proxy(self, proxy: &str) -> Self {
+        let proxy = proxy.to_owned();
+        match self {
+            Self::Refused { source, .. } | Self::Unreachable { source, .. } => {
+                Self::ProxyUnreachable { proxy, source: Some(source) }
+            }
+            Self::Resolve { source, .. } => Self::ProxyUnreachable { proxy, source },
+            Self::TimedOut { .. } => {
+                Self::ProxyUnreachable { proxy, source: Some(io::ErrorKind::TimedOut.into()) }
+            }
+            other => other,
+        }
+    }
+}
+
+/// What a proxy's refusal means, and whose it is to mend.
+fn proxy_in_words(status: StatusCode, authority: &str) -> String {
+    match status {
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            format!(
+                "wants a user and a password ({status}); put them into HTTPS_PROXY: http://user:password@proxy:port"
+            )
+        }
+        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT => format!(
+            "cannot reach {authority} ({status}); is the server running, and does the proxy know its name?"
+        ),
+        StatusCode::FORBIDDEN | StatusCode::METHOD_NOT_ALLOWED => format!(
+            "does not allow connections to {authority} ({status}); have it allowed there, or name the server in NO_PROXY"
+        ),
+        _ => format!("refused to connect to {authority} ({status}); check HTTPS_PROXY"),
+    }
 }
 
 /// Why there is no WebSocket.

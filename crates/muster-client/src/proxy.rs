@@ -75,6 +75,11 @@ impl ProxyRules {
         Ok(Self { proxy, exceptions })
     }
 
+    /// Whether there is a proxy for anything.
+    pub fn is_set(&self) -> bool {
+        self.proxy.is_some()
+    }
+
     /// Returns the proxy to a server; never one for plain HTTP or for this machine itself.
     pub fn for_url(&self, url: &Url) -> Option<&Proxy> {
         let proxy = self.proxy.as_ref()?;

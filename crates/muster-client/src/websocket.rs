@@ -13,8 +13,9 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use url::Url;
 
-use crate::dialer::{self, Dialer, Target};
+use crate::dialer::{self, Dialer, MOST, Target};
 use crate::error::{DialError, WsDialError};
+use crate::exchange::{self, Response};
 use crate::stream::Stream;
 
 /// Largest message of the channel, in bytes.
@@ -57,7 +58,7 @@ impl Dialer {
 
 enum Answer {
     Switched { headers: HeaderMap, stream: Stream, early: Bytes },
-    Other(Box<dialer::Response>),
+    Other(Box<Response>),
 }
 
 fn upgrade_request(url: &Url, headers: HeaderMap, key: &str) -> Result<Request<Full<Bytes>>, DialError> {
@@ -81,7 +82,8 @@ async fn upgrade(
     request: Request<Full<Bytes>>,
     authority: &str,
 ) -> Result<Answer, DialError> {
-    let (mut sender, connection) = dialer::handshake(stream, authority).await?;
+    let (mut sender, connection) =
+        exchange::begin(stream, MOST).await.map_err(|error| dialer::hyper_error(authority, error))?;
     let mut connection = pin!(connection.without_shutdown());
     let mut sent = pin!(sender.send_request(request));
     let mut parts = None;
@@ -95,7 +97,7 @@ async fn upgrade(
     };
     let response = response.map_err(|error| dialer::hyper_error(authority, error))?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let mut answer = pin!(dialer::read(response, authority));
+        let mut answer = pin!(exchange::read(response, MOST));
         let whole = match parts {
             Some(_) => answer.await,
             None => tokio::select! {
@@ -104,7 +106,10 @@ async fn upgrade(
                 _ = connection.as_mut() => answer.await,
             },
         };
-        return whole.map(|response| Answer::Other(Box::new(response)));
+        return match whole {
+            Ok(response) => Ok(Answer::Other(Box::new(response))),
+            Err(error) => Err(dialer::no_answer(authority, error)),
+        };
     }
     let headers = response.headers().clone();
     let parts = match parts {

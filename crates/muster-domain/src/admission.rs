@@ -136,7 +136,7 @@ fn replay(ticket: &Ticket, machine: &Machine, known: &Known) -> Result<Option<Ad
     }
     match &known.claim {
         // A key that became known meanwhile is judged by what it is, not by what it once waited for.
-        Some(claim) if claim.ticket_id == ticket.id && known.key == KeyHistory::Unknown => {
+        Some(claim) if claim.ticket_id == Some(ticket.id) && known.key == KeyHistory::Unknown => {
             answer_from_claim(claim).map(Some)
         }
         _ => Ok(None),
@@ -176,6 +176,9 @@ fn by_key(ticket: &Ticket, machine: &Machine, known: &Known) -> Result<Option<Ad
     }
     if host.state == HostState::Suspended {
         return Err(Refusal::HostSuspended);
+    }
+    if host.held {
+        return Err(Refusal::HostHeld);
     }
     Ok(Some(Admission::Reuse { host_id: host.id }))
 }
@@ -221,9 +224,13 @@ fn open_claim(
     known: &Known,
 ) -> Result<Admission, Refusal> {
     let waits = known.claim.as_ref();
-    // A one-time ticket that comes later is reserved by a claim of its own, or somebody else could still spend it.
+    // A one-time ticket that comes later is reserved by a claim of its own, or somebody else could still spend it. The
+    // claim of a copy stays: its host may be held until it is decided.
     let superseded = waits.filter(|claim| {
-        ticket.is_one_time() && claim.state == ClaimState::Waiting && claim.ticket_id != ticket.id
+        ticket.is_one_time()
+            && claim.state == ClaimState::Waiting
+            && claim.reason != ClaimReason::Clone
+            && claim.ticket_id != Some(ticket.id)
     });
     if let (Some(claim), None) = (waits, superseded) {
         return answer_from_claim(claim);

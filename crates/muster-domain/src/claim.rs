@@ -6,13 +6,15 @@ use muster_wire::enroll::Facts;
 use muster_wire::host::HostState;
 
 use crate::admission::Machine;
+use crate::clone;
 
-/// Returns what a person may decide about a claim of this reason.
+/// Returns what a person may decide about a claim of this reason; of a copy, once it made itself a key of its own.
 pub const fn verdicts(reason: ClaimReason) -> &'static [Verdict] {
     match reason {
         ClaimReason::Collision | ClaimReason::Reimage | ClaimReason::UidTaken => {
             &[Verdict::Replace, Verdict::New, Verdict::Reject]
         }
+        ClaimReason::Clone => clone::verdicts(true),
         ClaimReason::SiteConflict => &[Verdict::Move, Verdict::New, Verdict::Reject],
         ClaimReason::Retired | ClaimReason::Approval | ClaimReason::Surge => &[Verdict::New, Verdict::Reject],
     }

@@ -14,11 +14,6 @@ pub const MOST_WAITING: u64 = 100_000;
 /// How long a try is given before another one may follow of which nobody knows how it ended.
 const CLAIMED_FOR: Duration = Duration::from_secs(60);
 
-/// How long events are kept, unless an endpoint still waits for them.
-pub const EVENTS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// How long the log of deliveries that are over is kept.
-pub const DELIVERIES_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-
 /// Waits after the first, the second, … try, in seconds; then hourly.
 const WAITS: [u64; 5] = [5, 30, 120, 600, 1800];
 

@@ -161,6 +161,7 @@ impl Sample<'_> {
             holds_secret: false,
             selected_by_plan: false,
             last_key_revoked_by_person: false,
+            held: false,
         }
     }
 

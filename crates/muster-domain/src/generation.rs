@@ -13,9 +13,10 @@ impl Generation {
     /// The generation before the first connection.
     pub const ZERO: Self = Self { epoch: 0, counter: 0 };
 
-    /// Returns the generation of the next connection.
+    /// Returns the generation of the next connection: always a later one, whatever the server's epoch came to be.
     #[must_use]
     pub const fn next(self, epoch: u32) -> Self {
+        let epoch = if epoch > self.epoch { epoch } else { self.epoch };
         Self { epoch, counter: self.counter + 1 }
     }
 }
@@ -54,7 +55,9 @@ pub enum Judgement {
 pub fn judge(presented: Option<Generation>, known: &Known, epoch: u32) -> Judgement {
     let presented = presented.unwrap_or(Generation::ZERO);
     if presented == known.committed {
-        let issue = known.issued.unwrap_or_else(|| known.committed.next(epoch));
+        // What was issued before a restore may have been acknowledged after the backup: it is not issued again.
+        let issued = known.issued.filter(|issued| issued.epoch >= epoch);
+        let issue = issued.unwrap_or_else(|| known.committed.next(epoch));
         return Judgement::Current { holds: presented, issue };
     }
     if known.issued == Some(presented) {
@@ -93,6 +96,23 @@ mod tests {
         check(Some(4), 5, None, Stale);
         check(Some(4), 5, Some(6), Stale);
         check(None, 5, None, Stale);
+    }
+
+    #[test]
+    fn a_restored_server_does_not_issue_again_what_it_had_issued_before() {
+        let known = Known { committed: at(5), issued: Some(at(6)) };
+        let anew = Judgement::Current { holds: at(5), issue: Generation { epoch: 1, counter: 6 } };
+        assert_eq!(judge(Some(at(5)), &known, 1), anew);
+        let went_on = Judgement::Current { holds: at(6), issue: Generation { epoch: 1, counter: 7 } };
+        assert_eq!(judge(Some(at(6)), &known, 1), went_on);
+    }
+
+    #[test]
+    fn a_server_whose_epoch_went_back_issues_no_earlier_generation() {
+        let holds = Generation { epoch: 9, counter: 7 };
+        let known = Known { committed: at(5), issued: None };
+        let expected = Judgement::ServerLostState { holds, issue: Generation { epoch: 9, counter: 8 } };
+        assert_eq!(judge(Some(holds), &known, 3), expected);
     }
 
     #[test]

@@ -14,6 +14,24 @@ pub const OFFLINE_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// Time all agents need to come back after a server start.
 pub const RECONNECT_WINDOW: Duration = Duration::from_secs(10 * 60);
 
+/// Agents that may come back within one second without hurting the server or each other.
+const COMEBACKS_PER_SECOND: usize = 170;
+/// Longest time over which a fleet is spread when it comes back.
+const LONGEST_COMEBACK: Duration = Duration::from_secs(300);
+
+/// Returns over how long a fleet of `hosts` should come back when its server is lost without a word.
+pub fn comeback_window(hosts: usize) -> Duration {
+    let seconds = hosts.div_ceil(COMEBACKS_PER_SECOND).max(1);
+    Duration::from_secs(seconds as u64).min(LONGEST_COMEBACK)
+}
+
+/// Returns the seconds after which the `place`-th of `hosts` is asked to come back when its server leaves on purpose:
+/// spread evenly over [`comeback_window`], of which each agent draws a little more.
+pub fn comeback_hint(place: usize, hosts: usize) -> u32 {
+    let window = comeback_window(hosts).as_secs() as usize;
+    u32::try_from(1 + place.min(hosts) * window / hosts.max(1)).unwrap_or(u32::MAX)
+}
+
 /// Time between two rounds of the server's own work above which it was not there in between.
 pub const AWAY_ABOVE: Duration = Duration::from_secs(5 * 60);
 
@@ -37,6 +55,11 @@ impl Rounds {
     pub fn all_are_back(self, now: Timestamp) -> bool {
         self.back_at.is_none_or(|back_at| now >= back_at && now.since(back_at) >= RECONNECT_WINDOW)
     }
+
+    /// Returns how long the server is there without a break, when its process runs for `up_for`.
+    pub fn there_for(self, now: Timestamp, up_for: Duration) -> Duration {
+        self.back_at.map_or(up_for, |back_at| up_for.min(now.since(back_at)))
+    }
 }
 
 /// What is known of a host's signs of life.
@@ -48,7 +71,7 @@ pub struct SignsOfLife {
     pub seen_at: Option<Timestamp>,
     /// Whether its last word was goodbye.
     pub said_goodbye: bool,
-    /// How long this server runs: within the reconnect window nobody becomes unreachable.
+    /// How long this server is there without a break: within the reconnect window nobody becomes unreachable.
     pub server_up_for: Duration,
 }
 
@@ -129,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn a_fleet_comes_back_over_its_window_and_no_second_is_crowded() {
+        for hosts in [0, 1, 2, 170, 171, 10_000, 100_000] {
+            let window = comeback_window(hosts).as_secs() as u32;
+            let mut seconds = vec![0_usize; window as usize + 2];
+            for place in 0..hosts {
+                let hint = comeback_hint(place, hosts);
+                assert!((1..=window + 1).contains(&hint), "{place} of {hosts}: {hint}");
+                seconds[hint as usize] += 1;
+            }
+            let most = hosts.div_ceil(window as usize);
+            assert!(seconds.iter().all(|count| *count <= most), "{hosts}: {seconds:?}");
+        }
+    }
+
+    #[test]
     fn nobody_becomes_unreachable_before_the_reconnect_window_ends() {
         check(false, Some(3000), false, 1, Presence::Online);
         check(false, Some(3000), false, 599, Presence::Online);
@@ -154,6 +192,17 @@ mod tests {
         ] {
             assert_eq!(rounds(at).all_are_back(minute(*at.last().unwrap())), expected, "{at:?}");
         }
+    }
+
+    #[test]
+    fn a_break_counts_like_a_start() {
+        let minute = |n: i64| Timestamp::from_millis(NOW.as_millis() + n * 60_000);
+        let (day, mins) = (Duration::from_secs(86_400), |n| Duration::from_secs(n * 60));
+        let steady = Rounds::default().after(minute(0)).after(minute(1));
+        assert_eq!(steady.there_for(minute(2), day), day);
+        let back = steady.after(minute(60));
+        assert_eq!([60, 61, 75].map(|at| back.there_for(minute(at), day)), [mins(0), mins(1), mins(15)]);
+        assert_eq!(back.there_for(minute(75), mins(3)), mins(3));
     }
 
     #[test]

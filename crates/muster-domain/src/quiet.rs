@@ -59,6 +59,7 @@ pub fn is_urgent(what: Happening) -> bool {
             | Happening::SecretUnreadable
             | Happening::PersonRecovered
             | Happening::AuditBroken
+            | Happening::InstallationRestored
             | Happening::InstallationStateLost
     )
 }

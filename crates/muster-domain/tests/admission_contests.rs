@@ -87,7 +87,7 @@ fn step_6_auto_takes_over_only_when_every_condition_holds() {
     };
     check(SiteKey, with(a_day_and_a_bit), taken_over);
     type Negation = (&'static str, fn(&mut Scene));
-    let negations: [Negation; 13] = [
+    let negations: [Negation; 14] = [
         ("site policy asks a person", |scene| scene.policy.reimage = ReimagePolicy::Approve),
         ("no key pair", |scene| scene.machine.key = agent_key(1)),
         ("weak uid: disk", |scene| scene.machine.uid = uid(UidSource::Disk, 1)),
@@ -100,6 +100,7 @@ fn step_6_auto_takes_over_only_when_every_condition_holds() {
         ("not silent long enough", |scene| owner(scene).seen_at = Some(ago(hours(24)))),
         ("server just started", |scene| scene.known.server_past_reconnect_window = false),
         ("a person revoked its key", |scene| owner(scene).last_key_revoked_by_person = true),
+        ("it is held", |scene| owner(scene).held = true),
         ("suspended", |scene| owner(scene).state = HostState::Suspended),
     ];
     for (condition, negate) in negations {

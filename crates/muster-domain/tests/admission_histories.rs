@@ -277,7 +277,7 @@ impl History {
             prop_assert_eq!(&self.world.hosts, &hosts, "{:?} without admission", verdict);
         }
         if let Some(Admission::Move { host_id }) = admission {
-            let site_id = self.world.ticket(claim.known.ticket_id).site_id;
+            let site_id = self.world.ticket(claim.known.ticket_id.unwrap()).site_id;
             prop_assert_ne!(hosts[&host_id].view.site_id, site_id);
             prop_assert_eq!(self.world.hosts[&host_id].view.site_id, site_id);
         }
@@ -285,7 +285,7 @@ impl History {
             prop_assert_eq!(hosts[&host_id].uid, Some(claim.machine.uid));
             prop_assert_ne!(self.world.claims[index].known.state, ClaimState::Waiting);
         }
-        self.note(claim.known.ticket_id, claim.machine.key, admission)
+        self.note(claim.known.ticket_id.unwrap(), claim.machine.key, admission)
     }
 
     /// Remembers which host the ticket led to.
@@ -440,7 +440,7 @@ fn word(answer: &Result<Admission, Refusal>) -> &'static str {
         Err(Refusal::HostSuspended) => "host suspended",
         Err(Refusal::ClaimRejected) => "claim rejected",
         Err(Refusal::TooManyClaims) => "too many claims",
-        Err(Refusal::KeyRequired | Refusal::VerdictNotPossible) => "other",
+        Err(Refusal::KeyRequired | Refusal::HostHeld | Refusal::VerdictNotPossible) => "other",
     }
 }
 

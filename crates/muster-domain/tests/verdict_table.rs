@@ -38,6 +38,7 @@ fn waiting(kind: TicketKind, reason: ClaimReason) -> Scene {
         }
         ClaimReason::Retired => scene.known.uid_last_owned_by_retired = true,
         ClaimReason::Approval | ClaimReason::Surge => {}
+        ClaimReason::Clone => unreachable!("a copy shows no ticket: see clone_table"),
     }
     scene
 }

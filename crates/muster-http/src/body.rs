@@ -109,6 +109,10 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     if !text.trim_start_matches([' ', '\t', '\r', '\n']).starts_with('{') {
         return Err(if is_json(text) { Problem::validation().field("", "wrong_type") } else { not_json() });
     }
+    // Nearly every body is what it should be; only one that is not is read again, for the place where it is not.
+    if let Ok(value) = serde_json::from_str(text) {
+        return Ok(value);
+    }
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         // serde_json calls an enum that is neither text nor object a fault of syntax; the text itself tells.

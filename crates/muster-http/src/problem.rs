@@ -161,6 +161,11 @@ impl Problem {
         self.0.code
     }
 
+    /// Returns the fixed text.
+    pub fn detail(&self) -> &'static str {
+        self.0.detail
+    }
+
     /// Returns the body as it will be sent, with the id of the current request as its instance.
     pub fn body(&self) -> ProblemBody {
         ProblemBody {

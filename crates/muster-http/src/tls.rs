@@ -1,28 +1,25 @@
-//! The server's TLS identity: a P-256 key and a certificate made at first start, pinned by the key.
+//! The server's TLS identity: made at first start and pinned by its key, or kept by the operator in files.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
-use std::net::IpAddr;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+mod own;
+mod shown;
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use data_encoding::BASE64URL_NOPAD;
 use muster_ids::Timestamp;
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair, PKCS_ECDSA_P256_SHA256};
-use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer};
+use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, X509Certificate};
 
-const KEY_FILE: &str = "tls.key";
-const CERTIFICATE_FILE: &str = "tls.crt";
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const VALID_FOR: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
-const RENEW_BEFORE: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+pub use own::{OwnIdentity, load_or_create, switch};
+pub use shown::Shown;
 
 /// Why there is no TLS identity.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +48,28 @@ pub enum TlsError {
         /// The file.
         path: PathBuf,
     },
+    /// The certificate is not valid any more.
+    #[error("the certificate in {} expired at {at}: put a renewed one there", path.display())]
+    Expired {
+        /// The file.
+        path: PathBuf,
+        /// When.
+        at: Timestamp,
+    },
+    /// The certificate is not valid yet.
+    #[error("the certificate in {} is valid from {at} on only: is the clock of this machine right?", path.display())]
+    NotYet {
+        /// The file.
+        path: PathBuf,
+        /// When.
+        at: Timestamp,
+    },
+    /// The key belongs to another certificate.
+    #[error("the key does not belong to the first certificate in {}", path.display())]
+    Mismatch {
+        /// The file of the certificate.
+        path: PathBuf,
+    },
     /// No certificate can be made for these names.
     #[error("cannot make a certificate for the configured names")]
     Certificate(#[source] rcgen::Error),
@@ -62,52 +81,26 @@ pub enum TlsError {
 /// A key with its certificate chain.
 #[derive(Debug, Clone)]
 pub struct TlsIdentity {
-    /// What the listener presents.
-    pub config: Arc<ServerConfig>,
+    certified: Arc<CertifiedKey>,
     /// SHA-256 of the leaf's SubjectPublicKeyInfo, base64url: what agents pin.
     pub spki_pin: String,
+    /// From when on the leaf is valid.
+    pub not_before: Timestamp,
+    /// Until when.
+    pub not_after: Timestamp,
 }
 
 impl TlsIdentity {
-    /// Returns the acceptor of [`Server`](crate::Server).
-    pub fn acceptor(&self) -> TlsAcceptor {
-        TlsAcceptor::from(Arc::clone(&self.config))
+    /// Returns an acceptor of [`Server`](crate::Server) that shows this identity and no other.
+    pub fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
+        Shown::new(self.clone()).acceptor()
     }
 }
 
-/// Loads the identity in `dir`, making what is missing.
-///
-/// The key is made once and never replaced: agents pin it. The certificate is made again, by the same key, when
-/// `names` (host names and addresses) change, when it nears its end, or when it was made by a clock gone wrong.
-pub fn load_or_create(dir: &Path, names: &[String], now: Timestamp) -> Result<TlsIdentity, TlsError> {
-    let key_path = dir.join(KEY_FILE);
-    let key = match read_key(&key_path)? {
-        Some(pem) => KeyPair::from_pem(&pem)
-            .map_err(|_| TlsError::Content { what: "private key", path: key_path.clone() })?,
-        None => create_key(&key_path)?,
-    };
-    let certificate_path = dir.join(CERTIFICATE_FILE);
-    let present = match fs::read(&certificate_path) {
-        Ok(pem) => CertificateDer::from_pem_slice(&pem).ok(),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(source) => return Err(TlsError::File { action: "read", path: certificate_path, source }),
-    };
-    let certificate = match present.filter(|present| is_current(present, &key, names, now)) {
-        Some(present) => present,
-        None => create_certificate(&certificate_path, &key, names, now)?,
-    };
-    let private_key = PrivateKeyDer::try_from(key.serialize_der())
-        .map_err(|_| TlsError::Content { what: "private key", path: key_path })?;
-    identity(vec![certificate], private_key, CERTIFICATE_FILE.as_ref())
-}
-
-/// Loads a certificate chain and key that the operator keeps.
-pub fn load(certificate_path: &Path, key_path: &Path) -> Result<TlsIdentity, TlsError> {
-    let pem = fs::read(certificate_path).map_err(|source| TlsError::File {
-        action: "read",
-        path: certificate_path.into(),
-        source,
-    })?;
+/// Loads a certificate chain and key that the operator keeps, in PEM. Refused when they do not belong together or the
+/// certificate is not valid at `now`.
+pub fn load(certificate_path: &Path, key_path: &Path, now: Timestamp) -> Result<TlsIdentity, TlsError> {
+    let pem = read(certificate_path)?;
     let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|_| TlsError::Content { what: "certificate chain", path: certificate_path.into() })?;
@@ -119,7 +112,39 @@ pub fn load(certificate_path: &Path, key_path: &Path) -> Result<TlsIdentity, Tls
     })?;
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
         .map_err(|_| TlsError::Content { what: "private key", path: key_path.into() })?;
-    identity(chain, key, certificate_path)
+    let identity = identity(chain, key, certificate_path)?;
+    if identity.not_after <= now {
+        return Err(TlsError::Expired { path: certificate_path.into(), at: identity.not_after });
+    }
+    if identity.not_before > now {
+        return Err(TlsError::NotYet { path: certificate_path.into(), at: identity.not_before });
+    }
+    Ok(identity)
+}
+
+/// Returns the pins of the keys in a PEM file: of every certificate and every public key in it.
+pub fn pins_in(path: &Path) -> Result<Vec<String>, TlsError> {
+    let pem = read(path)?;
+    let unusable = || TlsError::Content { what: "certificate or public key", path: path.into() };
+    let mut pins = Vec::new();
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|_| unusable())?;
+        pins.push(spki_pin(&certificate).ok_or_else(unusable)?);
+    }
+    for key in SubjectPublicKeyInfoDer::pem_slice_iter(&pem) {
+        pins.push(pin_of(&key.map_err(|_| unusable())?));
+    }
+    if pins.is_empty() { Err(unusable()) } else { Ok(pins) }
+}
+
+/// Returns the pin of a certificate: SHA-256 of its SubjectPublicKeyInfo, base64url without padding.
+pub fn spki_pin(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    Some(pin_of(parsed.public_key().raw))
+}
+
+fn pin_of(spki: &[u8]) -> String {
+    BASE64URL_NOPAD.encode(digest(&SHA256, spki).as_ref())
 }
 
 fn identity(
@@ -130,28 +155,24 @@ fn identity(
     let unusable = || TlsError::Content { what: "certificate", path: path.into() };
     let leaf = chain.first().ok_or_else(unusable)?;
     let spki_pin = spki_pin(leaf).ok_or_else(unusable)?;
-    let config = server_config(chain, key).map_err(TlsError::Config)?;
-    Ok(TlsIdentity { config: Arc::new(config), spki_pin })
+    let (not_before, not_after) = validity(leaf).ok_or_else(unusable)?;
+    let provider = rustls::crypto::aws_lc_rs::default_provider();
+    let certified = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
+        rustls::Error::InconsistentKeys(_) => TlsError::Mismatch { path: path.into() },
+        error => TlsError::Config(error),
+    })?;
+    Ok(TlsIdentity { certified: Arc::new(certified), spki_pin, not_before, not_after })
 }
 
-/// Makes the TLS configuration of a listener: TLS 1.2 and 1.3, `http/1.1` only.
-pub fn server_config(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<ServerConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(config)
-}
-
-/// Returns the pin of a certificate: SHA-256 of its SubjectPublicKeyInfo, base64url without padding.
-pub fn spki_pin(certificate: &CertificateDer<'_>) -> Option<String> {
+fn validity(certificate: &CertificateDer<'_>) -> Option<(Timestamp, Timestamp)> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
-    Some(BASE64URL_NOPAD.encode(digest(&SHA256, parsed.public_key().raw).as_ref()))
+    let at = |seconds: i64| Timestamp::from_millis(seconds.saturating_mul(1000));
+    let validity = parsed.validity();
+    Some((at(validity.not_before.timestamp()), at(validity.not_after.timestamp())))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::File { action: "read", path: path.into(), source })
 }
 
 fn read_key(path: &Path) -> Result<Option<String>, TlsError> {
@@ -165,85 +186,6 @@ fn read_key(path: &Path) -> Result<Option<String>, TlsError> {
         Ok(_) => {}
     }
     fs::read_to_string(path).map(Some).map_err(failed)
-}
-
-fn create_key(path: &Path) -> Result<KeyPair, TlsError> {
-    let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(TlsError::Certificate)?;
-    // A hard link never replaces: of two servers starting in one folder, the second fails instead of changing the pin.
-    write_synced(path, key.serialize_pem().as_bytes(), 0o600, |draft, path| fs::hard_link(draft, path))?;
-    Ok(key)
-}
-
-fn create_certificate(
-    path: &Path,
-    key: &KeyPair,
-    names: &[String],
-    now: Timestamp,
-) -> Result<CertificateDer<'static>, TlsError> {
-    let mut params = CertificateParams::new(names).map_err(TlsError::Certificate)?;
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "muster");
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let at = |moment: Timestamp| {
-        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(u64::try_from(moment.as_secs()).unwrap_or(0))
-    };
-    params.not_before = at(now.minus(DAY));
-    params.not_after = at(now.plus(VALID_FOR));
-    let certificate = params.self_signed(key).map_err(TlsError::Certificate)?;
-    write_synced(path, certificate.pem().as_bytes(), 0o644, |draft, path| fs::rename(draft, path))?;
-    Ok(certificate.into())
-}
-
-fn write_synced(
-    path: &Path,
-    bytes: &[u8],
-    mode: u32,
-    place: impl FnOnce(&Path, &Path) -> io::Result<()>,
-) -> Result<(), TlsError> {
-    let draft = path.with_extension(format!("draft-{}", std::process::id()));
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        place(&draft, path)
-    })();
-    // Absent already when it was renamed; left over when a step failed.
-    let _ = fs::remove_file(&draft);
-    written
-        .and_then(|()| File::open(path.parent().unwrap_or(Path::new(".")))?.sync_all())
-        .map_err(|source| TlsError::File { action: "write", path: path.into(), source })
-}
-
-fn is_current(certificate: &CertificateDer<'_>, key: &KeyPair, names: &[String], now: Timestamp) -> bool {
-    let Ok((_, parsed)) = X509Certificate::from_der(certificate) else {
-        return false;
-    };
-    let validity = parsed.validity();
-    let mut wanted: Vec<String> = names.to_vec();
-    let mut present = names_of(&parsed);
-    wanted.sort();
-    present.sort();
-    wanted == present
-        && parsed.public_key().raw == rcgen::PublicKeyData::subject_public_key_info(key)
-        && validity.not_before.timestamp() <= now.as_secs()
-        && validity.not_after.timestamp() > now.plus(RENEW_BEFORE).as_secs()
-}
-
-fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
-    let Ok(Some(extension)) = certificate.subject_alternative_name() else {
-        return Vec::new();
-    };
-    let names = extension.value.general_names.iter();
-    names
-        .filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some((*name).to_owned()),
-            GeneralName::IPAddress(bytes) => match bytes.len() {
-                4 => <[u8; 4]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-                _ => <[u8; 16]>::try_from(*bytes).ok().map(|b| IpAddr::from(b).to_string()),
-            },
-            _ => None,
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! key, one use.
 
 mod audit;
+mod backup;
 mod bearer;
 mod blob;
 mod cursor;

@@ -97,6 +97,12 @@ impl MasterKey {
         }
     }
 
+    /// Loads the key file at `path`; never makes one.
+    pub fn load(path: &Path) -> Result<Self, MasterKeyError> {
+        let file = File::open(path).map_err(failed(path))?;
+        Self::read(file, path, GROUP_AND_OTHERS)
+    }
+
     /// Loads the key from a systemd credential; never makes one.
     ///
     /// The service manager grants its user access through an ACL, whose mask shows as group bits: only

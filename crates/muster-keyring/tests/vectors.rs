@@ -61,3 +61,11 @@ fn sealed_record() {
     let expected = "01e640f6be050505050505050505050505e6ee1ee1f39d6ca1282ae0d7f49cc2028055e616bc1d50aa06";
     assert_eq!(HEXLOWER.encode(&blob), expected);
 }
+
+#[test]
+fn backup_mac() {
+    let expected = "2d0c41e6286f852f17cdc77c769e20f3b47e7790bf557ed6602d44cc9d68aeb3";
+    assert_eq!(HEXLOWER.encode(&keyring().backup_mac(&[3; 32])), expected);
+    assert!(keyring().is_backup_mac(&[3; 32], &keyring().backup_mac(&[3; 32])));
+    assert!(!keyring().is_backup_mac(&[4; 32], &keyring().backup_mac(&[3; 32])));
+}

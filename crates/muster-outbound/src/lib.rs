@@ -15,5 +15,6 @@ mod tls;
 
 pub use address::{Allowed, Unreachable};
 pub use error::OutboundError;
-pub use send::{Options, Outbound, Response};
+pub use muster_client::Response;
+pub use send::{Options, Outbound};
 pub use target::{address_of, check_url, parse_url};

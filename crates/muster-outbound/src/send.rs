@@ -2,16 +2,12 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HOST, TRANSFER_ENCODING, USER_AGENT};
-use http::{HeaderMap, HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
+use http::{HeaderValue, Request};
+use muster_client::{ExchangeError, Most, Response, exchange};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -44,25 +40,6 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { deadline: Duration::from_secs(10), body_limit: 64 * 1024, extra_roots: Vec::new() }
-    }
-}
-
-/// A whole answer. A redirect is an answer like any other.
-#[derive(Clone)]
-pub struct Response {
-    /// The status.
-    pub status: StatusCode,
-    /// The headers.
-    pub headers: HeaderMap,
-    /// The body.
-    pub body: Bytes,
-}
-
-/// A body may carry a credential; only its length is shown.
-impl fmt::Debug for Response {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut shown = f.debug_struct("Response");
-        shown.field("status", &self.status).field("body", &self.body.len()).finish_non_exhaustive()
     }
 }
 
@@ -161,40 +138,14 @@ impl Outbound {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        let broken = |source| OutboundError::Broken { host: host.to_string(), source };
-        let mut builder = http1::Builder::new();
-        builder.max_buf_size(HEAD_LIMIT);
-        let (mut sender, connection) = builder.handshake(TokioIo::new(io)).await.map_err(broken)?;
-        let mut connection = pin!(connection);
-        let mut answer = pin!(async {
-            let response = sender.send_request(request.map(Full::new)).await.map_err(broken)?;
-            self.read(response, host).await
-        });
-        tokio::select! {
-            biased;
-            answered = answer.as_mut() => answered,
-            // The connection may end before the last bytes of its answer are taken from it.
-            _ = connection.as_mut() => answer.await,
-        }
-    }
-
-    async fn read(&self, response: http::Response<Incoming>, host: &Host) -> Result<Response, OutboundError> {
-        let (head, body) = response.into_parts();
-        let body = match Limited::new(body, self.body_limit).collect().await {
-            Ok(collected) => collected.to_bytes(),
-            Err(error) => {
-                return Err(match error.downcast::<hyper::Error>() {
-                    Ok(source) => OutboundError::Broken { host: host.to_string(), source: *source },
-                    // A limited body fails by its source or by its limit.
-                    Err(_) => OutboundError::TooLarge {
-                        host: host.to_string(),
-                        status: head.status,
-                        limit: self.body_limit,
-                    },
-                });
+        let host = host.to_string();
+        let most = Most { head: HEAD_LIMIT, body: self.body_limit };
+        exchange(io, request, most).await.map_err(|error| match error {
+            ExchangeError::Broken(source) => OutboundError::Broken { host, source },
+            ExchangeError::TooLarge { status } => {
+                OutboundError::TooLarge { host, status, limit: self.body_limit }
             }
-        };
-        Ok(Response { status: head.status, headers: head.headers, body })
+        })
     }
 }
 

@@ -29,18 +29,28 @@ pub struct Revoked {
     pub at: Timestamp,
 }
 
-/// Tells a machine which certificates the server shows, now and next.
+/// Tells a machine which certificates the server shows and whose instructions count, now and next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pins {
-    /// The pin of the certificate in use: see [`crate::digest::spki_pin`].
-    pub current: String,
-    /// The pin of the certificate to come.
+    /// When it was said: a machine keeps the newest.
+    pub issued_at: Timestamp,
+    /// The pins of the certificates in use, see [`crate::digest::spki_pin`]; empty: publicly valid ones.
+    pub current: Vec<String>,
+    /// The pins of the certificates to come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub next: Vec<String>,
+    /// The key that signs instructions now.
+    pub instruction_key: KeyThumbprint,
+    /// The key that will sign them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-    /// When `next` may be shown at the earliest.
+    pub next_instruction_key: Option<KeyThumbprint>,
+    /// When what is next may take its place at the earliest.
     pub not_before: Timestamp,
 }
+
+/// Most pins of either kind in one statement.
+pub const MAX_PINS: usize = 4;
 
 /// Signs that a key is revoked; the reason is cut to [`MAX_REASON_CHARS`].
 pub fn sign_revoked(key: &HostKey, revoked: &Revoked) -> String {
@@ -61,8 +71,11 @@ pub fn verify_revoked(compact: &str, instruction_key: &KeyThumbprint) -> Result<
 /// Verifies `pins` against the pinned instruction key.
 pub fn verify_pins(compact: &str, instruction_key: &KeyThumbprint) -> Result<Pins, ProofError> {
     let pins: Pins = verify(compact, Typ::Pins, instruction_key)?;
-    let is_pin = |text: &str| text.parse::<KeyThumbprint>().is_ok();
-    if is_pin(&pins.current) && pins.next.as_deref().is_none_or(is_pin) {
+    if pins.current.len() > MAX_PINS || pins.next.len() > MAX_PINS {
+        return Err(Invalid("more pins than a server shows"));
+    }
+    let is_pin = |text: &String| text.parse::<KeyThumbprint>().is_ok();
+    if pins.current.iter().all(is_pin) && pins.next.iter().all(is_pin) {
         Ok(pins)
     } else {
         Err(Invalid("a pin is not 43 base64url characters"))

@@ -27,13 +27,18 @@ pub enum Typ {
     Hello,
     /// The installation took a key's rights away.
     Revoked,
-    /// The installation announces its certificates.
+    /// The installation announces its certificates and its next instruction key.
     Pins,
+    /// A key vouches for the one a copy of its machine made for itself.
+    Fork,
+    /// The key that is to take the place of a host's key.
+    NextKey,
 }
 
 impl Typ {
     /// Every type.
-    pub const ALL: [Self; 4] = [Self::Dpop, Self::Hello, Self::Revoked, Self::Pins];
+    pub const ALL: [Self; 6] =
+        [Self::Dpop, Self::Hello, Self::Revoked, Self::Pins, Self::Fork, Self::NextKey];
 
     /// The words in the header.
     pub const fn as_str(self) -> &'static str {
@@ -42,6 +47,8 @@ impl Typ {
             Self::Hello => "muster-hello+jwt",
             Self::Revoked => "muster-revoked+jwt",
             Self::Pins => "muster-pins+jwt",
+            Self::Fork => "muster-fork+jwt",
+            Self::NextKey => "muster-next-key+jwt",
         }
     }
 }
@@ -139,6 +146,11 @@ impl Unverified {
     /// Returns the public key in the header, if one is there.
     pub fn embedded_key(&self) -> Option<&PublicKey> {
         self.embedded_key.as_ref()
+    }
+
+    /// Returns the thumbprint that the header names the signing key by, if it does.
+    pub fn kid(&self) -> Option<KeyThumbprint> {
+        self.kid
     }
 
     /// Reads the claims before anything vouches for them.

@@ -14,6 +14,7 @@ mod htu;
 pub mod instruction;
 pub mod jws;
 mod key;
+pub mod successor;
 
 pub use htu::HtuUrl;
 pub use key::{HostKey, Jwk, KeyError, PUBLIC_KEY_LEN, PublicKey, SIGNATURE_LEN};

@@ -34,7 +34,14 @@ fn revoked() -> Revoked {
 }
 
 fn pins() -> Pins {
-    Pins { current: digest::spki_pin(b"current"), next: Some(digest::spki_pin(b"next")), not_before: NOW }
+    Pins {
+        issued_at: NOW,
+        current: vec![digest::spki_pin(b"current")],
+        next: vec![digest::spki_pin(b"next")],
+        instruction_key: HostKey::generate().thumbprint(),
+        next_instruction_key: None,
+        not_before: NOW,
+    }
 }
 
 #[test]
@@ -136,8 +143,11 @@ fn longest_reason_still_reaches_the_machine() {
 #[test]
 fn pins_that_are_no_hashes_are_refused() {
     let key = HostKey::generate();
-    for (current, next) in [("", None), ("sha256/abc", None), (&*pins().current, Some("x"))] {
-        let pins = Pins { current: current.into(), next: next.map(Into::into), not_before: NOW };
+    let good = pins().current;
+    let many = vec![good[0].clone(); instruction::MAX_PINS + 1];
+    let bad = |text: &str| vec![text.to_owned()];
+    for (current, next) in [(bad(""), vec![]), (bad("sha256/abc"), vec![]), (good, bad("x")), (many, vec![])] {
+        let pins = Pins { current, next, ..pins() };
         assert!(instruction::verify_pins(&instruction::sign_pins(&key, &pins), &key.thumbprint()).is_err());
     }
 }

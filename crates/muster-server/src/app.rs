@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use muster_domain::presence::RECONNECT_WINDOW;
 use muster_edge::{Clock, Entropy};
 use muster_ids::Timestamp;
 use muster_keyring::Keyring;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub hub: Hub,
     /// Signs of life, flushed in batches.
     pub presences: Presences,
+    /// Uses of keys that ended, still to be told of.
+    pub former_uses: crate::former_uses::FormerUses,
     /// What `/metrics` shows.
     pub metrics: Metrics,
     /// Proofs that were used already (RFC 9449, `jti`).
@@ -49,8 +52,16 @@ pub struct Parts {
     pub budgets: crate::budgets::Budgets,
     /// Refusals of the door that are still to be written down.
     pub tally: crate::enrol::Tally,
+    /// How many hosts came to each site lately.
+    pub arrivals: crate::enrol::Arrivals,
+    /// Configurations on their way to their hosts.
+    pub on_their_way: crate::host_config::OnTheirWay,
     /// Streams that people have open.
     pub streams: crate::streams::Streams,
+    /// Credentials of agents that may act, as this node looked them up.
+    pub credentials: crate::auth::Credentials,
+    /// What this node knows of the log of revocations.
+    pub revocations: crate::revocations::Revocations,
     /// When credentials were last used, flushed in batches.
     pub uses: crate::uses::Uses,
     /// Where the audit trail ended when this process last looked.
@@ -110,19 +121,21 @@ impl App {
         T: Send + 'static,
     {
         let (seed, keyring) = (self.entropy.seed(), Arc::clone(&self.keyring));
-        // Of the last run: a commit whose reply is lost has effects, too.
-        let effects = Arc::new(Mutex::new(Effects::default()));
-        let of_last_run = Arc::clone(&effects);
+        // Of the last run, with the moment it was handed to its commit: one whose reply is lost has effects, too.
+        let effects = Arc::new(Mutex::new((Effects::default(), Duration::ZERO)));
+        let (of_last_run, clock) = (Arc::clone(&effects), self.clock.clone());
         let written = self
             .store
             .write(priority, move |tx: &mut Tx<'_>| {
                 let mut unit = Unit::new(tx, now, &seed);
                 let value = closure(&mut unit)?;
-                *of_last_run.lock().unwrap_or_else(PoisonError::into_inner) = unit.finish(&keyring)?;
+                let effects = unit.finish(&keyring)?;
+                *of_last_run.lock().unwrap_or_else(PoisonError::into_inner) = (effects, clock.monotonic());
                 Ok::<_, Failure>(value)
             })
             .await;
-        let effects = std::mem::take(&mut *effects.lock().unwrap_or_else(PoisonError::into_inner));
+        let (effects, committing_at) =
+            std::mem::take(&mut *effects.lock().unwrap_or_else(PoisonError::into_inner));
         let value = match written {
             Ok(written) => written,
             Err(failure) => {
@@ -134,7 +147,12 @@ impl App {
             }
         };
         self.sealer.notify_one();
+        let takes_away = effects.take_away();
         self.follow(effects).await;
+        if takes_away {
+            let took = self.clock.monotonic().saturating_sub(committing_at);
+            self.metrics.revoke_to_refused.observe(took.as_secs_f64());
+        }
         Ok(value)
     }
 
@@ -182,7 +200,30 @@ impl App {
         self.clock.monotonic()
     }
 
+    /// How long this server is there without a break: a pause of its machine or of its database counts like a start.
+    pub fn there_for(&self) -> Duration {
+        self.presences.there_for(self.clock.now(), self.up_for())
+    }
+
+    /// Takes a round of background work that could read into account. `false`: not all hosts had the time to come back
+    /// since this server started, or was away.
+    pub fn all_are_back(&self, now: Timestamp) -> bool {
+        self.presences.round(now) && self.up_for() >= RECONNECT_WINDOW
+    }
+
+    async fn follow_server_keys(&self) {
+        let now = self.clock.now();
+        if let Err(error) = self.installation.read_keys_again(&self.store, &self.keyring, now).await {
+            tracing::error!(%error, "the keys of the server changed and cannot be read again");
+        }
+        self.hub.pins_changed();
+    }
+
     async fn follow(&self, effects: Effects) {
+        self.revocations.follows(&effects.logged);
+        // Before the first await: from here on nobody acts on what was cached.
+        effects.cuts.iter().for_each(|cut| self.credentials.drop_key(&cut.key));
+        self.credentials.drop_ended(&effects.ended);
         join_all(effects.cuts.into_iter().map(|cut| self.hub.cut(self, cut))).await;
         self.streams.end(&effects.ended).await;
         effects.retired.into_iter().for_each(|host_id| self.presences.forget(host_id));
@@ -191,6 +232,12 @@ impl App {
         }
         for host_id in effects.work_waiting {
             self.hub.work_waiting(host_id);
+        }
+        for host_id in effects.rotation_asked {
+            self.hub.rotation_asked(host_id);
+        }
+        if effects.server_keys_changed {
+            self.follow_server_keys().await;
         }
         if let Some(public_urls) = effects.set_up {
             self.installation.close_setup(public_urls);

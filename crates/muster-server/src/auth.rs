@@ -6,8 +6,10 @@
 
 mod actor;
 mod agent;
+mod credentials;
 mod door;
 mod failed;
+mod fork;
 mod invited;
 mod origin;
 mod proof;
@@ -17,10 +19,12 @@ pub mod web_session;
 
 pub(crate) use actor::TEAM_HEADER;
 pub use actor::{Actor, Credential, Permit, permits};
-pub use agent::{Agent, AgentJson};
+pub use agent::{Agent, AgentJson, Beat, BeatJson, Connecting};
+pub use credentials::{Credentials, Interest, Known};
 pub use door::Door;
 pub use failed::failed;
 pub(crate) use failed::failed_of;
+pub use fork::Fork;
 pub use invited::Invited;
 pub use origin::{SameOrigin, same_origin};
 pub use proof::{DPOP, DPOP_NONCE, accepted_urls, refused_proof, use_nonce};

@@ -6,12 +6,14 @@
 mod connect;
 mod conversation;
 mod hub;
+mod next_key;
 mod notebook;
 mod open;
 mod task;
 mod wire;
 
 use axum::extract::ws::WebSocket;
+use muster_wire::channel::Protocol;
 
 use crate::app::App;
 use crate::auth::Agent;
@@ -21,6 +23,6 @@ pub use hub::{Command, Hub, Registration, Waiting, revoked_statement};
 pub use task::HEARTBEAT_SECS;
 
 /// Runs a channel over an accepted upgrade to its end.
-pub async fn run(app: App, agent: Agent, socket: WebSocket, waiting: Waiting) {
-    task::run(app, agent, wire::Wire::new(socket), waiting).await;
+pub async fn run(app: App, agent: Agent, protocol: Protocol, socket: WebSocket, waiting: Waiting) {
+    task::run(app, agent, protocol, wire::Wire::new(socket), waiting).await;
 }

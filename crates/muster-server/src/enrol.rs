@@ -5,12 +5,17 @@
 //! change `muster_domain::admission`.
 
 mod apply;
+mod arrivals;
 pub mod claim;
+pub(crate) mod copies;
+pub mod fork;
+pub mod hold;
 pub mod keys;
 mod known;
 pub mod leak;
 pub mod mint;
 pub mod moving;
+pub mod next_key;
 mod recognise;
 mod refuse;
 pub mod retire;
@@ -21,15 +26,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use muster_domain::admission::{Admission, Machine, Refusal, admit};
-use muster_ids::{ClaimId, HostId, KeyName, Timestamp};
+use muster_ids::{ClaimId, HostId, KeyName, TeamId, Timestamp};
 use muster_proof::ProofError;
 use muster_store::rows::TicketRow;
 use muster_store::{Priority, StoreError};
 use muster_wire::claim::ClaimReason;
 use muster_wire::enroll::Disposition;
 use muster_wire::host::HostState;
+use muster_wire::parting::RevokedReason;
 use muster_wire::refusal::RefusalCause;
 
+pub use self::arrivals::Arrivals;
 use self::known::{AtSite, must_be_alone};
 use self::recognise::{Recognised, recognise};
 pub use self::tally::Tally;
@@ -77,8 +84,10 @@ pub enum Outcome {
 /// What is said to a key that ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Revoked {
+    /// The team of its host.
+    pub team_id: TeamId,
     /// Why it ended.
-    pub reason: &'static str,
+    pub reason: RevokedReason,
     /// When.
     pub at: Timestamp,
 }
@@ -169,7 +178,7 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, knock: &Knock) -> Result<Outcome, 
     let author = knock.author();
     let arriving = apply::Arriving {
         app,
-        ticket: &ticket,
+        entrance: apply::Entrance::Ticket(&ticket),
         machine,
         material: &knock.material,
         author: &author,

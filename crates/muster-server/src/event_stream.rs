@@ -27,6 +27,7 @@ use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::events::view;
 use crate::failure::Failure;
+use crate::revocations::must_be_seen;
 use crate::router::header_parameter;
 use crate::streams::Stream;
 
@@ -89,6 +90,7 @@ pub async fn open(
     filter: EventFilter,
     after: Option<i64>,
 ) -> Result<Option<EventStream>, Failure> {
+    must_be_seen(app)?;
     let Some(stream) = app.streams.open(actor.user_id, actor.credential) else { return Ok(None) };
     // Before the first look: what is sealed after it wakes the stream.
     let news = app.news.events();

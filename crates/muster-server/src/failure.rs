@@ -5,6 +5,7 @@ use std::error::Error;
 use std::sync::Arc;
 
 use muster_domain::admission::Refusal;
+use muster_domain::server_keys::NotKnown;
 use muster_ids::TeamId;
 use muster_store::{StoreError, WriteError};
 
@@ -54,12 +55,18 @@ pub enum Failure {
         /// What the client is told.
         detail: &'static str,
     },
+    /// A key of the server would come into use that not every host knows.
+    #[error(transparent)]
+    HostsNotInformed(#[from] NotKnown),
     /// The person's credential ended, or never was one.
     #[error("the credential does not hold")]
     Unauthorized,
     /// The key ended, or its host is not active any more.
     #[error("the key or its host is no longer active")]
     KeyNotActive,
+    /// The key's host is held until a person answered which of two machines is genuine.
+    #[error("the host is held")]
+    HostHeld,
     /// The agent told of an attempt it was never given: its channel ends.
     #[error("the job was never given to this host")]
     ForeignJob,
@@ -69,6 +76,9 @@ pub enum Failure {
     /// The door refused a machine.
     #[error(transparent)]
     Admission(#[from] Refusal),
+    /// This node cannot see whether the right to act still holds.
+    #[error("the log of revocations is not read")]
+    RevocationsUnseen,
     /// More is being done than may be done at once.
     #[error("over the work budget")]
     OverBudget,

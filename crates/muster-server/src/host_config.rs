@@ -5,20 +5,24 @@
 
 use data_encoding::HEXLOWER;
 use muster_ids::{HostId, KeyName, SecretId, TeamId};
-use muster_store::StoreError;
 use muster_store::rows::{HostConfigRow, SecretRow};
+use muster_store::{Priority, StoreError, Tx};
 use muster_wire::channel::{Config, ConfigVersion, DeliveredSecret};
+use muster_wire::happening::Happening;
 use muster_wire::text::SecretName;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::app::App;
+use crate::auth::Agent;
 use crate::failure::Failure;
+use crate::gathered::Gathered;
 use crate::secrets;
-use crate::unit::Unit;
+use crate::unit::{Fact, Unit};
 
 /// Gives the configuration of a host its next version; an open channel gets it after the commit.
 pub fn changed(unit: &mut Unit<'_, '_>, host_id: HostId) -> Result<(), Failure> {
-    if !unit.tx.host_config_bump(host_id)? {
+    if !unit.tx.host_config_bump(host_id, unit.now)? {
         return Err(Failure::NotFound);
     }
     if !unit.effects.config_changed.contains(&host_id) {
@@ -53,29 +57,147 @@ struct Stored {
     secrets: Vec<SecretRow>,
 }
 
+/// Hosts whose configurations are read in one transaction.
+const READ_AT_ONCE: usize = 100;
+/// Hosts in one transaction that says their configurations are sent; with at most [`ROWS_AT_ONCE`] rows.
+const SENT_AT_ONCE: usize = 250;
+const ROWS_AT_ONCE: usize = 500;
+
+/// Configurations on their way: when those of many hosts change at once, they are read and written down together.
+#[derive(Debug)]
+pub struct OnTheirWay {
+    reads: Gathered<KeyName, Option<Loaded>>,
+    sends: Gathered<Sending, ()>,
+}
+
+impl Default for OnTheirWay {
+    fn default() -> Self {
+        Self {
+            reads: Gathered::new(READ_AT_ONCE, |app, keys| Box::pin(read(app, keys))),
+            sends: Gathered::new(SENT_AT_ONCE, |app, sends| Box::pin(record_sent(app, sends))),
+        }
+    }
+}
+
+/// A configuration that is about to be sent.
+#[derive(Debug, Clone)]
+struct Sending {
+    agent: Agent,
+    version: ConfigVersion,
+    carries: Vec<Carried>,
+}
+
 /// Reads and opens the configuration of the host that `key` speaks for. `None`: the key or the host may not have it.
 pub async fn load(app: &App, key: KeyName) -> Result<Option<Loaded>, Failure> {
-    let stored = app
-        .look(move |tx| {
-            let Some(agent) = tx.agent_by_key(&key)? else { return Ok(None) };
-            if !agent.may_act() {
-                return Ok(None);
-            }
-            let gone = |what| move || StoreError::corrupt(what);
-            let team = tx.team(agent.team_id)?.ok_or_else(gone("the team of a host is gone"))?;
-            let config =
-                tx.host_config(agent.host_id)?.ok_or_else(gone("the configuration of a host is gone"))?;
-            let secrets = tx.secrets_owned(agent.team_id, "host", &agent.host_id.to_string())?;
-            Ok(Some((agent.team_id, Stored { config, wrapped_key: team.wrapped_key, secrets })))
-        })
-        .await?;
-    let Some((team_id, stored)) = stored else { return Ok(None) };
-    match open(app, team_id, stored) {
-        Ok(loaded) => Ok(Some(loaded)),
-        Err(failure) => {
-            app.alert(&failure).await;
-            Err(failure)
+    app.on_their_way.reads.ask(app, key).await
+}
+
+/// Says that a configuration is about to be sent: its secrets count as received from now on. Fails when the key may not
+/// have it any more.
+pub async fn sending(
+    app: &App,
+    agent: &Agent,
+    version: ConfigVersion,
+    carries: &[Carried],
+) -> Result<(), Failure> {
+    let sending = Sending { agent: agent.clone(), version, carries: carries.to_vec() };
+    app.on_their_way.sends.ask(app, sending).await
+}
+
+async fn read(app: App, keys: Vec<KeyName>) -> Vec<Result<Option<Loaded>, Failure>> {
+    let many = keys.len();
+    let stored = match app.look(move |tx| keys.iter().map(|key| stored(tx, key)).collect()).await {
+        Ok(stored) => stored,
+        Err(failure) => return std::iter::repeat_with(|| Err(failure.clone())).take(many).collect(),
+    };
+    let mut loaded = Vec::with_capacity(many);
+    let stored: Vec<Option<(TeamId, Stored)>> = stored;
+    for stored in stored {
+        let opened = stored.map(|(team_id, stored)| open(&app, team_id, stored)).transpose();
+        if let Err(failure) = &opened {
+            app.alert(failure).await;
         }
+        loaded.push(opened);
+    }
+    loaded
+}
+
+fn stored(tx: &mut Tx<'_>, key: &KeyName) -> Result<Option<(TeamId, Stored)>, StoreError> {
+    let Some(agent) = tx.agent_by_key(key)? else { return Ok(None) };
+    if !agent.may_act() {
+        return Ok(None);
+    }
+    let gone = |what| move || StoreError::corrupt(what);
+    let team = tx.team(agent.team_id)?.ok_or_else(gone("the team of a host is gone"))?;
+    let config = tx.host_config(agent.host_id)?.ok_or_else(gone("the configuration of a host is gone"))?;
+    let secrets = tx.secrets_owned(agent.team_id, "host", &agent.host_id.to_string())?;
+    Ok(Some((agent.team_id, Stored { config, wrapped_key: team.wrapped_key, secrets })))
+}
+
+async fn record_sent(app: App, sends: Vec<Sending>) -> Vec<Result<(), Failure>> {
+    let mut recorded = Vec::with_capacity(sends.len());
+    let mut waiting = sends.into_iter().peekable();
+    while waiting.peek().is_some() {
+        let (mut chunk, mut rows) = (Vec::new(), 0);
+        while let Some(next) = waiting.next_if(|next| chunk.is_empty() || rows + next.rows() <= ROWS_AT_ONCE)
+        {
+            rows += next.rows();
+            chunk.push(next);
+        }
+        let many = chunk.len();
+        let written = app.change(Priority::Normal, app.clock.now(), move |unit| {
+            let held = chunk.iter().flat_map(|sending| sending.agent.held());
+            unit.tx.lock(&held.collect::<Vec<_>>())?;
+            chunk.iter().map(|sending| sending.record(unit)).collect::<Result<Vec<bool>, Failure>>()
+        });
+        match written.await {
+            Ok(may) => recorded
+                .extend(may.into_iter().map(|may| if may { Ok(()) } else { Err(Failure::KeyNotActive) })),
+            Err(failure) => recorded.extend(std::iter::repeat_with(|| Err(failure.clone())).take(many)),
+        }
+    }
+    recorded
+}
+
+/// Records that an agent has a configuration on disk, and with it what it carries.
+pub(crate) fn applied(
+    unit: &mut Unit<'_, '_>,
+    agent: &Agent,
+    version: ConfigVersion,
+    carries: &[Carried],
+) -> Result<(), Failure> {
+    agent.still_may(unit)?;
+    let is_news = unit.tx.host_config_applied(agent.host_id, version, unit.now)?;
+    let author = agent.author();
+    let fact = |what| Fact::new(what, agent.team_id, &author, agent.host_id).of_host(agent.host_id);
+    for secret in carries {
+        if unit.tx.secret_delivered(secret.secret_id, secret.version, &agent.key, unit.now)? {
+            let details = json!({ "secret": secret.name, "version": secret.version, "key": agent.key });
+            unit.happened(fact(Happening::SecretDelivered).details(details));
+        }
+    }
+    if is_news {
+        let details = json!({ "epoch": version.epoch, "n": version.n });
+        unit.happened(fact(Happening::HostConfigApplied).details(details));
+    }
+    Ok(())
+}
+
+impl Sending {
+    fn rows(&self) -> usize {
+        self.carries.len() + 1
+    }
+
+    /// Writes one down, whose locks are held. `false`: its key may not have it any more.
+    fn record(&self, unit: &mut Unit<'_, '_>) -> Result<bool, Failure> {
+        if !unit.tx.agent_by_key(&self.agent.key)?.is_some_and(|row| row.may_act()) {
+            return Ok(false);
+        }
+        unit.tx.host_config_sent(self.agent.host_id, self.version, unit.now)?;
+        for secret in &self.carries {
+            unit.tx.secret_sent(secret.secret_id, secret.version, &self.agent.key, unit.now)?;
+        }
+        Ok(true)
     }
 }
 

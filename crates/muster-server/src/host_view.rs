@@ -1,9 +1,10 @@
 //! Hosts as operators see them: the stored row, with what this node heard since it was flushed.
 
+use muster_domain::host_config::{Configured, drifted_since};
 use muster_domain::presence::{SignsOfLife, presence};
 use muster_ids::{HostId, Timestamp};
-use muster_store::rows::{LastSign, ShownHost};
-use muster_wire::host::{Host, HostPresence, Reported};
+use muster_store::rows::{HostRow, LastSign, ShownHost};
+use muster_wire::host::{Host, HostConfig, HostHeld, HostPresence, HostState, Reported};
 
 use crate::app::App;
 
@@ -21,7 +22,7 @@ pub fn signs_of_life(app: &App, host_id: HostId, stored: Option<LastSign>) -> Si
         connected: app.hub.is_connected(host_id),
         seen_at: stored_at.max(heard_at),
         said_goodbye,
-        server_up_for: app.up_for(),
+        server_up_for: app.there_for(),
     }
 }
 
@@ -30,9 +31,10 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
     let signs = signs_of_life(app, shown.row.id, shown.sign);
     let row = shown.row;
     let (door, disposition, ticket_id) = match &row.arrival {
-        Some(arrival) => (Some(arrival.door), Some(arrival.disposition), Some(arrival.ticket_id)),
+        Some(arrival) => (Some(arrival.door), Some(arrival.disposition), arrival.ticket_id),
         None => (None, None, None),
     };
+    let config = shown.configured.and_then(|configured| config(&row, &configured));
     Host {
         id: row.id,
         team_id: row.team_id,
@@ -40,6 +42,7 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
         kind: row.kind,
         name: row.name,
         state: row.state,
+        held: shown.held_at.map(|held_at| HostHeld { held_at, claim_id: shown.copy }),
         presence: HostPresence { status: presence(row.state, &signs, now), last_seen_at: signs.seen_at },
         door,
         disposition,
@@ -54,10 +57,26 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
             labels: arrival.labels,
         }),
         keys: shown.keys,
+        exposed_secrets: Vec::new(),
+        config,
         ticket_id,
         ephemeral_hours: row.ephemeral_hours,
         created_at: row.created_at,
         enrolled_at: row.enrolled_at,
         retired_at: row.retired_at,
     }
+}
+
+fn config(row: &HostRow, configured: &Configured) -> Option<HostConfig> {
+    let admitted_at = row.enrolled_at.filter(|_| row.state != HostState::Retired)?;
+    let drifted_since = drifted_since(configured, admitted_at);
+    Some(HostConfig {
+        wanted: configured.wanted,
+        applied: configured.applied,
+        applied_at: configured.applied_at,
+        drifted: drifted_since.is_some(),
+        drifted_since,
+        sent_times: configured.sent_times,
+        sent_at: configured.sent_at,
+    })
 }

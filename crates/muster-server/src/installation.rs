@@ -5,32 +5,31 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use muster_edge::{Clock, Entropy};
-use muster_ids::KeyThumbprint;
+use muster_ids::{KeyThumbprint, Timestamp};
 use muster_keyring::Keyring;
-use muster_proof::HostKey;
 use muster_store::{Priority, Store, StoreError, Tx};
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 use url::Url;
 
 use crate::failure::Failure;
+use crate::server_keys::{self, InstructionKeys};
+use crate::tls::Tls;
 use crate::trail;
 
-const CHECK_VALUE: &str = "master_key_check";
-const INSTRUCTION_KEY: &str = "instruction_key";
+pub(crate) const CHECK_VALUE: &str = "master_key_check";
 const PUBLIC_URLS: &str = "public_urls";
-const EPOCH: &str = "epoch";
+pub(crate) const EPOCH: &str = "epoch";
 
 /// Facts of the installation.
 pub struct Installation {
-    /// Signs `revoked` and `pins`, nothing else.
-    pub instruction_key: HostKey,
     /// Counts restores.
     pub epoch: u32,
-    /// SPKI pins of the machines' listener; empty when its certificate is publicly valid.
-    pub pins: Vec<String>,
+    /// What the machines' listener shows.
+    pub tls: Arc<Tls>,
     /// URLs of listeners on loopback, always accepted as the target of a proof.
     pub loopback_urls: Vec<Url>,
+    instruction_keys: RwLock<Arc<InstructionKeys>>,
     public_urls: RwLock<Vec<Url>>,
     setup_code_file: PathBuf,
     setup_code: RwLock<Option<SecretString>>,
@@ -46,8 +45,8 @@ pub struct Opening<'a> {
     pub clock: &'a Clock,
     /// Randomness.
     pub entropy: &'a Entropy,
-    /// SPKI pins of the machines' listener.
-    pub pins: Vec<String>,
+    /// What the machines' listener shows.
+    pub tls: Tls,
     /// URLs of listeners on loopback.
     pub loopback_urls: Vec<Url>,
     /// Public URLs given at the command line; they win over stored ones.
@@ -74,33 +73,31 @@ impl Installation {
     pub async fn open(opening: Opening<'_>) -> Result<Self, OpenError> {
         let seed = opening.entropy.seed();
         let keyring = opening.keyring;
-        let fresh_key = HostKey::generate();
-        let sealed = keyring.seal_installation(INSTRUCTION_KEY, seed.draw().bytes(), &fresh_key.to_pkcs8());
+        let sealed = server_keys::first(keyring, seed.draw().bytes());
         let check = keyring.check_value();
         let facts = opening
             .store
             .write(Priority::Urgent, move |tx: &mut Tx<'_>| {
                 tx.installation_insert(CHECK_VALUE, &check)?;
-                tx.installation_insert(INSTRUCTION_KEY, &sealed)?;
+                server_keys::begin(tx, &sealed)?;
                 tx.installation_insert(EPOCH, &0u32.to_be_bytes())?;
                 let must = |fact: Option<Vec<u8>>| {
                     fact.ok_or_else(|| StoreError::corrupt("a fact of the installation is gone"))
                 };
                 let check = must(tx.installation(CHECK_VALUE)?)?;
-                let key = must(tx.installation(INSTRUCTION_KEY)?)?;
                 let epoch = must(tx.installation(EPOCH)?)?;
-                Ok::<_, Failure>((check, key, epoch, tx.installation(PUBLIC_URLS)?, tx.people_exist()?))
+                Ok::<_, Failure>((check, epoch, tx.installation(PUBLIC_URLS)?, tx.people_exist()?))
             })
             .await?;
-        let (check, key, epoch, stored_urls, configured) = facts;
+        let (check, epoch, stored_urls, configured) = facts;
         if !opening.keyring.matches_check_value(&check) {
             return Err(OpenError::WrongMasterKey);
         }
         trail::begin(opening.store, opening.keyring).await.map_err(Failure::from)?;
-        let key = opening.keyring.open_installation(INSTRUCTION_KEY, &key).map_err(Failure::internal)?;
-        let instruction_key = HostKey::from_pkcs8(&key).map_err(Failure::internal)?;
         let epoch =
             epoch.try_into().map(u32::from_be_bytes).map_err(|_| Failure::internal("epoch is corrupt"))?;
+        let (tls, now) = (Arc::new(opening.tls), opening.clock.now());
+        let keys = server_keys::open(opening.store, keyring, &tls, epoch, now).await?;
         let stored: Option<Vec<Url>> = match stored_urls {
             Some(json) => Some(serde_json::from_slice(&json).map_err(Failure::internal)?),
             None => None,
@@ -112,9 +109,9 @@ impl Installation {
         };
         let setup_code = (!configured).then(|| new_setup_code(opening.entropy));
         Ok(Self {
-            instruction_key,
+            instruction_keys: RwLock::new(Arc::new(keys)),
             epoch,
-            pins: opening.pins,
+            tls,
             loopback_urls: opening.loopback_urls,
             public_urls: RwLock::new(urls),
             setup_code_file: opening.setup_code_file,
@@ -129,7 +126,24 @@ impl Installation {
 
     /// Thumbprint of the key that signs instructions.
     pub fn instruction_thumbprint(&self) -> KeyThumbprint {
-        self.instruction_key.thumbprint()
+        self.instruction_keys().current()
+    }
+
+    /// The keys that sign instructions, as they stood when they were last read.
+    pub fn instruction_keys(&self) -> Arc<InstructionKeys> {
+        Arc::clone(&self.instruction_keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Reads the keys that sign instructions again, after they changed.
+    pub async fn read_keys_again(
+        &self,
+        store: &Store,
+        keyring: &Arc<Keyring>,
+        now: Timestamp,
+    ) -> Result<(), Failure> {
+        let keys = server_keys::open(store, keyring, &self.tls, self.epoch, now).await?;
+        *self.instruction_keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        Ok(())
     }
 
     /// The one-time setup code, to be shown on the machine; `None` once the first admin exists.

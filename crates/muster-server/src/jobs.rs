@@ -6,9 +6,8 @@
 mod log;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use muster_domain::job::{JobEvent, JobStep, step};
+use muster_domain::job::{self, JobEvent, JobFacts, JobStep, Resumption, Speaker, step};
 use muster_ids::{HostId, JobId, TeamId};
 use muster_store::rows::{JobRow, LapsedJobRow};
 use muster_store::{Lock, LockKey, StoreError};
@@ -25,12 +24,10 @@ use crate::unit::{Author, Fact, Unit};
 
 pub use log::{MAX_LOG_BYTES, MAX_LOG_LINES};
 
-/// How long a job may go without a word of its agent before it counts as lost.
-pub const LEASE: Duration = Duration::from_secs(10 * 60);
+pub use muster_domain::job::LEASE;
+
 /// Most jobs of a host that have not ended.
 const MAX_OPEN: i64 = 100;
-/// Most attempts a host has in hand at once; further jobs wait.
-const IN_HAND: usize = 4;
 const DEFAULT_TIME_LIMIT: u64 = 24 * 3600;
 
 /// What an agent told of an attempt since the last time it was written down.
@@ -121,11 +118,12 @@ pub fn host_retired(unit: &mut Unit<'_, '_>, host_id: HostId) -> Result<(), Fail
 /// Loses a job nobody heard of for as long as its lease lasts, unless somebody did meanwhile.
 pub fn lapse(unit: &mut Unit<'_, '_>, lapsed: &LapsedJobRow) -> Result<(), Failure> {
     unit.tx.lock(&[Lock::shared(LockKey::Host(lapsed.host_id))])?;
-    let before = unit.now.minus(LEASE);
     let job = unit.tx.job(lapsed.team_id, lapsed.id)?;
-    let silent = job.filter(|job| !job.state.has_ended() && job.renewed_at.is_some_and(|at| at < before));
+    let silent = job.filter(|job| job::has_lapsed(&facts(job), unit.now));
     if let Some(job) = silent {
         apply(unit, &Author::system(), &job, JobEvent::LeaseLapsed, None)?;
+        // What waited behind it has room now.
+        unit.effects.work_waiting.push(lapsed.host_id);
     }
     Ok(())
 }
@@ -139,12 +137,12 @@ pub fn dispatch(
     agent.still_may(unit)?;
     let open = unit.tx.jobs_open(agent.host_id, MAX_OPEN)?;
     let in_hand = open.iter().filter(|job| job.state != JobState::Queued).count();
-    let is_ready = |job: &&JobRow| {
-        job.state == JobState::Queued
-            && applied.get(secret_of(&job.work)).is_some_and(|version| *version >= job.secret_version)
-    };
     let mut sent = Vec::new();
-    for job in open.iter().filter(is_ready).take(IN_HAND.saturating_sub(in_hand)) {
+    for job in &open {
+        let version = applied.get(secret_of(&job.work)).copied();
+        if !job::may_send(&facts(job), version, in_hand + sent.len()) {
+            continue;
+        }
         if !unit.tx.job_dispatch(job, &agent.key, unit.now)? {
             return Err(StoreError::Conflict.into());
         }
@@ -153,8 +151,8 @@ pub fn dispatch(
     Ok(sent)
 }
 
-/// Compares what a connecting agent says it runs with what was sent: what it does not run is sent again, under the
-/// same number, for the agent to run it or to tell how it ended. What was sent to a former key is lost.
+/// Compares what a connecting agent says it runs with what was sent: what nobody began is sent again, under the same
+/// number. What was sent to a former key is lost.
 pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent, listed: &[Attempt]) -> Result<Settled, Failure> {
     agent.still_may(unit)?;
     let mut running = Vec::new();
@@ -168,13 +166,12 @@ pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent, listed: &[Attempt]) -> Res
     let mut again = Vec::new();
     for job in unit.tx.jobs_open(agent.host_id, MAX_OPEN)? {
         let attempt = Attempt { job_id: job.id, attempt: job.attempt };
-        if job.state == JobState::Queued || running.contains(&attempt) {
-            continue;
-        }
-        if job.attempt_key == Some(agent.key) {
-            again.push(frame(unit, &job)?);
-        } else {
-            apply(unit, &Author::system(), &job, JobEvent::LeaseLapsed, None)?;
+        match job::resume(&facts(&job), &agent.key, running.contains(&attempt)) {
+            Resumption::Stays => {}
+            Resumption::SendAgain => again.push(frame(unit, &job)?),
+            Resumption::Lost => {
+                apply(unit, &Author::system(), &job, JobEvent::LeaseLapsed, None)?;
+            }
         }
     }
     Ok(Settled { running, again })
@@ -261,16 +258,27 @@ enum Standing {
 }
 
 fn standing(unit: &mut Unit<'_, '_>, agent: &Agent, attempt: Attempt) -> Result<Standing, Failure> {
-    let job = unit.tx.job(agent.team_id, attempt.job_id)?.filter(|job| job.host_id == agent.host_id);
-    Ok(match job {
-        Some(job) if attempt.attempt == 0 || attempt.attempt > job.attempt => Standing::Foreign,
-        Some(job) if attempt.attempt == job.attempt && job.attempt_key == Some(agent.key) => {
-            Standing::Latest(Box::new(job))
-        }
-        Some(_) => Standing::Former,
-        None if unit.tx.job_exists(attempt.job_id)? => Standing::Foreign,
-        None => Standing::Unknown,
+    let Some(job) = unit.tx.job(agent.team_id, attempt.job_id)? else {
+        let is_foreign = unit.tx.job_exists(attempt.job_id)?;
+        return Ok(if is_foreign { Standing::Foreign } else { Standing::Unknown });
+    };
+    let speaker = Speaker { host_id: agent.host_id, key: agent.key };
+    Ok(match job::standing(&facts(&job), &speaker, attempt.attempt) {
+        job::Standing::Latest => Standing::Latest(Box::new(job)),
+        job::Standing::Former => Standing::Former,
+        job::Standing::Foreign => Standing::Foreign,
     })
+}
+
+const fn facts(job: &JobRow) -> JobFacts {
+    JobFacts {
+        host_id: job.host_id,
+        state: job.state,
+        attempt: job.attempt,
+        attempt_key: job.attempt_key,
+        secret_version: job.secret_version,
+        renewed_at: job.renewed_at,
+    }
 }
 
 fn applied(step: JobStep) -> Result<(), Failure> {
@@ -334,7 +342,8 @@ fn frame(unit: &Unit<'_, '_>, job: &JobRow) -> Result<Dispatch, Failure> {
         work: job.work.clone(),
         secret_version: u64::try_from(job.secret_version).map_err(Failure::internal)?,
         time_limit_secs: u64::try_from(job.time_limit_secs).map_err(Failure::internal)?,
-        expires_at: unit.now.plus(LEASE),
+        issued_at: Some(unit.now),
+        expires_at: job::sent_until(unit.now),
     })
 }
 

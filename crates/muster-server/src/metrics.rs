@@ -1,12 +1,21 @@
 //! What `/metrics` shows, in the OpenMetrics text format. Labels are closed sets: never a host, a name or an address.
 
+use std::sync::atomic::Ordering;
+
 use muster_ids::Timestamp;
+use muster_store::Committed;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::tls::Tls;
+
+/// Around what is promised: 20 ms and 100 ms on one node, 1 s across nodes, 2 s at the latest.
+const REVOKE_BUCKETS: [f64; 14] =
+    [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0];
 
 /// How an enrolment was answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
@@ -31,6 +40,8 @@ pub struct DoorLabel {
 /// What works in the background.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
 pub enum Reconciler {
+    /// Follows the log of revocations.
+    Revocations,
     /// Gives audit and outbox rows their positions.
     Sealer,
     /// Writes signs of life down.
@@ -61,6 +72,12 @@ pub enum Reconciler {
     Pruning,
     /// Writes down when credentials were last used.
     Uses,
+    /// Asks for the keys that follow old ones.
+    KeyAges,
+    /// Tells of uses of keys that ended.
+    FormerUses,
+    /// Shows the certificates in the files.
+    Certificates,
 }
 
 /// The label of a reconciler.
@@ -81,10 +98,15 @@ pub struct Metrics {
     pub heartbeats: Counter,
     /// Channels closed because a peer left its role.
     pub violations: Counter,
-    /// Commit of a revocation to the last affected socket closed, in seconds.
+    /// From the moment a revocation is handed to its commit until the last affected socket is closed and nothing of it is
+    /// cached on this node, in seconds.
     pub revoke_to_refused: Histogram,
     /// Audit rows sealed.
     pub sealed: Counter,
+    store_commits: Counter,
+    store_transactions: Counter,
+    certificate_expires_at: Gauge,
+    certificate_not_shown: Gauge,
     reconciled_at: Family<ReconcilerLabel, Gauge>,
 }
 
@@ -95,7 +117,7 @@ impl Default for Metrics {
         let channels = Gauge::default();
         let heartbeats = Counter::default();
         let violations = Counter::default();
-        let revoke_to_refused = Histogram::new(exponential_buckets(0.001, 2.0, 14));
+        let revoke_to_refused = Histogram::new(REVOKE_BUCKETS);
         let sealed = Counter::default();
         registry.register("enrolments", "Enrolments by answer", enrolments.clone());
         registry.register("channels", "Open channels", channels.clone());
@@ -107,10 +129,28 @@ impl Default for Metrics {
         );
         registry.register(
             "revoke_to_refused_seconds",
-            "Commit of a revocation to the last affected socket closed",
+            "Commit of a revocation to the last affected socket closed and cache entry dropped",
             revoke_to_refused.clone(),
         );
         registry.register("audit_sealed", "Audit rows sealed", sealed.clone());
+        let (store_commits, store_transactions) = (Counter::default(), Counter::default());
+        registry.register("store_commits", "Commits that are durable", store_commits.clone());
+        registry.register(
+            "store_transactions",
+            "Write transactions whose commit is durable; a group shares one commit",
+            store_transactions.clone(),
+        );
+        let (certificate_expires_at, certificate_not_shown) = (Gauge::default(), Gauge::default());
+        registry.register(
+            "certificate_expires_at_seconds",
+            "When the certificate of the machines' listener is not valid any more, in seconds since the Unix epoch",
+            certificate_expires_at.clone(),
+        );
+        registry.register(
+            "certificate_not_shown",
+            "Whether the files hold a certificate that cannot be shown: the one before it goes on",
+            certificate_not_shown.clone(),
+        );
         let reconciled_at = Family::default();
         registry.register(
             "reconciled_at_seconds",
@@ -125,17 +165,29 @@ impl Default for Metrics {
             violations,
             revoke_to_refused,
             sealed,
+            store_commits,
+            store_transactions,
+            certificate_expires_at,
+            certificate_not_shown,
             reconciled_at,
         }
     }
 }
 
 impl Metrics {
-    /// Returns all metrics as text.
-    pub fn render(&self) -> Result<String, std::fmt::Error> {
+    /// Returns all metrics as text; what the store counts itself is read now.
+    pub fn render(&self, committed: Committed) -> Result<String, std::fmt::Error> {
+        self.store_commits.inner().store(committed.commits, Ordering::Relaxed);
+        self.store_transactions.inner().store(committed.transactions, Ordering::Relaxed);
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+
+    /// Says what the machines' listener shows.
+    pub fn certificate(&self, tls: &Tls) {
+        self.certificate_expires_at.set(tls.expires_at().map_or(0, |at| at.as_millis() / 1000));
+        self.certificate_not_shown.set(i64::from(tls.problem().is_some()));
     }
 
     /// Says that background work went well at `now`.

@@ -4,13 +4,16 @@ use std::time::Duration;
 
 use http::StatusCode;
 use muster_domain::admission::Refusal;
+use muster_domain::server_keys::NotKnown;
 use muster_http::Problem;
 use muster_store::StoreError;
 
 use crate::event_stream::COME_BACK_AFTER;
 use crate::failure::Failure;
 
+const HELD_RETRY: Duration = Duration::from_secs(60);
 const OVER_BUDGET_RETRY: Duration = Duration::from_secs(2);
+const UNSEEN_RETRY: Duration = Duration::from_secs(5);
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
@@ -23,12 +26,21 @@ impl From<Failure> for Problem {
             }
             Failure::Gone { code, detail } => Self::new(StatusCode::GONE, code, detail),
             Failure::Forbidden { code, detail } => forbidden(code, detail),
+            Failure::HostsNotInformed(NotKnown { missing, hosts }) => {
+                let detail = "hosts that do not know the next key would be lost; wait until they have connected, or \
+                              force it and give them a new join string";
+                Self::new(StatusCode::CONFLICT, "hosts_not_informed", detail)
+                    .extension("not_informed", missing)
+                    .extension("hosts", hosts)
+            }
             Failure::Unauthorized => unauthorized(),
+            Failure::HostHeld => host_held(),
             Failure::KeyNotActive => forbidden("key_not_active", "the key or its host is no longer active"),
             Failure::ForeignJob => forbidden("foreign_job", "the job was never given to this host"),
             Failure::ForeignHost => forbidden("foreign_host", "a host speaks for itself only"),
             Failure::Admission(refusal) => at_the_door(&refusal),
             Failure::OverBudget => Self::unavailable(OVER_BUDGET_RETRY),
+            Failure::RevocationsUnseen => revocations_unseen(),
             Failure::Store(error) => of_the_store(error),
             failure @ Failure::SecretUnreadable { .. } => Self::internal(failure),
             Failure::Internal(cause) => {
@@ -36,6 +48,12 @@ impl From<Failure> for Problem {
             }
         }
     }
+}
+
+/// The 503 of who would begin something while this node cannot see what was revoked: it changes nothing for them.
+fn revocations_unseen() -> Problem {
+    let detail = "the server cannot see at the moment what was revoked; come back later";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "revocations_unseen", detail).retry_after(UNSEEN_RETRY)
 }
 
 /// A 401 of whoever shows a bearer string, or should.
@@ -68,6 +86,15 @@ fn forbidden(code: &'static str, detail: &'static str) -> Problem {
     Problem::new(StatusCode::FORBIDDEN, code, detail)
 }
 
+/// The 403 of both sides of a copied host, until a person answered.
+pub fn host_held() -> Problem {
+    forbidden(
+        "host_held",
+        "the host was copied, and is held until a person answered which machine is genuine",
+    )
+    .retry_after(HELD_RETRY)
+}
+
 fn of_the_store(error: StoreError) -> Problem {
     if error.is_unavailable() {
         return Problem::unavailable(Duration::from_secs(1)).caused_by(error);
@@ -89,6 +116,7 @@ fn at_the_door(refusal: &Refusal) -> Problem {
             Problem::new(StatusCode::FORBIDDEN, "host_suspended", "the host is suspended")
                 .retry_after(Duration::from_secs(30))
         }
+        Refusal::HostHeld => host_held(),
         Refusal::ClaimRejected => {
             Problem::new(StatusCode::FORBIDDEN, "claim_rejected", "a person refused this machine")
         }

@@ -6,15 +6,19 @@ mod deliver_one;
 mod ephemeral;
 mod expiry;
 mod fan_out;
+mod former_uses;
+mod key_ages;
 mod leaks;
 mod leases;
 mod presence;
 mod pruning;
 mod refusals;
 mod retention;
+mod revocations;
 mod run;
 mod sealer;
 mod sign_outs;
+mod tls;
 mod uses;
 
 use tokio::task::JoinHandle;
@@ -27,19 +31,24 @@ pub use deliver::{deliver, deliverer};
 pub use ephemeral::{ephemeral, retire_away};
 pub use expiry::{expire, expiry};
 pub use fan_out::{fan_out, spread, spread_keeping};
+pub use former_uses::former_uses;
+pub use key_ages::{ask_some, key_ages};
 pub use leaks::{leaks, suspend_leaked};
 pub use leases::{lapse, leases};
 pub use presence::{flush, flusher, watch, watcher};
 pub use pruning::{prune, pruning};
 pub use refusals::refusals;
 pub use retention::{drop_old, retention};
+pub use revocations::{Follower, revocations};
 pub use sealer::{seal, sealer};
 pub use sign_outs::{sign_out_some, sign_outs};
+pub use tls::{certificates, reload};
 pub use uses::{uses, write_uses};
 
 /// Starts every reconciler; each ends at `shutdown`.
 pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
     vec![
+        tokio::spawn(revocations(app.clone(), shutdown.clone())),
         tokio::spawn(sealer(app.clone(), shutdown.clone())),
         tokio::spawn(flusher(app.clone(), shutdown.clone())),
         tokio::spawn(watcher(app.clone(), shutdown.clone())),
@@ -55,5 +64,8 @@ pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(attempts(app.clone(), shutdown.clone())),
         tokio::spawn(pruning(app.clone(), shutdown.clone())),
         tokio::spawn(uses(app.clone(), shutdown.clone())),
+        tokio::spawn(key_ages(app.clone(), shutdown.clone())),
+        tokio::spawn(former_uses(app.clone(), shutdown.clone())),
+        tokio::spawn(certificates(app.clone(), shutdown.clone())),
     ]
 }

@@ -20,6 +20,7 @@ use muster_wire::people::Role;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::installation::{four_groups, is_master_key_of};
 use crate::passwords::hash_here;
@@ -164,6 +165,7 @@ fn give(
     unit.tx.lock(&[Lock::exclusive(LockKey::User(user_id))])?;
     let ended_sessions = unit.tx.web_sessions_end(user_id, None, now)?.len();
     let second_factor_removed = unit.tx.second_factor_remove(user_id)?;
+    unit.end(team_id, Ended::Person(user_id), "recovered")?;
     let (login, token) = match means {
         Means::Password { login } => {
             unit.tx.password_set(user_id, phc, now)?;

@@ -10,9 +10,9 @@ use muster_http::Edge;
 
 use crate::api::account::{login, password, second_factor, sessions};
 use crate::api::{
-    account, audit, claims, connect, enroll, enrolment_tokens, heartbeat, hosts, jobs, leave, me, meta, oidc,
-    oidc_sign_in, refusals, registration_tokens, secrets, settings, setup, sign_in, site_keys, sites, teams,
-    tickets,
+    account, audit, claims, connect, enroll, enrolment_tokens, fork, heartbeat, hosts, jobs, leave, me, meta,
+    oidc, oidc_sign_in, refusals, registration_tokens, secrets, server_keys, settings, setup, sign_in,
+    site_keys, sites, teams, tickets,
 };
 use crate::api::{endpoints, events, invitations, people, tokens};
 use crate::app::App;
@@ -31,6 +31,10 @@ pub const PUBLIC: &[(&str, &str)] = &[
     (
         "/v1/oidc/callback",
         "the sealed cookie of the browser that started, its state and nonce, PKCE, and the provider's signature",
+    ),
+    (
+        "/v1/enroll/fork",
+        "a proof by the new key and a statement by a key of a host; it opens a claim and nothing else; failures are limited",
     ),
     ("/v1/sign-in", "the password and the second factor; failures are limited before the work is done"),
     ("/v1/invitations/accept", "the secret of an invitation that is open; failures are limited"),
@@ -161,6 +165,13 @@ fn routes() -> ApiRouter<App> {
             post_with(enroll::create, says("Asks to be admitted: the one door for machines")),
         )
         .api_route(
+            "/v1/enroll/fork",
+            post_with(
+                fork::create,
+                says("Asks for an identity of its own: a copy of a host, which made itself another key"),
+            ),
+        )
+        .api_route(
             "/v1/enrolment-tokens",
             post_with(enrolment_tokens::create, says("Mints a one-time token (door 1), shown once")),
         )
@@ -257,6 +268,10 @@ fn routes() -> ApiRouter<App> {
             ),
         )
         .api_route(
+            "/v1/hosts/{host_id}/keys/rotate",
+            post_with(hosts::rotate_key, says("Asks a host for its next key pair, now or when it connects")),
+        )
+        .api_route(
             "/v1/hosts/{host_id}/keys/{key_name}/revoke",
             post_with(hosts::revoke_key, says("Revokes a key of a host; the host stays and may rejoin")),
         )
@@ -269,6 +284,13 @@ fn routes() -> ApiRouter<App> {
         )
         .api_route("/v1/hosts/{host_id}/tags", put_with(hosts::set_tags, says("Sets the tags of a host")))
         .api_route("/v1/claims", get_with(claims::list, says("Lists claims")))
+        .api_route(
+            "/v1/claims/decisions",
+            post_with(
+                claims::decide_many,
+                says("Decides up to 100 claims, each by itself, on the evidence that was seen"),
+            ),
+        )
         .api_route("/v1/claims/{claim_id}", get_with(claims::get, says("Shows a claim with its evidence")))
         .api_route(
             "/v1/claims/{claim_id}/decision",
@@ -384,6 +406,39 @@ fn routes() -> ApiRouter<App> {
         )
         .api_route("/v1/audit", get_with(audit::list, says("Reads the audit trail in its sealed order")))
         .api_route(
+            "/v1/installation/instruction-key",
+            get_with(server_keys::instruction_key, says("Shows which keys sign instructions to agents")),
+        )
+        .api_route(
+            "/v1/installation/instruction-key/next",
+            post_with(
+                server_keys::announce,
+                says("Makes the next instruction key and tells every agent of it"),
+            ),
+        )
+        .api_route(
+            "/v1/installation/instruction-key/switch",
+            post_with(server_keys::switch, says("Lets the next instruction key sign from now on")),
+        )
+        .api_route(
+            "/v1/installation/instruction-key/finish",
+            post_with(server_keys::finish, says("Destroys the former instruction key")),
+        )
+        .api_route(
+            "/v1/installation/tls",
+            get_with(
+                server_keys::tls,
+                says("Shows the certificate of the machines' listener, and who knows the next"),
+            ),
+        )
+        .api_route(
+            "/v1/installation/tls/rotate",
+            post_with(
+                server_keys::rotate_tls,
+                says("Shows the server's own next key from now on, and announces another"),
+            ),
+        )
+        .api_route(
             "/v1/settings",
             get_with(settings::list, says("Lists the settings of the installation"))
                 .put_with(settings::set, says("Sets settings; those that are not named stay as they are")),
@@ -410,7 +465,7 @@ fn unlisted() -> Router<App> {
 /// Builds the router of both listeners; `edge` must be theirs, too.
 pub fn router(app: App, edge: Edge) -> Router {
     let mut api = aide::openapi::OpenApi::default();
-    let router = routes().finish_api(&mut api).merge(unlisted()).with_state(app);
-    let router = router.layer(Extension(document::render()));
+    let unlisted = unlisted().layer(Extension(document::render()));
+    let router = routes().finish_api(&mut api).merge(unlisted).with_state(app);
     muster_http::protect(router, edge)
 }

@@ -9,6 +9,7 @@ use muster_keyring::{Keyring, OwnerKind, SealContext, TeamKey};
 use muster_store::StoreError;
 use muster_store::rows::SecretRow;
 use muster_wire::secret::Document;
+use muster_wire::settings::SettingName;
 use muster_wire::text::SecretName;
 use zeroize::Zeroizing;
 
@@ -21,6 +22,8 @@ pub const MAX_SECRETS: usize = 64;
 /// Most sealed bytes of one owner.
 const MAX_SEALED: usize = 768 * 1024;
 const PURPOSE: &str = "secret";
+/// Rows of the ledger that go when a value changes; what is left goes with the next change.
+const LEDGER_BATCH: i64 = 200;
 
 /// Whose secrets they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -196,7 +199,15 @@ fn store(unit: &mut Unit<'_, '_>, row: &SecretRow, from: Option<i64>) -> Result<
         Some(from) => unit.tx.secret_replace(row, from)?,
         None => unit.tx.secret_insert(row)?,
     };
-    if stored { Ok(()) } else { Err(StoreError::Conflict.into()) }
+    if !stored {
+        return Err(StoreError::Conflict.into());
+    }
+    let kept = crate::settings::value(unit.tx, SettingName::SecretLedgerVersions)?;
+    let through = row.version.saturating_sub_unsigned(kept);
+    if through > 0 {
+        unit.tx.secret_ledger_drop(row.id, through, LEDGER_BATCH)?;
+    }
+    Ok(())
 }
 
 fn refused(refusal: SecretRefusal, at: &str) -> Failure {

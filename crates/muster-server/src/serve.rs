@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use ipnet::IpNet;
 use muster_edge::{Clock, Entropy};
-use muster_http::{Edge, Limits, ListenerKind, Server, TrustedProxies, tls};
+use muster_http::{Edge, Limits, ListenerKind, Server, TrustedProxies};
+use muster_ids::Timestamp;
 use muster_keyring::{Keyring, MasterKey};
 use muster_store::{Location, Store, StoreConfig};
 use rustix::fs::{FlockOperation, flock};
@@ -27,19 +28,26 @@ use crate::channel::Hub;
 use crate::installation::{Installation, Opening};
 use crate::metrics::Metrics;
 use crate::presence::Presences;
-use crate::{reconcile, router};
+use crate::tls::{Tls, TlsSource};
+use crate::unit::Author;
+use crate::{reconcile, router, server_keys};
 
 /// The file in the data folder that holds the setup code until the first admin exists.
 pub const SETUP_CODE_FILE: &str = "setup-code";
 pub(crate) const MASTER_KEY_FILE: &str = "master.key";
-const DATABASE_FILE: &str = "muster.db";
-/// Descriptors for everything but connections of clients: database, logs, tasks.
+/// The embedded database in the data folder.
+pub const DATABASE_FILE: &str = "muster.db";
+/// Descriptors for everything but connections of clients: database, logs, tasks. Half of them when there are few.
 const KEPT_DESCRIPTORS: usize = 256;
 /// Connections of operators, who are on this machine.
 const OPERATORS_CONNECTIONS: usize = 4096;
-const LOCK_FILE: &str = "lock";
-/// Seconds agents are asked to wait when the server restarts.
-const COME_BACK_AFTER: u32 = 2;
+pub(crate) const LOCK_FILE: &str = "lock";
+/// The folder in the data folder with what agents pin.
+pub(crate) const TLS_DIR: &str = "tls";
+/// How long channels may take to leave when the server stops.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
+/// How long everything else may take: with what the database needs, a stop is over within half a minute.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// What `muster serve` is told.
 #[derive(Debug, Clone)]
@@ -62,6 +70,19 @@ pub struct Options {
     pub allow_outbound: Vec<IpNet>,
     /// The proxies whose word is taken for the address of a client.
     pub trusted_proxies: TrustedProxies,
+    /// What the machines' listener shows.
+    pub tls: TlsOptions,
+}
+
+/// What the machines' listener shows: nothing said is an identity of the server's own, pinned by agents.
+#[derive(Debug, Clone, Default)]
+pub struct TlsOptions {
+    /// A certificate chain and its key, in PEM, kept by the operator.
+    pub files: Option<(PathBuf, PathBuf)>,
+    /// Whether agents pin the key in these files: its certificate is not publicly valid.
+    pub pin: bool,
+    /// A PEM file with certificates or public keys that will be shown: agents are told of them in advance.
+    pub announce: Option<PathBuf>,
 }
 
 impl Options {
@@ -77,6 +98,7 @@ impl Options {
             limits: Limits::default(),
             allow_outbound: Vec::new(),
             trusted_proxies: TrustedProxies::none(),
+            tls: TlsOptions::default(),
         }
     }
 }
@@ -112,11 +134,12 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     let operators = bind(options.operators).await?;
     let machines = bind(options.machines).await?;
     let addresses = (operators.local_addr()?, machines.local_addr()?);
-    let names = tls_names(&options, addresses.1);
-    let tls_dir = options.data_dir.join("tls");
-    create_data_dir(&tls_dir)?;
-    let identity = tls::load_or_create(&tls_dir, &names, clock.now())?;
-    let app = open_app(&options, addresses, identity.spki_pin.clone(), clock, entropy).await?;
+    let tls = open_tls(&options, addresses.1, clock.now())?;
+    let app = open_app(&options, addresses, tls, clock, entropy).await?;
+    let acceptor = app.installation.tls.acceptor()?;
+    server_keys::say_pins(&app, &Author::system()).await.context("cannot read the keys of this server")?;
+    let fleet = app.look(|tx| tx.hosts_active_count()).await.context("cannot count the hosts")?;
+    app.hub.expect(usize::try_from(fleet).unwrap_or(usize::MAX));
     write_setup_code(&options.data_dir, &app)?;
 
     let (shutdown, hang_up) = (CancellationToken::new(), CancellationToken::new());
@@ -138,7 +161,7 @@ pub async fn start(options: Options) -> anyhow::Result<Running> {
     )));
     tasks.push(tokio::spawn(muster_http::serve(
         machines,
-        server(ListenerKind::Machines, Some(identity.acceptor()), of_machines),
+        server(ListenerKind::Machines, acceptor, of_machines),
         hang_up.clone(),
     )));
     let data_dir = options.data_dir;
@@ -160,9 +183,9 @@ impl Running {
     pub async fn stop(self) {
         self.hang_up.cancel();
         self.app.streams.end_all();
-        self.app.hub.leave_all(COME_BACK_AFTER);
-        let patience = Duration::from_secs(5);
-        let waited = tokio::time::timeout(patience, async {
+        self.app.hub.close();
+        self.app.hub.leave_all();
+        let waited = tokio::time::timeout(LEAVE_WITHIN, async {
             while !self.app.hub.is_empty() {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
@@ -171,9 +194,15 @@ impl Running {
             tracing::warn!(channels = self.app.hub.len(), "some channels did not leave in time");
         }
         self.shutdown.cancel();
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a task of the server failed");
+        let until = tokio::time::Instant::now() + STOP_WITHIN;
+        for mut task in self.tasks {
+            match tokio::time::timeout_at(until, &mut task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::error!(%error, "a task of the server failed"),
+                Err(_) => {
+                    tracing::warn!("a task of the server did not end in time");
+                    task.abort();
+                }
             }
         }
         self.app.store.close().await;
@@ -185,10 +214,22 @@ impl Running {
     }
 }
 
+fn open_tls(options: &Options, machines: SocketAddr, now: Timestamp) -> anyhow::Result<Tls> {
+    let source = match options.tls.files.clone() {
+        Some((certificate, key)) => TlsSource::Files { certificate, key, pinned: options.tls.pin },
+        None => {
+            let dir = options.data_dir.join(TLS_DIR);
+            create_data_dir(&dir)?;
+            TlsSource::Own { dir, names: tls_names(options, machines) }
+        }
+    };
+    Ok(Tls::open(source, options.tls.announce.clone(), now)?)
+}
+
 async fn open_app(
     options: &Options,
     (operators, machines): (SocketAddr, SocketAddr),
-    pin: String,
+    tls: Tls,
     clock: Clock,
     entropy: Entropy,
 ) -> anyhow::Result<App> {
@@ -205,7 +246,7 @@ async fn open_app(
         keyring: &keyring,
         clock: &clock,
         entropy: &entropy,
-        pins: vec![pin],
+        tls,
         loopback_urls: loopback_urls(operators, machines)?,
         given_urls: options.public_urls.clone(),
         default_urls: default_urls(machines)?,
@@ -220,12 +261,17 @@ async fn open_app(
         installation,
         hub: Hub::default(),
         presences: Presences::default(),
+        former_uses: crate::former_uses::FormerUses::default(),
         metrics: Metrics::default(),
         used_proofs: crate::auth::UsedProofs::default(),
         limits: crate::limits::FailureLimits::default(),
         budgets: crate::budgets::Budgets::default(),
         tally: crate::enrol::Tally::default(),
+        arrivals: crate::enrol::Arrivals::default(),
+        on_their_way: crate::host_config::OnTheirWay::default(),
         streams: crate::streams::Streams::default(),
+        credentials: crate::auth::Credentials::default(),
+        revocations: crate::revocations::Revocations::default(),
         uses: crate::uses::Uses::default(),
         trail: crate::trail::Trail::default(),
         attempts: crate::failed_attempts::FailedAttempts::default(),
@@ -248,6 +294,7 @@ pub(crate) async fn open_alone(
     let store = Store::open_alone(StoreConfig::new(location, clock.clone()))
         .await
         .context("cannot open the database")?;
+    crate::backup::refuse_unfinished(&store, data_dir).await?;
     let has_data = store.read(|tx| tx.installation_exists()).await.context("cannot read the database")?;
     let master = match master_key_file {
         Some(file) => MasterKey::load_credential(file)?,
@@ -270,7 +317,8 @@ fn raise_descriptors() -> usize {
 /// Divides what may be open among operators and machines, so that out of descriptors the server never is: a flood of
 /// machines takes neither the operators' connections nor the files of the database.
 fn connections(most: usize, descriptors: usize) -> [usize; 2] {
-    let for_sockets = descriptors.saturating_sub(KEPT_DESCRIPTORS).max(2);
+    let kept = KEPT_DESCRIPTORS.min(descriptors / 2);
+    let for_sockets = (descriptors - kept).max(4);
     let of_operators = (for_sockets / 4).min(OPERATORS_CONNECTIONS).min(most);
     [of_operators, (for_sockets - of_operators).min(most)]
 }
@@ -281,7 +329,7 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}: is another server running there?"))
 }
 
-fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
+pub(crate) fn create_data_dir(dir: &Path) -> anyhow::Result<()> {
     fs::DirBuilder::new()
         .recursive(true)
         .mode(0o700)

@@ -35,6 +35,9 @@ impl Opened {
             Ended::Person(user_id) => self.user_id == user_id,
             Ended::Token(id) => self.credential == Credential::Token(id),
             Ended::WebSession(id) => self.credential == Credential::WebSession(id),
+            Ended::Invitation(_) | Ended::Key(_) | Ended::Host(_) | Ended::Ticket(_) | Ended::Endpoint(_) => {
+                false
+            }
         }
     }
 }
@@ -108,11 +111,15 @@ impl Streams {
         .await;
     }
 
+    /// Cuts every stream; their readers come back.
+    pub fn cut_all(&self) {
+        self.lock().opened.values().for_each(|opened| opened.cut.cancel());
+    }
+
     /// Cuts every stream, for a restart; none is opened any more.
     pub fn end_all(&self) {
-        let mut registry = self.lock();
-        registry.is_closed = true;
-        registry.opened.values().for_each(|opened| opened.cut.cancel());
+        self.lock().is_closed = true;
+        self.cut_all();
     }
 
     /// How many streams are open here.

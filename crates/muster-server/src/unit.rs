@@ -103,9 +103,11 @@ impl<'u, 'tx> Unit<'u, 'tx> {
         Self { tx, now, draw: seed.draw(), effects: Effects::default(), facts: Vec::new() }
     }
 
-    /// Says that somebody's right to act ended or shrank: logged for every node, their streams cut after the commit.
+    /// Says that somebody's right ended or shrank: logged for every node, and followed here after the commit. Whatever
+    /// takes a right away goes through here.
     pub fn end(&mut self, team_id: TeamId, ended: Ended, reason: &str) -> Result<(), StoreError> {
-        self.tx.revocation_insert(team_id, &ended.to_string(), reason, self.now)?;
+        let number = self.tx.revocation_insert(team_id, &ended.to_string(), reason, self.now)?;
+        self.effects.logged.push(number);
         self.effects.ended.push(ended);
         Ok(())
     }

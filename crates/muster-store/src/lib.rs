@@ -19,10 +19,12 @@ mod migrate;
 mod row;
 mod sql;
 mod store;
+mod tables;
 mod tx;
 mod value;
 mod words;
 
+pub use engine::Committed;
 pub use error::{StoreError, WriteError};
 pub use lock::{Lock, LockKey};
 /// Rows as the store's methods take and return them.
@@ -34,6 +36,7 @@ pub use migrate::{MIGRATIONS, Migration};
 pub use row::Row;
 pub use sql::Sql;
 pub use store::{InvalidLocation, Limits, Location, Priority, Store, StoreConfig};
+pub use tables::{Table, migrations_to};
 pub use tx::Tx;
 pub use value::{FromValue, Json, ToValue, Value};
 pub use words::Word;

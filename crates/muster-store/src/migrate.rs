@@ -18,6 +18,7 @@ pub type Migration = (u32, &'static str, &'static str);
 pub const MIGRATIONS: &[Migration] = &[
     (1, "first_host", include_str!("../migrations/001_first_host.sql")),
     (2, "people_and_events", include_str!("../migrations/002_people_and_events.sql")),
+    (3, "under_fire", include_str!("../migrations/003_under_fire.sql")),
 ];
 
 const LOCK: LockKey = LockKey::Named("schema");
@@ -43,6 +44,22 @@ pub(crate) fn advance(tx: &mut Tx<'_>, list: &[Migration], now: Timestamp) -> Re
     )?;
     tracing::info!(schema.version = version, schema.name = name, "applied a migration");
     Ok(true)
+}
+
+/// Returns the migrations that were applied, if all of them are known.
+pub(crate) fn matching(
+    applied: &[(u32, String)],
+    list: &'static [Migration],
+) -> Result<&'static [Migration], StoreError> {
+    next(applied, list)?;
+    Ok(&list[..applied.len()])
+}
+
+/// Returns the names of the tables that migrations make.
+pub(crate) fn known_tables(list: &'static [Migration]) -> Vec<&'static str> {
+    let words = |text: &'static str| text.split("CREATE TABLE ").skip(1);
+    let names = list.iter().flat_map(|(_, _, text)| words(text));
+    names.filter_map(|after| after.split(|c: char| !c.is_alphanumeric() && c != '_').next()).collect()
 }
 
 /// Compares what was applied with what is known, and returns the first migration that is missing.

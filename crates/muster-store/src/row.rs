@@ -17,6 +17,11 @@ impl<'a> Row<'a> {
         Self(columns)
     }
 
+    /// Returns the column at `index` as it is.
+    pub(crate) fn get_value(&self, index: usize) -> Result<Value, StoreError> {
+        self.0.value(index)
+    }
+
     /// Returns the column at `index`, counted from 0. What does not fit `T` is [`StoreError::Corrupt`].
     pub fn get<T: FromValue>(&self, index: usize) -> Result<T, StoreError> {
         T::from_value(self.0.value(index)?).map_err(|found| misfit(index, std::any::type_name::<T>(), &found))

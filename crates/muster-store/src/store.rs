@@ -7,9 +7,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_edge::{Clock, Entropy};
+use muster_ids::Timestamp;
 
-use crate::engine::{Closure, Opening, Postgres, Sharing, Sqlite, Work};
-use crate::migrate::{MIGRATIONS, Migration};
+use crate::engine::{Closure, Committed, Opening, Postgres, Sharing, Sqlite, Work};
+use crate::migrate::{MIGRATIONS, Migration, advance};
 use crate::{StoreError, Tx, WriteError, params};
 
 const TRIES: u32 = 8;
@@ -149,7 +150,25 @@ impl Store {
     /// [`StoreError::Occupied`] while another server has it, before anything is changed. On PostgreSQL a connection
     /// of its own holds the database; when it is lost it is made again, and the loss is logged as an error.
     pub async fn open_alone(config: StoreConfig) -> Result<Self, StoreError> {
-        Self::open_as(config, Sharing::Alone, MIGRATIONS).await
+        Self::open_as(config, Sharing::Alone, Some(MIGRATIONS)).await
+    }
+
+    /// Opens the database beside others, only to read what is there; its schema stays as it is.
+    ///
+    /// A file that is not there is an error, and writes are refused as [`StoreError::Busy`] (SQLite).
+    pub async fn open_to_read(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_as(config, Sharing::Reading, None).await
+    }
+
+    /// Opens the database as the only one, and leaves its schema as it is until [`Store::migrate`].
+    pub async fn open_as_it_is(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_as(config, Sharing::Alone, None).await
+    }
+
+    /// Applies what is missing of these migrations, each within the limits of a write.
+    pub async fn migrate(&self, list: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
+        while self.write(Priority::Urgent, move |tx| advance(tx, list, now)).await? {}
+        Ok(())
     }
 
     /// Opens the database with another list of migrations; for tests.
@@ -157,13 +176,13 @@ impl Store {
         config: StoreConfig,
         migrations: &'static [Migration],
     ) -> Result<Self, StoreError> {
-        Self::open_as(config, Sharing::WithOthers, migrations).await
+        Self::open_as(config, Sharing::WithOthers, Some(migrations)).await
     }
 
     async fn open_as(
         config: StoreConfig,
         sharing: Sharing,
-        migrations: &'static [Migration],
+        migrations: Option<&'static [Migration]>,
     ) -> Result<Self, StoreError> {
         let opening = Opening { clock: config.clock, limits: config.limits, sharing, migrations };
         let engine = match config.location {
@@ -234,6 +253,14 @@ impl Store {
     /// Says whether the database answers.
     pub async fn check(&self) -> Result<(), StoreError> {
         self.read(|tx| tx.query_one("SELECT 1", params![], |row| row.get::<i64>(0)).map(drop)).await
+    }
+
+    /// Says how many commits were made durable since the store was opened, and for how many transactions.
+    pub fn committed(&self) -> Committed {
+        match &*self.0 {
+            Engine::Sqlite(engine) => engine.committed(),
+            Engine::Postgres(engine) => engine.committed(),
+        }
     }
 
     /// Refuses new work, finishes what was accepted and lets go of the database.

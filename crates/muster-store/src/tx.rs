@@ -9,11 +9,18 @@ pub(crate) type EachRow<'a> = dyn FnMut(&Row<'_>) -> Result<(), StoreError> + 'a
 /// What a database connection does inside a transaction.
 pub(crate) trait Session {
     fn execute(&mut self, sql: Sql, params: &[Value]) -> Result<u64, StoreError>;
+    /// Runs a statement for each place of columns of integers: in a loop of one prepared statement (SQLite), or once
+    /// with an array for each column (PostgreSQL).
+    fn execute_columns(&mut self, sql: Sql, columns: &[Vec<i64>]) -> Result<u64, StoreError>;
     fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError>;
     fn prepare(&mut self, sql: Sql) -> Result<(), StoreError>;
     fn lock(&mut self, locks: &[Lock]) -> Result<(), StoreError>;
     /// Runs a script of several statements without parameters.
     fn script(&mut self, source: &str) -> Result<(), StoreError>;
+    /// Runs a statement that was built at run time.
+    fn execute_built(&mut self, text: &str, params: &[Value]) -> Result<u64, StoreError>;
+    /// Runs a query that was built at run time, and holds only a few of its rows at a time.
+    fn stream_built(&mut self, text: &str, each: &mut EachRow<'_>) -> Result<(), StoreError>;
 }
 
 /// One transaction. A failed statement ends it: what follows fails too, and it can only be rolled back.
@@ -43,6 +50,16 @@ impl<'a> Tx<'a> {
         let sql = sql.into();
         debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
         self.attempt(|session| session.execute(sql, params))
+    }
+
+    /// Runs a statement over many rows of integers, given as columns of one length, and returns how many rows it changed.
+    ///
+    /// SQLite runs its text once for each row, `$1` being the row's value of the first column; PostgreSQL runs its text
+    /// once, `$1` being the first column as `BIGINT[]`. Measured: the fastest way of each.
+    pub fn execute_columns(&mut self, sql: Sql, columns: &[Vec<i64>]) -> Result<u64, StoreError> {
+        debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
+        debug_assert!(columns.windows(2).all(|pair| pair[0].len() == pair[1].len()), "columns of one length");
+        self.attempt(|session| session.execute_columns(sql, columns))
     }
 
     /// Returns every row, in order.
@@ -94,6 +111,14 @@ impl<'a> Tx<'a> {
 
     pub(crate) fn script(&mut self, source: &str) -> Result<(), StoreError> {
         self.attempt(|session| session.script(source))
+    }
+
+    pub(crate) fn execute_built(&mut self, text: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.attempt(|session| session.execute_built(text, params))
+    }
+
+    pub(crate) fn stream_built(&mut self, text: &str, each: &mut EachRow<'_>) -> Result<(), StoreError> {
+        self.attempt(|session| session.stream_built(text, each))
     }
 
     fn attempt<T>(

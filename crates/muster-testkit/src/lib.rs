@@ -2,7 +2,9 @@
 
 pub mod binaries;
 pub mod canary;
+pub mod connect_proxy;
 pub mod http;
+pub mod imposter;
 pub mod mail;
 pub mod matrix;
 pub mod npm;

@@ -1,6 +1,7 @@
 //! The live channel: closed sets of typed messages, one per direction (DESIGN §5).
 
-use muster_ids::{HostId, JobId, Timestamp};
+use muster_ids::{HostId, JobId, KeyThumbprint, Timestamp};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{Few, FewEntries};
@@ -10,10 +11,50 @@ use crate::object::{object, object_entries, objects, optional_object};
 use crate::secret::Document;
 use crate::text::{Hostname, Line, SecretName, Tag, line_string};
 
-/// The version of the channel this crate speaks.
-pub const PROTOCOL: u32 = 1;
-/// The WebSocket subprotocol that names it.
-pub const SUBPROTOCOL: &str = "muster.channel.v1";
+/// A version of the channel: the server takes the best one the agent offers and never says what it does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// Join, configuration, jobs.
+    V1,
+    /// Also the rotation of keys, pins, and how fast a fleet comes back.
+    V2,
+}
+
+impl Protocol {
+    /// Every version this crate speaks, best first.
+    pub const ALL: [Self; 2] = [Self::V2, Self::V1];
+    /// The best version this crate speaks.
+    pub const BEST: Self = Self::V2;
+
+    /// The number in the challenge.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::V1 => 1,
+            Self::V2 => 2,
+        }
+    }
+
+    /// The WebSocket subprotocol that names it.
+    pub const fn subprotocol(self) -> &'static str {
+        match self {
+            Self::V1 => "muster.channel.v1",
+            Self::V2 => "muster.channel.v2",
+        }
+    }
+
+    /// Returns the version of a number.
+    pub fn of_number(number: u32) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.number() == number)
+    }
+
+    /// Returns the version of a WebSocket subprotocol.
+    pub fn of_subprotocol(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|protocol| protocol.subprotocol() == text)
+    }
+}
+
+/// What an agent offers in `Sec-WebSocket-Protocol`, best first.
+pub const OFFERED_SUBPROTOCOLS: &str = "muster.channel.v2, muster.channel.v1";
 /// Largest frame before the hello is verified, in bytes.
 pub const MAX_FRAME_BEFORE_HELLO: usize = 4 * 1024;
 /// Largest frame afterwards, in bytes.
@@ -40,6 +81,8 @@ pub mod close {
     pub const FENCED: u16 = 4408;
     /// This connection presented an old generation: a copy or a restored state.
     pub const GENERATION_STALE: u16 = 4409;
+    /// The host is held until a person answered whether it is the copy.
+    pub const HELD: u16 = 4410;
 }
 
 /// What the hello's signature covers.
@@ -62,7 +105,7 @@ pub struct HelloClaims {
 }
 
 /// A version of the configuration a host should have: ordered by epoch, then number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigVersion {
     /// Counts restores of the server.
@@ -121,8 +164,24 @@ pub struct Dispatch {
     pub secret_version: u64,
     /// Seconds the work may take.
     pub time_limit_secs: u64,
+    /// When it was sent, by the server's clock; from version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued_at: Option<Timestamp>,
     /// When the dispatch lapses if it was not begun.
     pub expires_at: Timestamp,
+}
+
+/// What the signature of a next key covers, by that key itself: with the channel, which the former key proved, both
+/// have spoken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NextKeyClaims {
+    /// The identity.
+    pub host_id: HostId,
+    /// The key whose place it takes: the one the channel was proved with.
+    pub former: KeyThumbprint,
+    /// The server's challenge of this channel, as received.
+    pub challenge: String,
 }
 
 /// What the server says.
@@ -146,6 +205,10 @@ pub enum ServerMessage {
         heartbeat_secs: u32,
         /// The server's clock.
         server_time: Timestamp,
+        /// Seconds over which the fleet should come back when the connection is lost without a word; from version 2
+        /// on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reconnect_window_secs: Option<u32>,
     },
     /// The configuration to apply.
     ConfigUpdate {
@@ -170,9 +233,21 @@ pub enum ServerMessage {
         /// The signed statement.
         statement: String,
     },
+    /// Make the next key and prove it; from version 2 on.
+    RotateKey {},
+    /// The next key is known: connect with it; from version 2 on.
+    NextKeyStored {
+        /// Which key.
+        key: KeyThumbprint,
+    },
+    /// Where the server's keys go: a JWS by the instruction key; from version 2 on.
+    Pins {
+        /// The signed statement.
+        statement: String,
+    },
     /// The server is about to close.
     Goodbye {
-        /// Why: `restart`, `suspended`, `generation_stale`, `fenced`.
+        /// Why: `restart`, `suspended`, `held`, `superseded`, `generation_stale`, `fenced`.
         reason: Line<64>,
         /// Seconds to wait before coming back.
         retry_after_secs: u32,
@@ -242,6 +317,16 @@ pub enum AgentMessage {
         #[serde(deserialize_with = "object")]
         end: JobEnd,
     },
+    /// The next key, on disk before it is sent; from version 2 on.
+    NextKey {
+        /// JWS by the next key over [`NextKeyClaims`].
+        proof: String,
+    },
+    /// The pins are on disk; from version 2 on.
+    PinsKept {
+        /// Of which statement.
+        issued_at: Timestamp,
+    },
     /// The agent stops on purpose.
     Goodbye {
         /// Why.
@@ -270,4 +355,7 @@ pub struct Report {
     /// What the machine's own policy allows.
     #[serde(default)]
     pub policy: Few<Tag, 32>,
+    /// The statement of pins it keeps, by when it was issued; from version 2 on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins_issued_at: Option<Timestamp>,
 }

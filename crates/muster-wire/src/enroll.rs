@@ -8,7 +8,7 @@ use crate::bounds::{Few, FewEntries, Whole};
 use crate::claim::ClaimReason;
 use crate::host::HostState;
 use crate::object::object;
-use crate::text::{Hostname, Line, Tag};
+use crate::text::{Hostname, Line, Tag, line_string};
 
 /// What a machine reports when it asks to be admitted.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +27,59 @@ pub struct EnrollRequest {
     /// 32 random bytes (base64url) of a machine that cannot hold a key pair; instead of a DPoP proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_secret: Option<AgentSecret>,
+}
+
+/// `POST /v1/enroll/fork`: a machine that holds a copied or restored state made itself a new key and asks for an
+/// identity of its own. The DPoP proof is by the new key, the statement by the one it was copied with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ForkRequest {
+    /// The host its state names.
+    pub host_id: HostId,
+    /// JWS by the former key over [`ForkClaims`].
+    pub statement: Line<4096>,
+    /// The machine's own name.
+    pub hostname: Hostname,
+    /// What identifies the hardware: evidence, never proof.
+    pub machine_uid: MachineUid,
+    /// What the machine is.
+    #[serde(deserialize_with = "object")]
+    pub facts: Facts,
+    /// What its owner wrote on it.
+    #[serde(default, deserialize_with = "object", skip_serializing_if = "Labels::is_empty")]
+    pub labels: Labels,
+}
+
+/// What the former key says when a machine forks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ForkClaims {
+    /// The host of the former key.
+    pub host_id: HostId,
+    /// The machine's new key.
+    pub key: KeyThumbprint,
+    /// How the machine found out.
+    pub cause: ForkCause,
+    /// The generation its state holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<String>,
+    /// Names this start of the machine; one line of at most 64 characters.
+    #[serde(deserialize_with = "line_string::<_, 64>")]
+    pub boot_id: String,
+}
+
+/// How a machine found out that its state is a copy or an older one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ForkCause {
+    /// The server said that it knows a newer state of the host.
+    GenerationStale,
+    /// The server said that another machine is connected as this host, and answers.
+    Fenced,
+    /// The machine is not the one its state was made on.
+    MachineUidDiffers,
+    /// The installation is not the one its state was made in.
+    InstallIdDiffers,
 }
 
 /// 32 bytes as 43 base64url characters; wiped on drop, never printed.

@@ -87,6 +87,12 @@ happenings! {
     ClaimsFull = "claims.full": Event;
     /// A copy of a host is suspected.
     CloneSuspected = "clone.suspected": AuditAndEvent;
+    /// A copy whose claim waits made itself a key of its own.
+    ClaimForked = "claim.forked": Audit;
+    /// A host is held: it, or the machine that came, is a copy, and a person must say which.
+    HostHeld = "host.held": AuditAndEvent;
+    /// A host is no longer held.
+    HostFreed = "host.freed": AuditAndEvent;
     /// A ticket was minted.
     TicketMinted = "ticket.minted": AuditAndEvent;
     /// A ticket was revoked.
@@ -107,6 +113,12 @@ happenings! {
     KeyRevoked = "key.revoked": AuditAndEvent;
     /// A key of a host took the place of another.
     KeyRotated = "key.rotated": AuditAndEvent;
+    /// A host is to replace its key pair.
+    KeyRotationAsked = "key.rotation_asked": Audit;
+    /// A host made its next key pair.
+    KeyNextStored = "key.next_stored": Audit;
+    /// Somebody used a key that was replaced or revoked.
+    KeyFormerUsed = "key.former_used": AuditAndEvent;
     /// A secret was set.
     SecretSet = "secret.set": AuditAndEvent;
     /// A host confirmed that it has a secret.
@@ -193,6 +205,16 @@ happenings! {
     AuditPruned = "audit.pruned": Audit;
     /// A setting of the installation was changed.
     SettingChanged = "setting.changed": Audit;
+    /// The server was restored from a backup: a new epoch began, open tickets are void.
+    InstallationRestored = "installation.restored": AuditAndEvent;
+    /// The next key that signs instructions was announced to the hosts.
+    InstructionKeyAnnounced = "instruction_key.announced": AuditAndEvent;
+    /// The next key signs instructions from now on.
+    InstructionKeySwitched = "instruction_key.switched": AuditAndEvent;
+    /// The former key that signed instructions was destroyed.
+    InstructionKeyFinished = "instruction_key.finished": AuditAndEvent;
+    /// The server shows, or announces, other keys to those who connect.
+    ServerPinsChanged = "server.pins_changed": AuditAndEvent;
     /// The database is older than what hosts have seen of it.
     InstallationStateLost = "installation.state_lost": Event;
 }

@@ -1,10 +1,11 @@
 //! Hosts as operators see them.
 
-use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, Timestamp};
+use muster_ids::{ClaimId, HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::Few;
+use crate::channel::ConfigVersion;
 use crate::enroll::{Disposition, Facts, Labels};
 use crate::text::{Hostname, Line, Name, Tag};
 use crate::ticket::{EphemeralHours, MintedTicket, OneTimeLife};
@@ -100,6 +101,8 @@ pub struct Host {
     pub name: String,
     /// Where it stands in its life.
     pub state: HostState,
+    /// Whether and why it is held: it may be the copy, and neither side gets or does anything before a person answered.
+    pub held: Option<HostHeld>,
     /// Whether it can be reached, and since when that is known.
     pub presence: HostPresence,
     /// The door it came through: 1 one-time token, 2 invitation, 3 site key.
@@ -116,6 +119,13 @@ pub struct Host {
     pub reported: Option<Reported>,
     /// The keys it proves itself with: one key pair, or agent keys.
     pub keys: Vec<KeyName>,
+    /// Names of its secrets that went to a key nobody trusts any more, until their value changes; shown with one host,
+    /// not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub exposed_secrets: Vec<String>,
+    /// The configuration it should have and has; an invited or retired host has none.
+    #[serde(default)]
+    pub config: Option<HostConfig>,
     /// The ticket it came with.
     pub ticket_id: Option<TicketId>,
     /// Hours without contact after which it is retired by itself.
@@ -126,6 +136,34 @@ pub struct Host {
     pub enrolled_at: Option<Timestamp>,
     /// When it was retired.
     pub retired_at: Option<Timestamp>,
+}
+
+/// Why a host is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostHeld {
+    /// Since when.
+    pub held_at: Timestamp,
+    /// The first claim of a copy that waits: its decision answers the question. None waits: resume the host.
+    pub claim_id: Option<ClaimId>,
+}
+
+/// What a host should have, and has: its configuration, by version.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HostConfig {
+    /// The version it should have.
+    pub wanted: ConfigVersion,
+    /// The version its agent last confirmed.
+    pub applied: Option<ConfigVersion>,
+    /// When it did.
+    pub applied_at: Option<Timestamp>,
+    /// Whether it lacks what it should have.
+    pub drifted: bool,
+    /// Since when.
+    pub drifted_since: Option<Timestamp>,
+    /// How often the wanted version was sent.
+    pub sent_times: u32,
+    /// When it was last sent.
+    pub sent_at: Option<Timestamp>,
 }
 
 /// Whether a host can be reached.

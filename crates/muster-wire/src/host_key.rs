@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use muster_ids::{KeyName, TicketId, Timestamp};
+use muster_ids::{HostId, KeyName, TicketId, Timestamp};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +22,8 @@ pub enum HostKeyKind {
 pub enum HostKeyState {
     /// It proves its host.
     Active,
+    /// Its machine made it to take the active one's place, and has not come with it yet.
+    Next,
     /// Another key took its place.
     Replaced,
     /// It was revoked, with its host or alone.
@@ -51,6 +53,19 @@ pub struct HostKey {
     pub ended_at: Option<Timestamp>,
     /// Who ended it.
     pub ended_by: Option<String>,
+}
+
+/// `POST /v1/hosts/{host_id}/keys/rotate`: the host is asked for its next key pair on its channel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyRotation {
+    /// The host.
+    pub host_id: HostId,
+    /// The key that is to be replaced.
+    pub key: KeyName,
+    /// Since when.
+    pub asked_at: Timestamp,
+    /// Whether the host is connected now; otherwise it is asked when it comes.
+    pub connected: bool,
 }
 
 /// `POST /v1/hosts/{host_id}/agent-keys`.

@@ -56,6 +56,8 @@ causes! {
     KeyInUse = "key_in_use";
     /// The host, or the one the machine's key belongs to, is suspended.
     HostSuspended = "host_suspended";
+    /// Its host is held until a person answered which of two machines is genuine.
+    HostHeld = "host_held";
     /// The ticket or the site admits machines with a key pair only.
     KeyRequired = "key_required";
     /// A person rejected this machine; the claim may be cleared.
@@ -76,6 +78,8 @@ causes! {
     Approval = "waits_approval";
     /// More new machines came within an hour than the site lets in: a claim waits for a person.
     Surge = "waits_surge";
+    /// A copy of a host that had joined: a claim waits for a person.
+    Copied = "waits_clone";
     /// The host or the site has as many waiting claims as it may.
     TooManyClaims = "too_many_claims";
 }
@@ -90,6 +94,7 @@ impl From<ClaimReason> for RefusalCause {
             ClaimReason::Approval => Self::Approval,
             ClaimReason::Surge => Self::Surge,
             ClaimReason::SiteConflict => Self::SiteConflict,
+            ClaimReason::Clone => Self::Copied,
         }
     }
 }

@@ -74,6 +74,30 @@ macro_rules! settings {
 settings! {
     /// Days for which entries of the audit trail are kept.
     AuditKeepDays audit_keep_days: 400, 30 to 36_500;
+    /// Days for which claims that ended are kept; rejected ones stay until they are cleared.
+    ClaimsKeepDays claims_keep_days: 90, 1 to 3_650;
+    /// Days for which the log of deliveries that are over is kept.
+    DeliveriesKeepDays deliveries_keep_days: 30, 1 to 3_650;
+    /// Days for which events are kept; longer while an endpoint waits for them.
+    EventsKeepDays events_keep_days: 30, 1 to 3_650;
+    /// Days for which jobs that ended are kept.
+    JobsKeepDays jobs_keep_days: 90, 14 to 3_650;
+    /// Days for which the logs of jobs that ended are kept; never longer than their jobs.
+    JobLogsKeepDays job_logs_keep_days: 30, 1 to 3_650;
+    /// Days for which it is kept why tickets were refused.
+    RefusalsKeepDays refusals_keep_days: 90, 1 to 3_650;
+    /// Days for which the log of what was revoked is kept.
+    RevocationsKeepDays revocations_keep_days: 30, 1 to 3_650;
+    /// Versions of a secret, the current one among them, of which it is kept who received them.
+    SecretLedgerVersions secret_ledger_versions: 20, 1 to 1_000;
+    /// Days for which sessions of browsers that are good no more are kept.
+    SessionsKeepDays sessions_keep_days: 30, 1 to 3_650;
+    /// Days for which tickets that ended without admitting anybody are kept; used ones stay for good.
+    TicketsKeepDays tickets_keep_days: 90, 1 to 3_650;
+    /// Days for which API tokens and invitations that are good no more are kept.
+    TokensKeepDays tokens_keep_days: 90, 1 to 3_650;
+    /// Days after which a host is asked to replace its key pair; 0: never by itself.
+    HostKeyMaxAgeDays host_key_max_age_days: 90, 0 to 3_650;
 }
 
 impl std::str::FromStr for SettingName {
@@ -123,7 +147,7 @@ mod tests {
             assert!(
                 set.name(*name, most)
                     && !set.clone().name(*name, most + 1)
-                    && !set.clone().name(*name, least - 1)
+                    && (least == 0 || !set.clone().name(*name, least - 1))
             );
             assert_eq!(set.named(), [(*name, most)]);
             assert!(!name.says().is_empty());

@@ -28,6 +28,17 @@ pub enum ReimagePolicy {
     Auto,
 }
 
+/// What happens to a host when a copy of it shows itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnClone {
+    /// The holder of the current state works on if it was seen within a day; otherwise the host is held until a person
+    /// answered which one is the copy.
+    Hold,
+    /// The host is suspended at once, whoever is connected.
+    Suspend,
+}
+
 /// How a site admits machines.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -42,6 +53,8 @@ pub struct SitePolicy {
     pub surge: Whole<1, 1_000_000>,
     /// Whether machines at door 3 must hold a key pair.
     pub require_key: bool,
+    /// What happens to a host when a copy of it shows itself.
+    pub on_clone: OnClone,
 }
 
 impl Default for SitePolicy {
@@ -52,6 +65,7 @@ impl Default for SitePolicy {
             reimage_after_secs: Whole::clamped(86_400),
             surge: Whole::clamped(100),
             require_key: true,
+            on_clone: OnClone::Hold,
         }
     }
 }

@@ -8,8 +8,8 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    account, admin, audit, claim, completions, events, host, invitation, job, login, notify, oidc, people,
-    secret, serve, settings, setup, site, team, ticket, token, webhook, whoami,
+    account, admin, audit, backup, claim, completions, events, host, instruction_key, invitation, job, key, login, notify, oidc,
+    people, restore, secret, serve, settings, setup, site, support, team, ticket, tls, token, webhook, whoami,
 };
 use crate::demo::Demo;
 use crate::failure::Failure;
@@ -129,6 +129,15 @@ enum Command {
     Audit(audit::Audit),
     #[command(subcommand)]
     Settings(settings::Settings),
+    #[command(subcommand)]
+    InstructionKey(instruction_key::InstructionKey),
+    #[command(subcommand)]
+    Tls(tls::Tls),
+    Backup(backup::Backup),
+    Restore(restore::Restore),
+    #[command(subcommand)]
+    Key(key::Key),
+    Support(support::Support),
     Demo(Demo),
     Completions(completions::Completions),
 }
@@ -161,7 +170,13 @@ impl Cli {
             Command::Secret(secret) => call(global, async |operator| secret.run(operator).await),
             Command::Job(job) => call(global, async |operator| job.run(operator).await),
             Command::Audit(audit) => wait(audit.run(global)),
+            Command::Backup(backup) => wait(backup.run(global)),
+            Command::Restore(restore) => wait(restore.run(global)),
+            Command::Key(key) => wait(key.run(global)),
+            Command::Support(support) => wait(support.run(global)),
             Command::Settings(settings) => call(global, async |operator| settings.run(operator).await),
+            Command::InstructionKey(key) => call(global, async |operator| key.run(operator).await),
+            Command::Tls(tls) => call(global, async |operator| tls.run(operator).await),
         }
     }
 }

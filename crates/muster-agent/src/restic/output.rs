@@ -11,6 +11,7 @@ use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::mpsc;
 
+use super::repository::Repository;
 use super::scrub::Scrub;
 use super::{MAX_LOG_LINE_BYTES, ResticEvent};
 use zeroize::Zeroizing;
@@ -255,6 +256,38 @@ impl<'a> Listener<'a> {
             tell(events, event).await;
         }
     }
+}
+
+/// What a run of restic left behind.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overheard {
+    /// What was told while it ran.
+    pub events: Vec<ResticEvent>,
+    /// The last lines that were no JSON, as they may be shown.
+    pub said: Vec<String>,
+    /// The summary of a backup.
+    pub summary: Option<JobResult>,
+    /// The first file that could not be saved, with the reason.
+    pub first_error: Option<String>,
+}
+
+/// Reads everything that was printed, as a backup to `repository` would, without running anything.
+pub async fn overhear(printed: &[u8], repository: &Repository) -> Overheard {
+    // Room for what each line may tell: nobody listens before the end.
+    let room = printed.iter().filter(|byte| **byte == b'\n').count() + 2;
+    let (sender, mut receiver) = mpsc::channel(room);
+    let scrub = Scrub::of(repository);
+    let mut listener = Listener::new(&scrub, Some(&sender));
+    let mut lines = Lines::new(printed);
+    while let Ok(Some(line)) = lines.next().await {
+        listener.hear(&line).await;
+    }
+    let Heard { said, summary, first_error } = listener.heard();
+    let mut events = Vec::new();
+    while let Ok(event) = receiver.try_recv() {
+        events.push(event);
+    }
+    Overheard { events, said: said.into_iter().map(|said| said.shown).collect(), summary, first_error }
 }
 
 /// Sends an event; a receiver that is gone or stuck does not stop a backup.

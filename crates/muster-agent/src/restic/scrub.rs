@@ -29,17 +29,20 @@ impl Scrub {
 
     /// Returns `text` without secrets, without user information in URLs, visible, at most `max_bytes` long.
     pub(super) fn clean(&self, text: &str, max_bytes: usize) -> String {
-        let mut cleaned = text.to_owned();
-        for secret in &self.secrets {
-            cleaned = cleaned.replace(secret.as_str(), HIDDEN);
-        }
-        let cleaned: String = without_user_information(&cleaned)
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .collect();
+        // Twice: a secret may be told in pieces that only look like it once control characters are blanks.
+        let hidden = without_user_information(&self.without_secrets(text.to_owned()));
+        let visible: String = hidden.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let cleaned = self.without_secrets(visible);
         let end =
             (0..=max_bytes.min(cleaned.len())).rev().find(|end| cleaned.is_char_boundary(*end)).unwrap_or(0);
         cleaned[..end].trim().to_owned()
+    }
+
+    fn without_secrets(&self, mut text: String) -> String {
+        for secret in &self.secrets {
+            text = text.replace(secret.as_str(), HIDDEN);
+        }
+        text
     }
 }
 

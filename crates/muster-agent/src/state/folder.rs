@@ -146,6 +146,14 @@ impl StateDir {
         self.sync_folder()
     }
 
+    /// Gives a file the name of another one, which it replaces.
+    pub(super) fn rename(&self, from: &str, to: &str) -> Result<(), StateError> {
+        let renamed = rustix::fs::renameat(&self.folder, from, &self.folder, to).map_err(io::Error::from);
+        renamed
+            .and_then(|()| self.sync_folder())
+            .map_err(|cause| StateError::NotStored { file: self.path.join(to), cause })
+    }
+
     fn write_synced(&self, name: &str, content: &[u8]) -> io::Result<()> {
         let mut file =
             File::from(rustix::fs::openat(&self.folder, name, writing() | OFlags::TRUNC, owner_only())?);

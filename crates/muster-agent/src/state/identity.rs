@@ -1,10 +1,12 @@
 use muster_ids::{Bearer, ClaimId, HostId, KeyThumbprint, MachineUid, Timestamp};
 use muster_wire::JoinString;
 use muster_wire::claim::ClaimReason;
-use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting, Labels};
+use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting, ForkCause, Labels};
 use muster_wire::text::Hostname;
 use serde::{Deserialize, Serialize};
 use url::Url;
+
+use crate::origin::Place;
 
 /// Who this machine is to which server.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -12,10 +14,20 @@ use url::Url;
 pub struct IdentityState {
     /// Where the server is, best first.
     pub urls: Vec<Url>,
-    /// SHA-256 of the SubjectPublicKeyInfo of the certificates to accept; empty: publicly valid ones.
+    /// SHA-256 of the SubjectPublicKeyInfo of the certificates to accept, those to come included; empty: publicly valid
+    /// ones.
     pub pins: Vec<String>,
     /// Thumbprint of the key that signs instructions.
     pub instruction_key: KeyThumbprint,
+    /// Thumbprint of the key that will sign them: its instructions count already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_instruction_key: Option<KeyThumbprint>,
+    /// The statement pins and keys come from, by when it was issued; absent: they come from a join string.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pins_issued_at: Option<Timestamp>,
+    /// Where this state was made; absent in one that an older agent made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_on: Option<Place>,
     /// The uid this machine enrols with, the same at every retry.
     pub machine_uid: MachineUid,
     /// The name it reports, when its owner chose one.
@@ -52,6 +64,19 @@ pub enum Membership {
         /// When it was admitted.
         joined_at: Timestamp,
     },
+    /// Its state is a copy or an older one: it made itself another key and asks for an identity of its own.
+    Forking {
+        /// The host its state names.
+        host_id: HostId,
+        /// How it found out.
+        cause: ForkCause,
+        /// The claim a person must decide first, if there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        waiting: Option<Waiting>,
+        /// Whether a person refused it.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        refused: bool,
+    },
     /// A signed `revoked` was received: the key is void.
     Revoked {
         /// The former identity.
@@ -80,6 +105,9 @@ impl IdentityState {
             urls: join.urls.clone(),
             pins: join.pins.clone(),
             instruction_key: join.instruction_key,
+            next_instruction_key: None,
+            pins_issued_at: None,
+            made_on: None,
             machine_uid,
             hostname: None,
             labels: Labels::default(),
@@ -89,9 +117,31 @@ impl IdentityState {
 
     /// Takes the news that a person must decide; a machine that is a host already stays one.
     pub fn waiting(self, reply: &EnrollWaiting) -> Self {
-        let Membership::Joining { ticket, .. } = self.membership else { return self };
         let waiting = Some(Waiting { claim_id: reply.claim_id, reason: reply.reason });
-        Self { membership: Membership::Joining { ticket, waiting }, ..self }
+        let membership = match self.membership {
+            Membership::Joining { ticket, .. } => Membership::Joining { ticket, waiting },
+            Membership::Forking { host_id, cause, .. } => {
+                Membership::Forking { host_id, cause, waiting, refused: false }
+            }
+            membership @ (Membership::Joined { .. } | Membership::Revoked { .. }) => membership,
+        };
+        Self { membership, ..self }
+    }
+
+    /// Takes the news that this state is a copy or an older one; a machine that is no host stays as it is.
+    pub fn forking(self, cause: ForkCause) -> Self {
+        let host_id = match self.membership {
+            Membership::Joined { host_id, .. } | Membership::Forking { host_id, .. } => host_id,
+            Membership::Joining { .. } | Membership::Revoked { .. } => return self,
+        };
+        let membership = Membership::Forking { host_id, cause, waiting: None, refused: false };
+        Self { membership, ..self }
+    }
+
+    /// Takes the news that a person refused to give it an identity of its own.
+    pub fn refused(self) -> Self {
+        let Membership::Forking { host_id, cause, waiting, .. } = self.membership else { return self };
+        Self { membership: Membership::Forking { host_id, cause, waiting, refused: true }, ..self }
     }
 
     /// Takes the server's answer; the ticket is forgotten.
@@ -106,8 +156,23 @@ impl IdentityState {
     }
 
     /// Takes new URLs and pins; key, host and membership stay.
+    ///
+    /// The statement kept last counts as just older than it is: the server says it again, and none that is older is
+    /// taken.
     pub fn moved(self, join: &JoinString) -> Self {
-        Self { urls: join.urls.clone(), pins: join.pins.clone(), ..self }
+        let just_older = |issued_at: Timestamp| Timestamp::from_millis(issued_at.as_millis() - 1);
+        let pins_issued_at = self.pins_issued_at.map(just_older);
+        Self { urls: join.urls.clone(), pins: join.pins.clone(), pins_issued_at, ..self }
+    }
+
+    /// Whether a key signs instructions for this machine, now or next.
+    pub fn obeys(&self, key: &KeyThumbprint) -> bool {
+        self.instruction_keys().any(|known| known == key)
+    }
+
+    /// The keys that sign instructions for this machine.
+    pub fn instruction_keys(&self) -> impl Iterator<Item = &KeyThumbprint> {
+        std::iter::once(&self.instruction_key).chain(&self.next_instruction_key)
     }
 
     /// Gives up the identity after a signed `revoked`; a machine that is no host stays as it is.
@@ -124,7 +189,7 @@ impl IdentityState {
     pub fn host_id(&self) -> Option<HostId> {
         match self.membership {
             Membership::Joined { host_id, .. } => Some(host_id),
-            Membership::Joining { .. } | Membership::Revoked { .. } => None,
+            Membership::Joining { .. } | Membership::Forking { .. } | Membership::Revoked { .. } => None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The files of the state folder.
 
-use muster_ids::Timestamp;
+use muster_ids::{KeyThumbprint, Timestamp};
 use muster_wire::channel::Config;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,9 @@ use super::identity::IdentityState;
 use crate::attempts::AttemptRecord;
 
 const HOST_KEY: &str = "key.pk8";
+const NEXT_KEY: &str = "next.pk8";
+const KNOWN_NEXT_KEY: &str = "next.json";
+const FORK_KEY: &str = "fork.pk8";
 const IDENTITY: &str = "identity.json";
 const GENERATION: &str = "generation.json";
 const CONFIG: &str = "config.json";
@@ -25,6 +28,15 @@ const UID_RANDOM_BYTES: usize = 32;
 #[serde(deny_unknown_fields)]
 struct Generation {
     generation: String,
+    /// The key it belongs to; absent in one that an older agent stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<KeyThumbprint>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KnownNextKey {
+    key: KeyThumbprint,
 }
 
 /// The last channel that was proved, for `status`.
@@ -37,10 +49,13 @@ pub struct LastChannel {
     pub connected_at: Timestamp,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Attempts {
-    attempts: Vec<AttemptRecord>,
+pub(crate) struct AttemptsRecord {
+    pub(crate) attempts: Vec<AttemptRecord>,
+    /// What was issued until then and is not among them was forgotten.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) forgotten_until: Option<Timestamp>,
 }
 
 impl StateView {
@@ -64,6 +79,39 @@ impl StateView {
         Ok(self.json::<Generation>(GENERATION)?.map(|stored| stored.generation))
     }
 
+    /// Returns the generation acknowledged last with this key: one of another key opens nothing.
+    pub fn generation_of(&self, key: KeyThumbprint, is_next: bool) -> Result<Option<String>, StateError> {
+        let stored = self.json::<Generation>(GENERATION)?;
+        // An older agent had one key only, and never stored the generation of a next one.
+        let is_ours = |stored: &Generation| stored.key.map_or(!is_next, |of| of == key);
+        Ok(stored.filter(is_ours).map(|stored| stored.generation))
+    }
+
+    /// Returns the key that is to take the place of the host key as a PKCS#8 document, if one was made.
+    pub fn next_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        self.read(NEXT_KEY)
+    }
+
+    /// Names the file of the next key as damaged.
+    pub fn next_key_damaged(&self) -> StateError {
+        self.damaged(NEXT_KEY, Damage::Length)
+    }
+
+    /// Returns the next key the server is known to know.
+    pub fn known_next_key(&self) -> Result<Option<KeyThumbprint>, StateError> {
+        Ok(self.json::<KnownNextKey>(KNOWN_NEXT_KEY)?.map(|known| known.key))
+    }
+
+    /// Returns the key a copy made itself as a PKCS#8 document, if it did.
+    pub fn fork_key(&self) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        self.read(FORK_KEY)
+    }
+
+    /// Names the file of a copy's key as damaged.
+    pub fn fork_key_damaged(&self) -> StateError {
+        self.damaged(FORK_KEY, Damage::Length)
+    }
+
     /// Returns the configuration applied last, with its secrets.
     pub fn config(&self) -> Result<Option<Config>, StateError> {
         self.json(CONFIG)
@@ -81,8 +129,8 @@ impl StateView {
         Ok(Some(bytes))
     }
 
-    pub(crate) fn attempts(&self) -> Result<Vec<AttemptRecord>, StateError> {
-        Ok(self.json::<Attempts>(ATTEMPTS)?.map(|stored| stored.attempts).unwrap_or_default())
+    pub(crate) fn attempts(&self) -> Result<AttemptsRecord, StateError> {
+        Ok(self.json(ATTEMPTS)?.unwrap_or_default())
     }
 
     fn json<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
@@ -109,9 +157,69 @@ impl StateDir {
         self.store_json(IDENTITY, identity)
     }
 
-    /// Stores a generation, to be acknowledged afterwards.
-    pub fn store_generation(&self, generation: &str) -> Result<(), StateError> {
-        self.store_json(GENERATION, &Generation { generation: generation.to_owned() })
+    /// Stores the next key, a PKCS#8 document; nothing is known of it yet.
+    pub fn store_next_key(&self, pkcs8: &[u8]) -> Result<(), StateError> {
+        self.write(NEXT_KEY, pkcs8)
+    }
+
+    /// Stores that the server knows the next key.
+    pub fn store_known_next_key(&self, key: KeyThumbprint) -> Result<(), StateError> {
+        self.store_json(KNOWN_NEXT_KEY, &KnownNextKey { key })
+    }
+
+    /// Puts the next key in the place of the host key, which is gone in the same step.
+    pub fn promote_next_key(&self) -> Result<(), StateError> {
+        self.rename(NEXT_KEY, HOST_KEY)?;
+        self.remove(KNOWN_NEXT_KEY)
+    }
+
+    /// Removes the next key.
+    pub fn forget_next_key(&self) -> Result<(), StateError> {
+        [NEXT_KEY, KNOWN_NEXT_KEY].into_iter().try_for_each(|name| self.remove(name))
+    }
+
+    /// Stores the key a copy makes itself, a PKCS#8 document.
+    pub fn store_fork_key(&self, pkcs8: &[u8]) -> Result<(), StateError> {
+        self.write(FORK_KEY, pkcs8)
+    }
+
+    /// Removes the key a copy made itself.
+    pub fn forget_fork_key(&self) -> Result<(), StateError> {
+        self.remove(FORK_KEY)
+    }
+
+    /// Removes what belongs to the former host and puts the key of a copy in the place of its key: that last, so that
+    /// the key's file says what is left to do.
+    pub fn promote_fork_key(&self) -> Result<(), StateError> {
+        [CONFIG, GENERATION, NEXT_KEY, KNOWN_NEXT_KEY, LAST_CHANNEL]
+            .into_iter()
+            .try_for_each(|name| self.remove(name))?;
+        self.rename(FORK_KEY, HOST_KEY)
+    }
+
+    /// Removes the host key alone.
+    pub fn forget_host_key(&self) -> Result<(), StateError> {
+        self.remove(HOST_KEY)
+    }
+
+    /// Removes the configuration, with its secrets.
+    pub fn forget_config(&self) -> Result<(), StateError> {
+        self.remove(CONFIG)
+    }
+
+    /// Removes what is known of attempts, which belong to a host.
+    pub fn forget_attempts(&self) -> Result<(), StateError> {
+        self.remove(ATTEMPTS)
+    }
+
+    /// Removes the random bytes of the machine uid, for a machine that is another one.
+    pub fn forget_uid_random(&self) -> Result<(), StateError> {
+        self.remove(UID_RANDOM)
+    }
+
+    /// Stores a generation and the key it belongs to, to be acknowledged afterwards.
+    pub fn store_generation(&self, generation: &str, key: KeyThumbprint) -> Result<(), StateError> {
+        self.store_json(GENERATION, &Generation { generation: generation.to_owned(), key: Some(key) })
     }
 
     /// Stores a configuration, to be confirmed afterwards.
@@ -129,9 +237,11 @@ impl StateDir {
         self.write(UID_RANDOM, random)
     }
 
-    /// Removes key, generation and secrets after a signed `revoked`; the identity stays, to say why.
+    /// Removes every key, generation and secrets after a signed `revoked`; the identity stays, to say why.
     pub fn forget_credentials(&self) -> Result<(), StateError> {
-        [CONFIG, HOST_KEY, GENERATION].into_iter().try_for_each(|name| self.remove(name))
+        [CONFIG, HOST_KEY, NEXT_KEY, KNOWN_NEXT_KEY, FORK_KEY, GENERATION]
+            .into_iter()
+            .try_for_each(|name| self.remove(name))
     }
 
     /// Removes everything but the random bytes of the machine uid, for `leave` and `reset`.
@@ -140,8 +250,8 @@ impl StateDir {
         [ATTEMPTS, LAST_CHANNEL, IDENTITY].into_iter().try_for_each(|name| self.remove(name))
     }
 
-    pub(crate) fn store_attempts(&self, attempts: Vec<AttemptRecord>) -> Result<(), StateError> {
-        self.store_json(ATTEMPTS, &Attempts { attempts })
+    pub(crate) fn store_attempts(&self, record: &AttemptsRecord) -> Result<(), StateError> {
+        self.store_json(ATTEMPTS, record)
     }
 
     fn store_json<T: Serialize>(&self, name: &str, value: &T) -> Result<(), StateError> {

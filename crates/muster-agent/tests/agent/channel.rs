@@ -13,7 +13,6 @@ use muster_agent::status::{self, Standing};
 use muster_ids::{BearerKind, KeyThumbprint};
 use muster_proof::HostKey;
 use muster_wire::channel::{AgentMessage, Config, ServerMessage};
-use muster_wire::text::Line;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -157,25 +156,6 @@ async fn b23_only_a_genuine_statement_in_a_refusal_counts() {
     let ended = machine.run(&stop).await.unwrap_err();
     assert!(matches!(ended, AgentError::Revoked { .. }), "{ended}");
     assert!(fake.requests().len() > 6);
-}
-
-#[tokio::test]
-async fn c10_a_stale_generation_is_told_once_and_does_not_flap() {
-    let (machine, mut fake) = joined(|_, _| None).await;
-    let mut machine = machine;
-    machine.machine.pace.contested_every = Duration::from_secs(3_600_000);
-    let stop = CancellationToken::new();
-    let test = async {
-        let mut peer = fake.channel().await;
-        let goodbye =
-            ServerMessage::Goodbye { reason: Line::parse("generation_stale").unwrap(), retry_after_secs: 0 };
-        peer.say(&goodbye).await;
-        peer.hear().await;
-        let more = tokio::time::timeout(Duration::from_millis(300), fake.channels.recv()).await;
-        assert!(more.is_err(), "came back at once");
-        stop.cancel();
-    };
-    machine.running(&stop, test).await.unwrap();
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use muster_proof::dpop::{Expected, Proof, VerifiedProof};
 use muster_proof::instruction::{Revoked, sign_revoked};
 use muster_proof::{HostKey, HtuUrl, ProofError, PublicKey, digest, hello};
 use muster_wire::JoinString;
-use muster_wire::channel::{AgentMessage, Attempt, PROTOCOL, ServerMessage};
+use muster_wire::channel::{AgentMessage, Attempt, HelloClaims, Protocol, Report, ServerMessage};
+use muster_wire::parting::GoodbyeReason;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -28,11 +29,12 @@ use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 pub(crate) const NONCE: &str = "nonce-of-the-server";
+pub(crate) const CHALLENGE: &str = "c2l4dGVlbiBieXRlcw";
 pub(crate) const HOST: u128 = 0x0190_0000_0000_7000_8000_0000_0000_0001;
 
 /// One request, with the proof that came with it.
@@ -84,6 +86,15 @@ impl Fake {
     pub(crate) async fn start(script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url: Url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        Self::behind(listener, url, script)
+    }
+
+    /// The same behind something that is reached at `url`.
+    pub(crate) fn behind(
+        listener: TcpListener,
+        url: Url,
+        script: impl Fn(usize, &Seen) -> Act + Send + Sync + 'static,
+    ) -> Self {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (sender, channels) = mpsc::unbounded_channel();
         let fake = Self {
@@ -249,8 +260,12 @@ pub(crate) fn problem_with(
 }
 
 pub(crate) fn admitted(instruction_key: KeyThumbprint, disposition: &str) -> Act {
+    admitted_as(host_id(), instruction_key, disposition)
+}
+
+pub(crate) fn admitted_as(host_id: HostId, instruction_key: KeyThumbprint, disposition: &str) -> Act {
     let body = json!({
-        "host_id": host_id(), "disposition": disposition, "state": "active", "heartbeat_secs": 1,
+        "host_id": host_id, "disposition": disposition, "state": "active", "heartbeat_secs": 1,
         "server_time": Timestamp::from_millis(1_700_000_000_000), "instruction_key": instruction_key,
     });
     Act::Reply(201, Vec::new(), body)
@@ -279,26 +294,56 @@ impl Peer {
 
     /// Leads the channel to its acknowledged generation; returns the attempts the agent says it runs.
     pub(crate) async fn welcome(&mut self, generation: &str) -> Vec<Attempt> {
-        let challenge = "c2l4dGVlbiBieXRlcw".to_owned();
+        let (claims, report) = self.welcome_in(generation, None).await;
+        assert_eq!(claims.host_id, host_id());
+        report.running
+    }
+
+    /// The same for any host, with the window of its fleet; returns what the agent said.
+    pub(crate) async fn welcome_in(
+        &mut self,
+        generation: &str,
+        window_secs: Option<u32>,
+    ) -> (HelloClaims, Report) {
+        let claims = self.hello().await;
         let server_time = Clock::system().now();
-        let first =
-            ServerMessage::Challenge { challenge: challenge.clone(), protocol: PROTOCOL, server_time };
-        self.say(&first).await;
-        let Some(AgentMessage::Hello { proof }) = self.hear().await else { panic!("no hello") };
-        let claims = hello::verify(&proof, &self.key).unwrap();
-        assert_eq!(
-            (claims.host_id, claims.challenge, claims.server_url),
-            (host_id(), challenge, self.url.to_string())
-        );
         let generation = generation.to_owned();
-        let welcome =
-            ServerMessage::Welcome { generation: generation.clone(), heartbeat_secs: 1, server_time };
+        let welcome = ServerMessage::Welcome {
+            generation: generation.clone(),
+            heartbeat_secs: 1,
+            server_time,
+            reconnect_window_secs: window_secs,
+        };
         self.say(&welcome).await;
         let Some(AgentMessage::GenerationAcknowledged { generation: got, report }) = self.hear().await else {
             panic!("no acknowledgement")
         };
         assert_eq!(got, generation);
-        report.running
+        (claims, report)
+    }
+
+    /// Asks for the hello and verifies it with the key of the upgrade.
+    pub(crate) async fn hello(&mut self) -> HelloClaims {
+        let challenge = CHALLENGE.to_owned();
+        let protocol = Protocol::BEST.number();
+        let server_time = Clock::system().now();
+        self.say(&ServerMessage::Challenge { challenge: challenge.clone(), protocol, server_time }).await;
+        let Some(AgentMessage::Hello { proof }) = self.hear().await else { panic!("no hello") };
+        let claims = hello::verify(&proof, &self.key).unwrap();
+        assert_eq!((&claims.challenge, &claims.server_url), (&challenge, &self.url.to_string()));
+        claims
+    }
+
+    /// The key the channel was opened with.
+    pub(crate) fn key(&self) -> KeyThumbprint {
+        self.key.thumbprint()
+    }
+
+    /// Says goodbye and closes, as a server that turns a connection away.
+    pub(crate) async fn turn_away(mut self, reason: GoodbyeReason) {
+        self.say(&ServerMessage::Goodbye { reason: reason.line(), retry_after_secs: 0 }).await;
+        let frame = CloseFrame { code: reason.close_code().into(), reason: "".into() };
+        let _ = self.socket.close(Some(frame)).await;
     }
 }
 
@@ -315,6 +360,7 @@ impl Rig {
             root: PathBuf::from("/"),
             policy: parent.path().join("policy.toml"),
             restic: PathBuf::from("/nowhere/restic"),
+            install_id: None,
             clock: Clock::system(),
             proxy: ProxyRules::none(),
             pace: Pace {

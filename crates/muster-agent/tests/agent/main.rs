@@ -3,6 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
 
 mod channel;
+mod copies;
 mod fake;
 mod join;
+mod outages;
+mod pinned;
+mod replay;
+mod rotation;
 mod work;

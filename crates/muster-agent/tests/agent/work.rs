@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use muster_edge::Clock;
-use muster_ids::JobId;
+use muster_ids::{JobId, Timestamp};
 use muster_wire::channel::{AgentMessage, Attempt, Dispatch, ServerMessage};
 use muster_wire::job::{JobEnd, JobOutcome};
 use serde_json::json;
@@ -29,7 +29,7 @@ case "$*" in
 esac
 "#;
 
-fn fake_restic(machine: &mut Rig) {
+pub(crate) fn fake_restic(machine: &mut Rig) {
     let folder = machine.parent.path().display().to_string();
     let program = machine.parent.path().join("restic");
     fs::write(&program, RESTIC.replace('@', &folder)).unwrap();
@@ -37,23 +37,27 @@ fn fake_restic(machine: &mut Rig) {
     machine.machine.restic = program;
 }
 
-fn runs(folder: &Path) -> usize {
+pub(crate) fn runs(folder: &Path) -> usize {
     fs::read_to_string(folder.join("runs")).unwrap_or_default().lines().count()
 }
 
-fn release(machine: &Rig) {
+pub(crate) fn release(machine: &Rig) {
     fs::write(machine.parent.path().join("release"), "").unwrap();
 }
 
-fn attempt(n: u128) -> Attempt {
+pub(crate) fn attempt(n: u128) -> Attempt {
     Attempt { job_id: JobId::from_uuid(uuid::Uuid::from_u128(n)), attempt: 1 }
 }
 
-fn dispatch(n: u128, secret_version: u64) -> ServerMessage {
+pub(crate) fn dispatch(n: u128, secret_version: u64) -> ServerMessage {
+    dispatch_until(n, secret_version, Clock::system().now().plus(Duration::from_secs(300)))
+}
+
+fn dispatch_until(n: u128, secret_version: u64, expires_at: Timestamp) -> ServerMessage {
     let dispatch = json!({
         "attempt": attempt(n), "host_id": host_id(), "secret_version": secret_version, "time_limit_secs": 60,
         "work": { "kind": "backup", "paths": ["/etc/hostname"] },
-        "expires_at": Clock::system().now().plus(Duration::from_secs(300)),
+        "issued_at": Clock::system().now(), "expires_at": expires_at,
     });
     ServerMessage::JobRun { dispatch: serde_json::from_value::<Dispatch>(dispatch).unwrap() }
 }
@@ -80,7 +84,7 @@ async fn started(peer: &mut Peer) -> Attempt {
     }
 }
 
-async fn finished(peer: &mut Peer) -> (Attempt, JobEnd) {
+pub(crate) async fn finished(peer: &mut Peer) -> (Attempt, JobEnd) {
     loop {
         match peer.hear().await {
             Some(AgentMessage::JobFinished { attempt, end }) => return (attempt, end),
@@ -239,4 +243,40 @@ async fn jobs_wait_in_line_and_too_many_are_refused() {
         stop.cancel();
     };
     machine.running(&stop, test).await.unwrap();
+}
+
+/// The machine's clock jumps; what counts is the server's time since the welcome, by a clock that only goes forward.
+#[tokio::test]
+async fn c08_a_clock_that_jumps_neither_lapses_work_nor_brings_it_back() {
+    const YEAR: i64 = 365 * 24 * 3600 * 1000;
+    let (mut machine, mut fake) = joined(|_, _| None).await;
+    fake_restic(&mut machine);
+    release(&machine);
+    let start = Clock::system().now();
+    let (clock, time) = Clock::fake(start.plus(Duration::from_secs(3600)));
+    machine.machine.clock = clock;
+    let stop = CancellationToken::new();
+    let test = async {
+        let mut peer = fake.channel().await;
+        ready(&mut peer, "g1").await;
+        let soon = start.plus(Duration::from_secs(300));
+        for (n, wall) in [(1, 0), (2, YEAR), (3, -YEAR), (4, i64::from(i32::MAX) * 1000)] {
+            time.set_wall(Timestamp::from_millis(start.as_millis() + wall));
+            peer.say(&dispatch_until(n, 3, soon)).await;
+            assert_eq!(
+                finished(&mut peer).await.1.outcome,
+                JobOutcome::Succeeded,
+                "the clock is off by {wall} ms"
+            );
+        }
+        // What lapsed stays lapsed, however far the clock is set back.
+        time.advance(Duration::from_secs(301));
+        time.set_wall(Timestamp::from_millis(start.as_millis() - YEAR));
+        peer.say(&dispatch_until(5, 3, soon)).await;
+        peer.say(&dispatch_until(6, 3, start.plus(Duration::from_secs(900)))).await;
+        assert_eq!(finished(&mut peer).await.0, attempt(6), "a job that lapsed was begun");
+        stop.cancel();
+    };
+    machine.running(&stop, test).await.unwrap();
+    assert_eq!(runs(machine.parent.path()), 5);
 }

@@ -6,7 +6,7 @@ use muster_channel::server::ServerChannel;
 use muster_ids::{HostId, JobId, Timestamp};
 use muster_wire::bounds::Whole;
 use muster_wire::channel::{
-    AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, PROTOCOL, Report, ServerMessage,
+    AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, Protocol, Report, ServerMessage,
 };
 use muster_wire::enroll::{Facts, Heartbeat};
 use muster_wire::job::{BackupWork, JobEnd, JobOutcome, Progress, Work};
@@ -107,7 +107,11 @@ pub(crate) fn server_messages() -> Vec<(&'static str, ServerMessage)> {
     vec![
         (
             "challenge",
-            ServerMessage::Challenge { challenge: "c1".into(), protocol: PROTOCOL, server_time: NOW },
+            ServerMessage::Challenge {
+                challenge: "c1".into(),
+                protocol: Protocol::BEST.number(),
+                server_time: NOW,
+            },
         ),
         ("welcome", ServerMessage::Welcome { generation: "g1".into(), heartbeat_secs: 30, server_time: NOW }),
         ("config_update", ServerMessage::ConfigUpdate { config: config(version(0, 3), "d3") }),

@@ -1,5 +1,5 @@
-use muster_ids::{ClaimId, SiteId};
-use muster_wire::claim::{Claim, ClaimState, DecideClaim};
+use muster_ids::{ClaimId, HostId, SiteId};
+use muster_wire::claim::{Claim, ClaimReason, ClaimState, DecideClaim, DecideClaims, DecidedClaims};
 use muster_wire::page::Page;
 
 use super::page::{path, word};
@@ -12,6 +12,10 @@ pub struct ClaimFilter {
     pub state: Option<ClaimState>,
     /// Only claims at this site's door.
     pub site_id: Option<SiteId>,
+    /// Only claims that wait for this.
+    pub reason: Option<ClaimReason>,
+    /// Only claims that contest this host.
+    pub host_id: Option<HostId>,
 }
 
 impl OperatorClient {
@@ -21,8 +25,12 @@ impl OperatorClient {
         filter: &ClaimFilter,
         page: &PageRequest,
     ) -> Result<Page<Answer<Claim>>, ApiError> {
-        let filters =
-            [("state", filter.state.and_then(word)), ("site_id", filter.site_id.map(|id| id.to_string()))];
+        let filters = [
+            ("state", filter.state.and_then(word)),
+            ("site_id", filter.site_id.map(|id| id.to_string())),
+            ("reason", filter.reason.and_then(word)),
+            ("host_id", filter.host_id.map(|id| id.to_string())),
+        ];
         self.get(&path("/v1/claims", page, &filters)).await
     }
 
@@ -38,6 +46,11 @@ impl OperatorClient {
         decision: &DecideClaim,
     ) -> Result<Answer<Claim>, ApiError> {
         self.post(&format!("/v1/claims/{claim_id}/decision"), decision).await
+    }
+
+    /// `POST /v1/claims/decisions`: each claim by itself.
+    pub async fn decide_claims(&self, decisions: &DecideClaims) -> Result<Answer<DecidedClaims>, ApiError> {
+        self.post("/v1/claims/decisions", decisions).await
     }
 
     /// `POST /v1/claims/{claim_id}/clear`: lets a refused machine ask again.

@@ -2,7 +2,7 @@ use muster_ids::{HostId, KeyName, SiteId};
 use muster_wire::host::{
     Host, HostState, InviteHost, InvitedHost, MoveHost, Presence, RetireHost, RetirementPreview, SetTags,
 };
-use muster_wire::host_key::{HostKey, MintAgentKey, MintedAgentKey};
+use muster_wire::host_key::{HostKey, KeyRotation, MintAgentKey, MintedAgentKey};
 use muster_wire::page::Page;
 use muster_wire::text::Tag;
 
@@ -97,6 +97,11 @@ impl OperatorClient {
     /// `POST /v1/hosts/{host_id}/agent-keys`: shown once.
     pub async fn mint_agent_key(&self, host_id: HostId) -> Result<Answer<MintedAgentKey>, ApiError> {
         self.mint(&format!("/v1/hosts/{host_id}/agent-keys"), &MintAgentKey {}).await
+    }
+
+    /// `POST /v1/hosts/{host_id}/keys/rotate`: the host makes its next key pair when it is connected.
+    pub async fn rotate_host_key(&self, host_id: HostId) -> Result<Answer<KeyRotation>, ApiError> {
+        self.post_empty(&format!("/v1/hosts/{host_id}/keys/rotate")).await
     }
 
     /// `POST /v1/hosts/{host_id}/keys/{key_name}/revoke`: the host stays.

@@ -97,6 +97,15 @@ pub(crate) async fn proxy(target: SocketAddr, status: &'static str) -> Peer {
     .await
 }
 
+/// A proxy, or whatever, that records a head and never answers.
+pub(crate) async fn silent() -> Peer {
+    listening(|mut tcp, received| async move {
+        read_head(&mut tcp, &received).await;
+        let _ = tcp.read(&mut [0; 1]).await;
+    })
+    .await
+}
+
 async fn listening<F, W>(serve: F) -> Peer
 where
     F: Fn(TcpStream, Record) -> W + Send + Sync + 'static,

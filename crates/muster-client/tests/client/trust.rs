@@ -2,9 +2,11 @@
 
 use bytes::Bytes;
 use http::Request;
-use muster_client::{DialError, Dialer, ProxyRules};
+use muster_client::{DialError, Dialer, ProxyRules, WsDialError};
 
-use crate::peers::{answering, chain, dialer, dialer_through, identity, proxy, quick, stolen_certificate};
+use crate::peers::{
+    answering, chain, dialer, dialer_through, identity, proxy, quick, silent, stolen_certificate,
+};
 
 const OK: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
@@ -96,13 +98,91 @@ async fn a_proxy_is_asked_for_a_tunnel_and_the_pin_holds_through_it() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_refuses_says_so() {
-    let refusing = proxy("127.0.0.1:1".parse().expect("address"), "407 Proxy Authentication Required").await;
+async fn a_proxy_that_refuses_says_what_it_refuses() {
     let url = "https://muster.test/".parse().expect("url");
+    for (status, words) in [
+        ("407 Proxy Authentication Required", "wants a user and a password"),
+        ("502 Bad Gateway", "cannot reach muster.test:443"),
+        ("504 Gateway Timeout", "is the server running"),
+        ("403 Forbidden", "does not allow connections to muster.test:443"),
+        ("302 Found", "refused to connect to muster.test:443"),
+    ] {
+        let refusing = proxy("127.0.0.1:1".parse().expect("address"), status).await;
+        let dialer = dialer_through(&[identity().1], &refusing);
+        let error = dialer.request(with_credential(), &url).await.expect_err(status);
+        let DialError::ProxyRefused { status: told, .. } = &error else { panic!("{error:?}") };
+        assert!(status.starts_with(told.as_str()), "{status}: {told}");
+        let text = chain(&error);
+        assert!(text.contains(words) && text.contains(&refusing.address.to_string()), "{text}");
+        assert!(!text.contains("user:word") && !text.contains("dXNlcjp3b3Jk"), "{text}");
+        assert!(!refusing.text().contains("canary"), "{}", refusing.text());
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_silent_or_gone_is_named() {
+    let url: url::Url = "https://muster.test/".parse().expect("url");
+    let silent = silent().await;
+    let error = dialer_through(&[identity().1], &silent).request(with_credential(), &url).await;
+    let text = chain(&error.expect_err("silence"));
+    assert!(text.contains(&format!("the proxy {} took longer", silent.address)), "{text}");
+    assert!(!silent.text().contains("canary"), "{}", silent.text());
+    let rules = ProxyRules::parse("http://user:word@127.0.0.1:1", "").expect("rules");
     let error =
-        dialer_through(&[identity().1], &refusing).request(with_credential(), &url).await.expect_err("407");
-    assert!(matches!(&error, DialError::ProxyRefused { status, .. } if status.as_u16() == 407), "{error:?}");
-    assert!(!chain(&error).contains("word"), "{}", chain(&error));
+        Dialer::new(&[identity().1], rules, quick()).expect("dialer").request(with_credential(), &url).await;
+    let error = error.expect_err("nobody listens");
+    assert!(matches!(error, DialError::ProxyUnreachable { .. }), "{error:?}");
+    assert!(
+        error.to_string().contains("127.0.0.1:1") && !chain(&error).contains("user:word"),
+        "{}",
+        chain(&error)
+    );
+}
+
+#[tokio::test]
+async fn b23_a_proxy_that_ends_tls_itself_hears_no_byte_of_the_credential() {
+    let (own, _) = identity();
+    let intercepting = answering(OK, Some(own)).await;
+    let proxy_peer = proxy(intercepting.address, "200 Connection established").await;
+    let dialer = dialer_through(&[identity().1], &proxy_peer);
+    let url = "https://muster.test:8643/".parse().expect("url");
+    let error = dialer.request(with_credential(), &url).await.expect_err("another key");
+    assert!(matches!(error, DialError::PinMismatch { .. }), "{error:?}");
+    let url = "wss://muster.test:8643/v1/agent/connect".parse().expect("url");
+    let headers = with_credential().headers().clone();
+    let error = dialer.websocket(&url, headers).await.expect_err("another key");
+    assert!(matches!(error, WsDialError::Dial(DialError::PinMismatch { .. })), "{error:?}");
+    assert_eq!(intercepting.text(), "");
+    assert!(!proxy_peer.text().contains("canary"));
+}
+
+#[tokio::test]
+async fn no_proxy_is_asked_for_who_is_named() {
+    let (tls, pin) = identity();
+    let server = answering(OK, Some(tls)).await;
+    let proxy_peer = proxy(server.address, "200 Connection established").await;
+    let ask = async |no_proxy: &str| {
+        let rules = ProxyRules::parse(&format!("http://{}", proxy_peer.address), no_proxy).expect("rules");
+        let dialer = Dialer::new(std::slice::from_ref(&pin), rules, quick()).expect("dialer");
+        dialer.request(with_credential(), &"https://muster.invalid:8643/".parse().expect("url")).await
+    };
+    assert_eq!(ask("").await.expect("through the proxy").status.as_u16(), 200);
+    let asked = proxy_peer.text();
+    for no_proxy in ["muster.invalid", ".invalid", "*"] {
+        let error = ask(no_proxy).await.expect_err("the name has no address");
+        assert!(matches!(error, DialError::Resolve { .. }), "{no_proxy}: {error:?}");
+    }
+    assert_eq!(proxy_peer.text(), asked, "the proxy was asked all the same");
+}
+
+#[tokio::test]
+async fn c28_an_address_that_swallows_packets_is_given_up_in_time() {
+    // Documentation addresses (RFC 5737) that nobody answers at.
+    let nobody = std::net::SocketAddr::from(([192, 0, 2, 123], 9));
+    let dialer = dialer(&[identity().1]);
+    let began = tokio::time::Instant::now();
+    assert!(dialer.knock(nobody).await.is_err());
+    assert!(began.elapsed() < quick().connect * 3, "{:?}", began.elapsed());
 }
 
 #[test]

@@ -61,6 +61,7 @@ fn may_take_over(
         && machine.key.is_pair()
         && machine.uid.source().is_strong()
         && owner.state == HostState::Active
+        && !owner.held
         && !owner.holds_secret
         && !owner.selected_by_plan
         && owner.ever_connected

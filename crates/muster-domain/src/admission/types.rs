@@ -82,6 +82,8 @@ pub struct HostView {
     pub selected_by_plan: bool,
     /// Whether a person revoked its last key.
     pub last_key_revoked_by_person: bool,
+    /// Whether it is held: it may be the copy of itself, and a person must say so.
+    pub held: bool,
 }
 
 /// A claim of this key at this site.
@@ -89,8 +91,8 @@ pub struct HostView {
 pub struct KnownClaim {
     /// Names it.
     pub id: ClaimId,
-    /// The ticket it came with.
-    pub ticket_id: TicketId,
+    /// The ticket it came with; a copy came with none.
+    pub ticket_id: Option<TicketId>,
     /// Why it waits.
     pub reason: ClaimReason,
     /// Waiting or rejected.
@@ -209,6 +211,9 @@ pub enum Refusal {
     /// The key's host is suspended.
     #[error("host suspended")]
     HostSuspended,
+    /// The key's host is held until a person answered which of two machines is genuine.
+    #[error("host held")]
+    HostHeld,
     /// A person rejected this key.
     #[error("claim rejected")]
     ClaimRejected,
@@ -280,6 +285,7 @@ impl Refusal {
             Self::KeyRevoked { .. } => Some(RefusalCause::KeyRevoked),
             Self::KeyInUse => Some(RefusalCause::KeyInUse),
             Self::HostSuspended => Some(RefusalCause::HostSuspended),
+            Self::HostHeld => Some(RefusalCause::HostHeld),
             Self::ClaimRejected => Some(RefusalCause::ClaimRejected),
             Self::KeyRequired => Some(RefusalCause::KeyRequired),
             Self::TooManyClaims => Some(RefusalCause::TooManyClaims),

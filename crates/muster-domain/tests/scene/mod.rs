@@ -91,6 +91,7 @@ pub(crate) fn quiet_host(n: u8) -> HostView {
         holds_secret: false,
         selected_by_plan: false,
         last_key_revoked_by_person: false,
+        held: false,
     }
 }
 
@@ -177,7 +178,7 @@ impl Scene {
     pub(crate) fn claim(&mut self, ticket: u8, state: ClaimState) {
         self.known.claim = Some(KnownClaim {
             id: claim_id(),
-            ticket_id: ticket_id(ticket),
+            ticket_id: Some(ticket_id(ticket)),
             reason: ClaimReason::Collision,
             state,
         });

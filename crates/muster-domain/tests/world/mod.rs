@@ -84,6 +84,7 @@ impl World {
                 holds_secret: false,
                 selected_by_plan: false,
                 last_key_revoked_by_person: false,
+                held: false,
             },
             uid: None,
             owns_uid: false,
@@ -111,7 +112,7 @@ impl World {
         let owner = self.owner(ticket.team_id, &machine.uid);
         let last_owner = self.last_owner.get(&(ticket.team_id, machine.uid));
         let waiting = || self.claims.iter().filter(|claim| claim.known.state == ClaimState::Waiting);
-        let of_site = |claim: &&Claim| self.ticket(claim.known.ticket_id).site_id == ticket.site_id;
+        let of_site = |claim: &&Claim| self.ticket(claim.known.ticket_id.unwrap()).site_id == ticket.site_id;
         let count = |claims: usize| u32::try_from(claims).expect("few claims");
         let an_hour = Duration::from_secs(3600);
         Known {
@@ -188,7 +189,7 @@ impl World {
         if claim.known.state != ClaimState::Waiting {
             return None;
         }
-        let ticket = self.ticket(claim.known.ticket_id).clone();
+        let ticket = self.ticket(claim.known.ticket_id.unwrap()).clone();
         let known = self.known(&ticket, &claim.machine);
         let waiting =
             WaitingClaim { reason: claim.known.reason, contested: claim.contested, key: claim.machine.key };
@@ -226,7 +227,7 @@ impl World {
                 freed.push(claim.known.ticket_id);
             }
         }
-        freed.into_iter().for_each(|ticket| self.ticket_mut(ticket).reserved_for = None);
+        freed.into_iter().flatten().for_each(|ticket| self.ticket_mut(ticket).reserved_for = None);
     }
 
     fn apply(&mut self, ticket: &Ticket, machine: &Machine, admission: Admission) {
@@ -279,7 +280,7 @@ impl World {
         let claim = self.claims.iter_mut().find(|claim| claim.known.id == id).expect("claims stay");
         claim.known.state = ClaimState::Closed;
         let ticket = claim.known.ticket_id;
-        self.ticket_mut(ticket).reserved_for = None;
+        self.ticket_mut(ticket.unwrap()).reserved_for = None;
     }
 
     fn open_claim(
@@ -291,7 +292,7 @@ impl World {
     ) {
         let id = ClaimId::from_uuid(self.id());
         self.claims.push(Claim {
-            known: KnownClaim { id, ticket_id: ticket.id, reason, state: ClaimState::Waiting },
+            known: KnownClaim { id, ticket_id: Some(ticket.id), reason, state: ClaimState::Waiting },
             machine: machine.clone(),
             contested,
             opened_at: self.now,
@@ -356,7 +357,7 @@ impl World {
         ticket.reserved_for = None;
         let id = ticket.id;
         for claim in &mut self.claims {
-            if claim.known.ticket_id == id && claim.known.state == ClaimState::Waiting {
+            if claim.known.ticket_id == Some(id) && claim.known.state == ClaimState::Waiting {
                 claim.known.state = ClaimState::Closed;
             }
         }

@@ -1,15 +1,23 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::time::Duration;
 
 use muster_ids::Timestamp;
+use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 
-use super::{CERTIFICATE_FILE, KEY_FILE, TlsError, load, load_or_create};
+use super::own::{CERTIFICATE_FILE, KEY_FILE, NEXT_KEY_FILE};
+use super::{OwnIdentity, Shown, TlsError, load, load_or_create, pins_in, switch};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
+const DAY: Duration = Duration::from_secs(86_400);
 
 fn names(of: &[&str]) -> Vec<String> {
     of.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn open(dir: &Path) -> OwnIdentity {
+    load_or_create(dir, &names(&["localhost"]), NOW).expect("made")
 }
 
 #[test]
@@ -19,51 +27,133 @@ fn the_pin_outlives_restarts_new_names_and_new_certificates() {
     let certificate = fs::read(dir.path().join(CERTIFICATE_FILE)).expect("certificate");
 
     let again = load_or_create(dir.path(), &names(&["10.0.0.1", "localhost"]), NOW).expect("loaded");
-    assert_eq!(again.spki_pin, first.spki_pin);
+    assert_eq!(again.identity.spki_pin, first.identity.spki_pin);
+    assert_eq!(again.next_pin, first.next_pin);
     assert_eq!(fs::read(dir.path().join(CERTIFICATE_FILE)).expect("certificate"), certificate);
 
     let renamed = load_or_create(dir.path(), &names(&["muster.example", "::1"]), NOW).expect("renamed");
-    assert_eq!(renamed.spki_pin, first.spki_pin);
+    assert_eq!(renamed.identity.spki_pin, first.identity.spki_pin);
     assert_ne!(fs::read(dir.path().join(CERTIFICATE_FILE)).expect("certificate"), certificate);
 
-    let late = NOW.plus(Duration::from_secs(9 * 365 * 86_400 + 300 * 86_400));
+    let late = NOW.plus(DAY * (9 * 365 + 300));
     let renewed = load_or_create(dir.path(), &names(&["muster.example", "::1"]), late).expect("renewed");
-    assert_eq!(renewed.spki_pin, first.spki_pin);
-    assert_eq!(first.spki_pin.len(), 43);
+    assert_eq!(renewed.identity.spki_pin, first.identity.spki_pin);
+    assert!(renewed.identity.not_after > renamed.identity.not_after);
+    assert_eq!(first.identity.spki_pin.len(), 43);
 }
 
 #[test]
-fn the_key_is_private_and_nothing_else_is_left() {
+fn the_keys_are_private_and_nothing_else_is_left() {
     let dir = tempfile::tempdir().expect("folder");
-    load_or_create(dir.path(), &names(&["localhost"]), NOW).expect("made");
-    let key = dir.path().join(KEY_FILE);
-    assert_eq!(fs::metadata(&key).expect("key").permissions().mode() & 0o777, 0o600);
+    open(dir.path());
+    for file in [KEY_FILE, NEXT_KEY_FILE] {
+        let key = dir.path().join(file);
+        assert_eq!(fs::metadata(&key).expect("key").permissions().mode() & 0o777, 0o600);
+    }
     let mut left: Vec<_> =
         fs::read_dir(dir.path()).expect("folder").map(|e| e.expect("entry").file_name()).collect();
     left.sort();
-    assert_eq!(left, [CERTIFICATE_FILE, KEY_FILE]);
+    assert_eq!(left, [NEXT_KEY_FILE, CERTIFICATE_FILE, KEY_FILE]);
 
-    fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).expect("mode");
+    fs::set_permissions(dir.path().join(KEY_FILE), fs::Permissions::from_mode(0o640)).expect("mode");
     let refused = load_or_create(dir.path(), &names(&["localhost"]), NOW).expect_err("readable by others");
     assert!(matches!(refused, TlsError::KeyMode { .. }));
 }
 
 #[test]
 fn a_damaged_key_is_never_replaced() {
-    let dir = tempfile::tempdir().expect("folder");
-    load_or_create(dir.path(), &names(&["localhost"]), NOW).expect("made");
-    fs::write(dir.path().join(KEY_FILE), "damaged").expect("written");
-    let refused = load_or_create(dir.path(), &names(&["localhost"]), NOW).expect_err("damaged");
-    assert!(matches!(refused, TlsError::Content { .. }));
-    assert_eq!(fs::read_to_string(dir.path().join(KEY_FILE)).expect("key"), "damaged");
+    for file in [KEY_FILE, NEXT_KEY_FILE] {
+        let dir = tempfile::tempdir().expect("folder");
+        open(dir.path());
+        fs::write(dir.path().join(file), "damaged").expect("written");
+        let refused = load_or_create(dir.path(), &names(&["localhost"]), NOW).expect_err("damaged");
+        assert!(matches!(refused, TlsError::Content { .. }));
+        assert!(switch(dir.path(), &names(&["localhost"]), NOW).is_err());
+    }
 }
 
 #[test]
-fn a_given_certificate_is_pinned_by_its_key_too() {
+fn the_next_key_is_known_before_it_is_shown_and_a_switch_may_be_cut_anywhere() {
     let dir = tempfile::tempdir().expect("folder");
-    let made = load_or_create(dir.path(), &names(&["localhost"]), NOW).expect("made");
-    let given = load(&dir.path().join(CERTIFICATE_FILE), &dir.path().join(KEY_FILE)).expect("loaded");
-    assert_eq!(given.spki_pin, made.spki_pin);
-    assert!(load(&dir.path().join(KEY_FILE), &dir.path().join(KEY_FILE)).is_err());
-    assert!(load(&dir.path().join("absent"), &dir.path().join(KEY_FILE)).is_err());
+    let first = open(dir.path());
+    assert_ne!(first.identity.spki_pin, first.next_pin);
+    let second = switch(dir.path(), &names(&["localhost"]), NOW).expect("switched");
+    assert_eq!(second.identity.spki_pin, first.next_pin);
+    assert!(second.next_pin != first.next_pin && second.next_pin != first.identity.spki_pin);
+    assert_eq!(open(dir.path()).identity.spki_pin, second.identity.spki_pin);
+
+    // Cut after the one step that counts: the certificate is still the former one, a next key is missing.
+    fs::rename(dir.path().join(NEXT_KEY_FILE), dir.path().join(KEY_FILE)).expect("renamed");
+    let third = open(dir.path());
+    assert_eq!(third.identity.spki_pin, second.next_pin);
+    assert_ne!(third.next_pin, second.next_pin);
+}
+
+/// Writes a pair as an operator keeps it, valid for these days around now, and returns its pin.
+fn write_pair(dir: &Path, from_days: i64, to_days: i64, key: &KeyPair) {
+    let mut params = CertificateParams::new(names(&["muster.example"])).expect("params");
+    let day = |days: i64| {
+        let secs = u64::try_from(NOW.as_secs() + days * 86_400).expect("after 1970");
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(secs)
+    };
+    (params.not_before, params.not_after) = (day(from_days), day(to_days));
+    let certificate = params.self_signed(key).expect("signed");
+    fs::write(dir.join("server.crt"), certificate.pem()).expect("written");
+    fs::write(dir.join("server.key"), key.serialize_pem()).expect("written");
+    fs::set_permissions(dir.join("server.key"), fs::Permissions::from_mode(0o600)).expect("mode");
+}
+
+fn load_pair(dir: &Path) -> Result<super::TlsIdentity, TlsError> {
+    load(&dir.join("server.crt"), &dir.join("server.key"), NOW)
+}
+
+#[test]
+fn a_pair_of_files_is_refused_in_words_unless_it_is_whole_and_valid() {
+    let dir = tempfile::tempdir().expect("folder");
+    let key = KeyPair::generate().expect("key");
+    write_pair(dir.path(), -1, 90, &key);
+    let given = load_pair(dir.path()).expect("loaded");
+    assert_eq!(given.spki_pin, super::pin_of(&key.subject_public_key_info()));
+    assert_eq!(pins_in(&dir.path().join("server.crt")).expect("pins"), [given.spki_pin.as_str()]);
+
+    write_pair(dir.path(), -30, -1, &key);
+    assert!(matches!(load_pair(dir.path()), Err(TlsError::Expired { .. })));
+    write_pair(dir.path(), 1, 30, &key);
+    assert!(matches!(load_pair(dir.path()), Err(TlsError::NotYet { .. })));
+
+    write_pair(dir.path(), -1, 90, &key);
+    let other = KeyPair::generate().expect("key");
+    fs::write(dir.path().join("server.key"), other.serialize_pem()).expect("written");
+    let refused = load_pair(dir.path()).expect_err("another key");
+    assert!(matches!(refused, TlsError::Mismatch { .. }), "{refused}");
+    assert!(refused.to_string().starts_with("the key does not belong to the first certificate in "));
+
+    let (crt, key) = (dir.path().join("server.crt"), dir.path().join("server.key"));
+    assert!(load(&key, &key, NOW).is_err(), "a key is no certificate");
+    assert!(load(&dir.path().join("absent"), &key, NOW).is_err());
+    assert!(load(&crt, &dir.path().join("absent"), NOW).is_err());
+    assert!(pins_in(&key).is_err(), "a private key is not for announcing");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).expect("mode");
+    assert!(matches!(load_pair(dir.path()), Err(TlsError::KeyMode { .. })));
+}
+
+#[test]
+fn a_public_key_alone_can_be_announced() {
+    let dir = tempfile::tempdir().expect("folder");
+    let key = KeyPair::generate().expect("key");
+    let file = dir.path().join("next.pem");
+    fs::write(&file, key.public_key_pem()).expect("written");
+    assert_eq!(pins_in(&file).expect("pins"), [super::pin_of(&key.subject_public_key_info())]);
+    assert!(pins_in(&dir.path().join("absent")).is_err());
+}
+
+#[test]
+fn what_is_shown_can_be_another_identity_the_next_time() {
+    let dir = tempfile::tempdir().expect("folder");
+    let first = open(dir.path());
+    let shown = Shown::new(first.identity.clone());
+    let elsewhere = shown.clone();
+    assert_eq!(elsewhere.identity().spki_pin, first.identity.spki_pin);
+    shown.show(switch(dir.path(), &names(&["localhost"]), NOW).expect("switched").identity);
+    assert_eq!(elsewhere.identity().spki_pin, first.next_pin);
 }

@@ -10,18 +10,18 @@ use http::header::{ORIGIN, SEC_WEBSOCKET_KEY};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use muster_http::Problem;
-use muster_wire::channel::{MAX_FRAME, SUBPROTOCOL};
+use muster_wire::channel::{MAX_FRAME, Protocol};
 
 use crate::app::App;
-use crate::auth::Agent;
+use crate::auth::Connecting;
 use crate::channel::{self, Hub};
 
 /// Every socket costs its buffers for as long as it is open.
-const READ_BUFFER: usize = 4 * 1024;
+const READ_BUFFER: usize = 1024;
 const MAX_WRITE_BUFFER: usize = 2 * MAX_FRAME;
 
 /// An upgrade to the channel: not from a browser, and in the channel's own subprotocol.
-pub struct ChannelUpgrade(WebSocketUpgrade);
+pub struct ChannelUpgrade(WebSocketUpgrade, Protocol);
 
 impl<S: Send + Sync> FromRequestParts<S> for ChannelUpgrade {
     type Rejection = Problem;
@@ -36,12 +36,13 @@ impl<S: Send + Sync> FromRequestParts<S> for ChannelUpgrade {
         if !has_key(&parts.headers) {
             return Err(Problem::of_status(StatusCode::BAD_REQUEST));
         }
-        let upgrade = upgrade.protocols([SUBPROTOCOL]);
-        if upgrade.selected_protocol().is_none() {
-            let detail = "the channel speaks the subprotocol muster.channel.v1 only";
+        let upgrade = upgrade.protocols(Protocol::ALL.map(Protocol::subprotocol));
+        let selected = upgrade.selected_protocol().and_then(|selected| selected.to_str().ok());
+        let Some(protocol) = selected.and_then(Protocol::of_subprotocol) else {
+            let detail = "the channel speaks the subprotocols muster.channel.v2 and muster.channel.v1 only";
             return Err(Problem::new(StatusCode::BAD_REQUEST, "unknown_subprotocol", detail));
-        }
-        Ok(Self(upgrade))
+        };
+        Ok(Self(upgrade, protocol))
     }
 }
 
@@ -58,8 +59,8 @@ impl aide::OperationInput for ChannelUpgrade {
 /// `GET /v1/agent/connect`
 pub async fn get(
     State(app): State<App>,
-    agent: Agent,
-    ChannelUpgrade(upgrade): ChannelUpgrade,
+    Connecting(agent): Connecting,
+    ChannelUpgrade(upgrade, protocol): ChannelUpgrade,
 ) -> Result<Response, Problem> {
     let Some(waiting) = Hub::await_hello(&app, agent.host_id) else {
         return Err(Problem::of_status(StatusCode::TOO_MANY_REQUESTS));
@@ -70,5 +71,5 @@ pub async fn get(
         .max_write_buffer_size(MAX_WRITE_BUFFER)
         .max_frame_size(MAX_FRAME)
         .max_message_size(MAX_FRAME);
-    Ok(upgrade.on_upgrade(move |socket| channel::run(app, agent, socket, waiting)))
+    Ok(upgrade.on_upgrade(move |socket| channel::run(app, agent, protocol, socket, waiting)))
 }

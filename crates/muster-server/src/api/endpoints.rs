@@ -22,6 +22,7 @@ pub use testing::{test, test_target};
 use super::page::{PageQuery, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
+use crate::effects::Ended;
 use crate::endpoints::{self, view};
 use crate::failure::Failure;
 use crate::idempotency::Once;
@@ -95,6 +96,9 @@ pub async fn set(
     let endpoint = actor
         .change(&app, app.clock.now(), move |unit, actor| {
             let before = endpoints::locked(unit, actor, path.endpoint_id)?;
+            if request.target.is_some() {
+                unit.end(actor.team_id, Ended::Endpoint(before.id), "target changed")?;
+            }
             endpoints::set(unit, &keyring, actor, &before, &request)
         })
         .await?;
@@ -155,6 +159,7 @@ pub async fn remove(
         .change(&app, app.clock.now(), move |unit, actor| {
             let row = endpoints::locked(unit, actor, path.endpoint_id)?;
             unit.tx.endpoint_remove(actor.team_id, row.id, unit.now)?;
+            unit.end(actor.team_id, Ended::Endpoint(row.id), "removed")?;
             let fact = Fact::new(Happening::EndpointRemoved, actor.team_id, &actor.author(), row.id);
             unit.happened(fact.details(json!({ "name": row.name, "kind": row.kind })));
             Ok(view(row))
@@ -179,6 +184,7 @@ pub async fn rotate_secret(
                 return Err(Failure::conflict("not_signed", "only webhooks are signed"));
             }
             let rotated = endpoints::rotate(unit, &keyring, row, request.overlap_secs)?;
+            unit.end(actor.team_id, Ended::Endpoint(path.endpoint_id), "secret rotated")?;
             let fact =
                 Fact::new(Happening::EndpointChanged, actor.team_id, &actor.author(), path.endpoint_id);
             unit.happened(

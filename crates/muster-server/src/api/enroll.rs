@@ -9,20 +9,21 @@ use axum::response::{IntoResponse, Response};
 use http::header::RETRY_AFTER;
 use http::{HeaderValue, StatusCode};
 use muster_domain::admission::Refusal;
-use muster_domain::presence::HEARTBEAT_EVERY;
 use muster_http::{Accepted, Created, CurrentRequest, Problem, Reply};
-use muster_ids::{KeyName, Timestamp};
+use muster_ids::{KeyName, KeyThumbprint, Timestamp};
 use muster_wire::claim::ClaimReason;
 use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting};
 
 use crate::app::App;
 use crate::auth::{Door, failed, refused_proof};
-use crate::channel::revoked_statement;
+use crate::channel::{HEARTBEAT_SECS, revoked_statement};
 use crate::enrol::{self, Outcome};
 use crate::failed_attempts::AttemptKind;
 use crate::failure::Failure;
+use crate::former_uses::FormerUse;
 use crate::metrics::DoorAnswer;
 use crate::problems::too_many_proofs;
+use crate::server_keys::told_with;
 
 /// Seconds a machine that waits for a person should stay away.
 const ASK_AGAIN_AFTER: u32 = 30;
@@ -46,6 +47,7 @@ pub async fn create(
 ) -> Result<Enrolled, Problem> {
     let now = app.clock.now();
     let request_id = request_id.map(|id| id.to_string()).unwrap_or_default();
+    let address = door.source.clone();
     let (source, presented) = (door.bucket, door.bearer.as_ref().map(|bearer| bearer.id));
     let refuse = |problem| failed(&app, AttemptKind::Ticket, source, presented, problem);
     let outcome = enrol::answer(&app, door, request_id, now).await?;
@@ -56,9 +58,9 @@ pub async fn create(
                 host_id,
                 disposition,
                 state,
-                heartbeat_secs: u32::try_from(HEARTBEAT_EVERY.as_secs()).map_err(Problem::internal)?,
+                heartbeat_secs: HEARTBEAT_SECS,
                 server_time: now,
-                instruction_key: app.installation.instruction_thumbprint(),
+                instruction_key: told_with(&app, presented).await?,
                 agent_key_id: match key {
                     KeyName::Agent(id) => Some(id),
                     KeyName::Pair(_) => None,
@@ -69,25 +71,27 @@ pub async fn create(
             Ok(if came_to_be { Enrolled::Created(reply) } else { Enrolled::Same(reply) })
         }
         Outcome::Waiting { reason: ClaimReason::SiteConflict, .. } => Err(site_conflict()),
-        Outcome::Waiting { claim_id, reason } => Ok(Enrolled::Waiting(waiting(&app, claim_id, reason, now))),
+        Outcome::Waiting { claim_id, reason } => {
+            let instruction_key = told_with(&app, presented).await?;
+            Ok(Enrolled::Waiting(waiting(instruction_key, claim_id, reason, now)))
+        }
         // Whatever was wrong with the ticket counts alike, so that a 429 says no more than the 401.
         Outcome::Refused { refusal: refusal @ Refusal::Rejected(_), .. } => {
             Err(refuse(Failure::Admission(refusal).into()))
         }
-        Outcome::Refused { refusal, revoked } => Err(refused(&app, refusal, revoked)),
+        Outcome::Refused { refusal, revoked } => Err(refused(&app, refusal, revoked, address, now).await),
         Outcome::Unproved(error) => Err(refuse(refused_proof(&app, error, now))),
         Outcome::TooManyProofs => Err(too_many_proofs()),
     }
 }
 
-fn waiting(app: &App, claim_id: muster_ids::ClaimId, reason: ClaimReason, now: Timestamp) -> EnrollWaiting {
-    EnrollWaiting {
-        claim_id,
-        reason,
-        retry_after_secs: ASK_AGAIN_AFTER,
-        server_time: now,
-        instruction_key: app.installation.instruction_thumbprint(),
-    }
+pub(super) fn waiting(
+    instruction_key: KeyThumbprint,
+    claim_id: muster_ids::ClaimId,
+    reason: ClaimReason,
+    now: Timestamp,
+) -> EnrollWaiting {
+    EnrollWaiting { claim_id, reason, retry_after_secs: ASK_AGAIN_AFTER, server_time: now, instruction_key }
 }
 
 /// Names nothing: whoever holds a key of one site must learn nothing of another.
@@ -97,18 +101,26 @@ fn site_conflict() -> Problem {
         .retry_after(Duration::from_secs(ASK_AGAIN_AFTER.into()))
 }
 
-fn refused(app: &App, refusal: Refusal, revoked: Option<enrol::Revoked>) -> Problem {
+/// Refuses a machine. Who proved a key that ended is refused with the signed statement, and told of.
+pub(super) async fn refused(
+    app: &App,
+    refusal: Refusal,
+    revoked: Option<enrol::Revoked>,
+    source: String,
+    now: Timestamp,
+) -> Problem {
     let problem = Problem::from(Failure::Admission(refusal));
     match (refusal, revoked) {
         (Refusal::KeyRevoked { host_id, key }, Some(revoked)) => {
-            let statement = revoked_statement(app, host_id, key, revoked.reason, revoked.at);
+            app.former_uses.note(FormerUse { key, host_id, team_id: revoked.team_id }, source, now);
+            let statement = revoked_statement(app, host_id, key, revoked.reason, revoked.at).await;
             problem.extension("revoked", statement)
         }
         _ => problem,
     }
 }
 
-fn counted(outcome: &Outcome) -> DoorAnswer {
+pub(super) fn counted(outcome: &Outcome) -> DoorAnswer {
     match outcome {
         Outcome::Admitted { replayed: true, .. }
         | Outcome::Admitted { disposition: Disposition::Reuse, .. } => DoorAnswer::Repeated,

@@ -6,8 +6,9 @@ use muster_wire::enroll::{Heartbeat, HeartbeatReply};
 
 use super::hosts::HostPath;
 use crate::app::App;
-use crate::auth::AgentJson;
+use crate::auth::BeatJson;
 use crate::channel::HEARTBEAT_SECS;
+use crate::failure::Failure;
 use crate::presence::Sign;
 
 const LIMIT: usize = 4 * 1024;
@@ -16,12 +17,14 @@ const LIMIT: usize = 4 * 1024;
 pub async fn create(
     State(app): State<App>,
     StrictPath(path): StrictPath<HostPath>,
-    AgentJson { agent, .. }: AgentJson<Heartbeat, LIMIT>,
+    BeatJson { beat, .. }: BeatJson<Heartbeat, LIMIT>,
 ) -> Result<Reply<HeartbeatReply>, Problem> {
-    agent.speaks_for(path.host_id)?;
+    if beat.host_id != path.host_id {
+        return Err(Failure::ForeignHost.into());
+    }
     let now = app.clock.now();
-    let sign = Sign { seq: agent.seq, seen_at: now, said_goodbye: false };
-    app.presences.heard(agent.host_id, sign);
+    let sign = Sign { seq: beat.seq, seen_at: now, said_goodbye: false };
+    app.presences.heard(beat.host_id, sign);
     app.metrics.heartbeats.inc();
     Ok(Reply::new(HeartbeatReply { heartbeat_secs: HEARTBEAT_SECS, server_time: now }))
 }

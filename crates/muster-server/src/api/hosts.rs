@@ -30,7 +30,7 @@ use crate::host_view::view;
 use crate::idempotency::Once;
 use crate::unit::{Fact, Unit};
 
-pub use keys::{list_keys, mint_agent_key, revoke_key};
+pub use keys::{list_keys, mint_agent_key, revoke_key, rotate_key};
 pub use life::{resume, retire, retirement, suspend};
 pub use list::{HostQuery, list};
 
@@ -100,8 +100,13 @@ pub async fn get(
     actor: Actor<permits::SeeFleet>,
     StrictPath(path): StrictPath<HostPath>,
 ) -> Result<Reply<Host>, Problem> {
-    let shown = app.look(move |tx| tx.host_shown(actor.team_id, path.host_id)).await?;
-    Ok(Reply::new(view(&app, shown.ok_or(Failure::NotFound)?, app.clock.now())))
+    let (team_id, host_id) = (actor.team_id, path.host_id);
+    let (shown, secrets) = app
+        .look(move |tx| Ok((tx.host_shown(team_id, host_id)?, tx.secrets_shown(team_id, host_id)?)))
+        .await?;
+    let host = view(&app, shown.ok_or(Failure::NotFound)?, app.clock.now());
+    let exposed = secrets.into_iter().filter(|secret| secret.exposed).map(|secret| secret.name);
+    Ok(Reply::new(Host { exposed_secrets: exposed.collect(), ..host }))
 }
 
 /// `PUT /v1/hosts/{host_id}/tags`
@@ -141,6 +146,7 @@ pub async fn move_to(
     let inner = app.clone();
     let host = actor
         .change(&app, now, move |unit, actor| {
+            inner.arrivals.comes(request.site_id);
             move_host(unit, actor.team_id, path.host_id, request.site_id, &actor.author())?;
             let host = retire::host(unit, actor.team_id, path.host_id)?;
             shown(unit, &inner, &host)

@@ -21,6 +21,7 @@ use serde_json::json;
 use super::page::{PageQuery, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, Credential, permits};
+use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::idempotency::Once;
 use crate::unit::{Fact, Unit};
@@ -135,6 +136,7 @@ pub async fn revoke(
             if unit.tx.invitation_revoke(actor.team_id, &path.invitation_id, now)? {
                 let author = actor.author();
                 let id = path.invitation_id;
+                unit.end(actor.team_id, Ended::Invitation(id), "revoked")?;
                 unit.happened(Fact::new(Happening::InvitationRevoked, actor.team_id, &author, id));
             }
             let row = unit.tx.invitation(actor.team_id, &path.invitation_id)?;

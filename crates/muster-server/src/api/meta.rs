@@ -37,7 +37,8 @@ pub async fn metrics(State(app): State<App>, connection: ConnectInfo) -> Result<
     if connection.listener != ListenerKind::Operators {
         return Err(Problem::not_found());
     }
-    let text = app.metrics.render().map_err(Problem::internal)?;
+    app.metrics.certificate(&app.installation.tls);
+    let text = app.metrics.render(app.store.committed()).map_err(Problem::internal)?;
     let media = HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
     Ok(([(CONTENT_TYPE, media)], text).into_response())
 }

@@ -17,6 +17,7 @@ use super::enrolment_tokens::site_or_default;
 use super::tickets::TicketPath;
 use crate::app::App;
 use crate::auth::{Actor, permits};
+use crate::effects::Ended;
 use crate::enrol::mint::{Minting, mint, minted};
 use crate::failure::Failure;
 use crate::idempotency::Once;
@@ -106,6 +107,7 @@ fn take_place(
     if !unit.tx.ticket_rotate(team_id, former_id, &rotation)? {
         return Err(StoreError::Conflict.into());
     }
+    unit.end(team_id, Ended::Ticket(*former_id), "rotated")?;
     let details = json!({
         "to": rotation.to,
         "both_admit_until": rotation.ends_at,

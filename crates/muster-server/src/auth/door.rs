@@ -78,7 +78,19 @@ where
 fn judged(app: &App, headers: &HeaderMap, body: &[u8], now: Timestamp) -> Result<JudgedProof, ProofError> {
     let shown = headers.get(http::header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let shown = shown.and_then(|value| value.split_once(' ')).map(|(_, token)| token);
-    let urls = accepted_urls(app, PATH);
+    judged_at(app, PATH, headers, shown, body, now)
+}
+
+/// Judges a proof over a request to `path` that shows this bearer string.
+pub(super) fn judged_at(
+    app: &App,
+    path: &str,
+    headers: &HeaderMap,
+    shown: Option<&str>,
+    body: &[u8],
+    now: Timestamp,
+) -> Result<JudgedProof, ProofError> {
+    let urls = accepted_urls(app, path);
     let expected = Expected {
         method: Method::POST.as_str(),
         accepted_urls: &urls,

@@ -17,6 +17,8 @@ use muster_proof::dpop::{JTI_REMEMBERED_FOR, VerifiedProof};
 const PER_KEY: u32 = 64;
 /// Proofs with one ticket that are remembered at once: 80 machines a second for ten minutes.
 const PER_TICKET: u32 = 50_000;
+/// Proofs of copies of one key that are remembered at once: 40 copies that all ask twice a minute for ten minutes.
+const PER_FORMER_KEY: u32 = 1_000;
 /// Proofs that are remembered altogether; about 30 MiB.
 const ALTOGETHER: usize = 200_000;
 
@@ -56,7 +58,17 @@ impl UsedProofs {
         ticket_id: TicketId,
         now: Duration,
     ) -> Result<(), NotTaken> {
-        take(&self.door, proof, Some(ticket_id), now)
+        take(&self.door, proof, Some(Vouched::Ticket(ticket_id)), now)
+    }
+
+    /// Remembers a verified proof of a copy that the key it was copied with vouches for as used at the door.
+    pub fn take_of_copy(
+        &self,
+        proof: &VerifiedProof,
+        former: KeyThumbprint,
+        now: Duration,
+    ) -> Result<(), NotTaken> {
+        take(&self.door, proof, Some(Vouched::FormerKey(former)), now)
     }
 
     /// Remembers a verified proof of a host as used.
@@ -68,11 +80,11 @@ impl UsedProofs {
 fn take(
     memory: &Mutex<Memory>,
     proof: &VerifiedProof,
-    ticket_id: Option<TicketId>,
+    by: Option<Vouched>,
     now: Duration,
 ) -> Result<(), NotTaken> {
     let name = sha256(&[proof.thumbprint.digest(), proof.claims.jti.as_bytes()].concat());
-    let taken = Taken { at: now, name, key: proof.thumbprint, ticket_id };
+    let taken = Taken { at: now, name, key: proof.thumbprint, by };
     memory.lock().unwrap_or_else(PoisonError::into_inner).take(taken)
 }
 
@@ -93,7 +105,23 @@ struct Memory {
     names: HashSet<[u8; 32]>,
     by_age: VecDeque<Taken>,
     of_keys: HashMap<KeyThumbprint, u32>,
-    of_tickets: HashMap<TicketId, u32>,
+    of_vouchers: HashMap<Vouched, u32>,
+}
+
+/// What stands for a machine nobody knows: without it a stranger could fill memory with keys of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Vouched {
+    Ticket(TicketId),
+    FormerKey(KeyThumbprint),
+}
+
+impl Vouched {
+    const fn most(self) -> u32 {
+        match self {
+            Self::Ticket(_) => PER_TICKET,
+            Self::FormerKey(_) => PER_FORMER_KEY,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +129,7 @@ struct Taken {
     at: Duration,
     name: [u8; 32],
     key: KeyThumbprint,
-    ticket_id: Option<TicketId>,
+    by: Option<Vouched>,
 }
 
 impl Memory {
@@ -113,7 +141,7 @@ impl Memory {
             names: HashSet::new(),
             by_age: VecDeque::new(),
             of_keys: HashMap::new(),
-            of_tickets: HashMap::new(),
+            of_vouchers: HashMap::new(),
         }
     }
 
@@ -125,8 +153,8 @@ impl Memory {
             return Err(NotTaken::Used);
         }
         let of_key = self.of_keys.get(&taken.key).copied().unwrap_or(0);
-        let of_ticket = taken.ticket_id.and_then(|id| self.of_tickets.get(&id).copied()).unwrap_or(0);
-        if of_key >= PER_KEY || of_ticket >= PER_TICKET {
+        let is_full = |by: Vouched| self.of_vouchers.get(&by).is_some_and(|count| *count >= by.most());
+        if of_key >= PER_KEY || taken.by.is_some_and(is_full) {
             return Err(NotTaken::TooMany);
         }
         if self.by_age.len() >= self.capacity {
@@ -138,8 +166,8 @@ impl Memory {
         self.names.insert(taken.name);
         self.by_age.push_back(taken);
         *self.of_keys.entry(taken.key).or_default() += 1;
-        if let Some(id) = taken.ticket_id {
-            *self.of_tickets.entry(id).or_default() += 1;
+        if let Some(by) = taken.by {
+            *self.of_vouchers.entry(by).or_default() += 1;
         }
         Ok(())
     }
@@ -148,8 +176,8 @@ impl Memory {
         let Some(oldest) = self.by_age.pop_front() else { return };
         self.names.remove(&oldest.name);
         one_less(&mut self.of_keys, &oldest.key);
-        if let Some(id) = oldest.ticket_id {
-            one_less(&mut self.of_tickets, &id);
+        if let Some(by) = oldest.by {
+            one_less(&mut self.of_vouchers, &by);
         }
     }
 }

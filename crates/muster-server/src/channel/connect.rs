@@ -1,24 +1,30 @@
 //! From a proved upgrade to a channel that counts: hello, generation, the place in the hub.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use muster_domain::agent_key::takes_over;
 use muster_domain::generation::{Generation, Judgement, Known, judge};
-use muster_ids::{KeyName, TeamId};
+use muster_ids::{KeyName, TeamId, Timestamp};
 use muster_proof::{HtuUrl, PublicKey, hello};
-use muster_store::rows::PresenceRow;
+use muster_store::rows::{HostKeyRow, KeyState, PresenceRow};
 use muster_store::{Priority, StoreError};
 use muster_wire::Object;
 use muster_wire::channel::{HelloClaims, close};
+use muster_wire::claim::CopyCause;
 use muster_wire::happening::Happening;
+use muster_wire::parting::GoodbyeReason;
 use serde_json::json;
 
-use super::hub::SUPERSEDED_RETRY_SECS;
+use super::hub::{HELD_RETRY_SECS, SUPERSEDED_RETRY_SECS};
 use super::open::Open;
-use super::wire::End;
+use super::wire::{End, Wire};
 use crate::app::App;
 use crate::auth::{Agent, accepted_urls};
+use crate::enrol::copies::{self, Copy};
+use crate::enrol::next_key;
 use crate::failure::Failure;
+use crate::revocations::must_be_seen;
 use crate::unit::{Fact, Unit};
 
 /// Where an agent connects.
@@ -50,7 +56,13 @@ pub(super) fn is_ours(app: &App, url: &str) -> bool {
 ///
 /// The place is taken before the transaction that relies on the key: a revocation that commits after it finds the
 /// channel in the hub and cuts it, one that commits before it is seen by the transaction.
-pub(super) async fn admit(app: &App, agent: &Agent, claims: &HelloClaims) -> Result<(Open, String), End> {
+pub(super) async fn admit(
+    app: &App,
+    agent: &Agent,
+    claims: &HelloClaims,
+    wire: &mut Wire,
+) -> Result<(Open, String), End> {
+    must_be_seen(app)?;
     let presented = match &claims.generation {
         None => None,
         Some(text) => {
@@ -59,8 +71,12 @@ pub(super) async fn admit(app: &App, agent: &Agent, claims: &HelloClaims) -> Res
         }
     };
     for _ in 0..TRIES {
-        if is_stale(app, agent, presented).await? {
-            return Err(stale(app, agent, claims, presented).await);
+        let standing = standing(app, agent, presented).await?;
+        if standing.is_stale {
+            return Err(copied(app, agent, claims, wire, presented, CopyCause::GenerationStale).await);
+        }
+        if standing.is_held {
+            return Err(End::goodbye(GoodbyeReason::Held, HELD_RETRY_SECS));
         }
         let Some(open) = Open::register(app, agent) else {
             match app.hub.key_of(agent.host_id) {
@@ -72,16 +88,20 @@ pub(super) async fn admit(app: &App, agent: &Agent, claims: &HelloClaims) -> Res
                 Some(_) => {}
             }
             if app.hub.first_answers(agent.host_id, FIRST_ANSWERS_WITHIN).await {
-                return Err(fenced(app, agent, claims).await);
+                return Err(copied(app, agent, claims, wire, presented, CopyCause::Fenced).await);
             }
             continue;
         };
         return match issue(app, agent, presented, &claims.boot_id).await? {
             Some(issued) => Ok((open, app.keyring.seal_generation(agent.host_id, &agent.key, issued))),
-            None => Err(stale(app, agent, claims, presented).await),
+            None => {
+                // Its own place must not look like the holder's.
+                drop(open);
+                Err(copied(app, agent, claims, wire, presented, CopyCause::GenerationStale).await)
+            }
         };
     }
-    Err(End::goodbye(close::TRY_LATER, "busy", 5))
+    Err(End::goodbye(GoodbyeReason::Busy, 5))
 }
 
 /// A host may hold two agent keys while one takes the place of the other: two holders are no copy of each other, and
@@ -89,22 +109,37 @@ pub(super) async fn admit(app: &App, agent: &Agent, claims: &HelloClaims) -> Res
 async fn other_key(app: &App, agent: &Agent, open: KeyName) -> Result<(), End> {
     let own = agent.key;
     let dates = app.look(move |tx| {
-        let mut made_at = |key| Ok::<_, StoreError>(tx.host_key(&key)?.map(|row| (key, row.created_at)));
+        let mut made_at = |key| Ok::<_, StoreError>(tx.host_key(&key)?.map(|row| (key, counted_from(&row))));
         Ok(made_at(own)?.zip(made_at(open)?))
     });
     let dates = dates.await.map_err(End::from)?;
     let (own, open) = dates.ok_or(End::close(close::TRY_LATER, "try later"))?;
     if !takes_over(own, open) {
-        return Err(End::goodbye(close::TRY_LATER, "superseded", SUPERSEDED_RETRY_SECS));
+        return Err(End::goodbye(GoodbyeReason::Superseded, SUPERSEDED_RETRY_SECS));
     }
     app.hub.give_way(agent.host_id, open.0).await;
     Ok(())
 }
 
-async fn is_stale(app: &App, agent: &Agent, presented: Option<Generation>) -> Result<bool, End> {
-    let key = agent.key;
-    let known = app.look(move |tx| tx.key_generation(&key)).await.map_err(End::from)?;
-    Ok(judge(presented, &known, app.installation.epoch) == Judgement::Stale)
+/// A next key is newer than the one it follows, whatever the clock said when each was made.
+fn counted_from(key: &HostKeyRow) -> Timestamp {
+    if key.state == KeyState::Next { Timestamp::from_millis(i64::MAX) } else { key.created_at }
+}
+
+/// What is known of whoever said a good hello.
+struct Standing {
+    /// Whether the server knows a newer state of the host.
+    is_stale: bool,
+    /// Whether the host is held, whichever state was shown.
+    is_held: bool,
+}
+
+async fn standing(app: &App, agent: &Agent, presented: Option<Generation>) -> Result<Standing, End> {
+    let (key, team_id, host_id) = (agent.key, agent.team_id, agent.host_id);
+    let read = app.look(move |tx| Ok((tx.key_generation(&key)?, tx.host_held_at(team_id, host_id)?)));
+    let (known, held_at) = read.await.map_err(End::from)?;
+    let is_stale = judge(presented, &known, app.installation.epoch) == Judgement::Stale;
+    Ok(Standing { is_stale, is_held: held_at.is_some() })
 }
 
 /// Stores the next generation. `None`: it turned out to be a stale one meanwhile.
@@ -116,7 +151,7 @@ async fn issue(
 ) -> Result<Option<Generation>, End> {
     let (agent, boot_id, epoch) = (agent.clone(), boot_id.to_owned(), app.installation.epoch);
     let issued = app.change(Priority::Normal, app.clock.now(), move |unit| {
-        agent.still_may(unit)?;
+        next_key::settle(unit, &agent)?;
         unit.tx.generation_begin(agent.host_id, &agent.key)?;
         let known = unit.tx.key_generation(&agent.key)?;
         let (holds, issue) = match judge(presented, &known, epoch) {
@@ -154,36 +189,53 @@ fn tell_lost_state(
     Ok(())
 }
 
-async fn stale(app: &App, agent: &Agent, claims: &HelloClaims, presented: Option<Generation>) -> End {
-    let evidence = json!({
-        "reason": "generation_stale",
-        "boot_id": claims.boot_id,
-        "generation": presented.map(|shown| json!({ "epoch": shown.epoch, "counter": shown.counter })),
-        "source": agent.source,
-    });
-    suspect(app, agent, &claims.boot_id, evidence).await;
-    End::goodbye(close::GENERATION_STALE, "generation_stale", COPY_RETRY_SECS)
+/// Finds out a copy, if somebody is there: a hello that was under way, or waited here, while its machine gave up and came
+/// back on another connection looks like an older state's, and nobody is behind it.
+async fn copied(
+    app: &App,
+    agent: &Agent,
+    claims: &HelloClaims,
+    wire: &mut Wire,
+    presented: Option<Generation>,
+    cause: CopyCause,
+) -> End {
+    if !wire.answers(FIRST_ANSWERS_WITHIN).await {
+        return End::Gone;
+    }
+    suspect(app, copy(agent, claims, presented, cause)).await;
+    let reason = match cause {
+        CopyCause::Fenced => GoodbyeReason::Fenced,
+        _ => GoodbyeReason::GenerationStale,
+    };
+    End::goodbye(reason, COPY_RETRY_SECS)
 }
 
-async fn fenced(app: &App, agent: &Agent, claims: &HelloClaims) -> End {
-    let evidence = json!({ "reason": "fenced", "boot_id": claims.boot_id, "source": agent.source });
-    suspect(app, agent, &claims.boot_id, evidence).await;
-    End::goodbye(close::FENCED, "fenced", COPY_RETRY_SECS)
+fn copy(agent: &Agent, claims: &HelloClaims, shown: Option<Generation>, cause: CopyCause) -> Copy {
+    Copy {
+        host_id: agent.host_id,
+        team_id: agent.team_id,
+        former_key: agent.key,
+        cause,
+        shown,
+        boot_id: claims.boot_id.clone(),
+        source: agent.source.clone(),
+        own: None,
+    }
 }
 
-/// Records a suspected copy, once per start of a machine; the host itself is left as it is.
-async fn suspect(app: &App, agent: &Agent, boot_id: &str, evidence: serde_json::Value) {
-    let (agent, boot_id) = (agent.clone(), boot_id.to_owned());
-    let recorded = app.change(Priority::Normal, app.clock.now(), move |unit| {
-        agent.still_may(unit)?;
-        if !unit.tx.generation_suspect(agent.host_id, &agent.key, &boot_id)? {
-            return Ok(());
+/// Makes a copy a question, once for each start of its machine; whether that succeeds or not, it gets nothing.
+async fn suspect(app: &App, copy: Copy) {
+    let now = app.clock.now();
+    let (inner, copy) = (app.clone(), Arc::new(copy));
+    let (looking, seen) = (app.clone(), Arc::clone(&copy));
+    let recorded = match app.look(move |tx| copies::is_settled(tx, &looking, &seen, now)).await {
+        Ok(true) => return,
+        Ok(false) => {
+            app.change(Priority::Normal, now, move |unit| copies::found_out(unit, &inner, &copy)).await
         }
-        let fact = Fact::new(Happening::CloneSuspected, agent.team_id, &agent.author(), agent.host_id);
-        unit.happened(fact.of_host(agent.host_id).outcome("refused").details(evidence.clone()));
-        Ok(())
-    });
-    if let Err(error) = recorded.await {
+        Err(failure) => Err(failure),
+    };
+    if let Err(error) = recorded {
         tracing::warn!(%error, "recording a suspected copy failed");
     }
 }

@@ -6,27 +6,32 @@ use std::time::Duration;
 use bytes::Bytes;
 use muster_channel::server::{Effect, HANDSHAKE_WITHIN, ServerChannel};
 use muster_domain::generation::Generation;
+use muster_domain::host_config::SEND_AGAIN_AFTER;
+use muster_domain::presence::comeback_window;
 use muster_store::Priority;
 use muster_wire::channel::{
     AgentMessage, Attempt, ConfigVersion, Dispatch, MAX_FRAME, Report, ServerMessage, close,
 };
 use muster_wire::happening::Happening;
 use muster_wire::job::JobEnd;
+use muster_wire::parting::GoodbyeReason;
 use muster_wire::text::SecretName;
 use serde_json::json;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::hub::Command;
+use super::next_key::{Errands, learn};
 use super::notebook::Notebook;
 use super::open::Open;
 use super::task::HEARTBEAT_SECS;
-use super::wire::{End, Heard, Wire, Words};
+use super::wire::{End, Heard, Wire};
 use crate::app::App;
 use crate::auth::Agent;
 use crate::failure::Failure;
 use crate::host_config::{self, Carried};
 use crate::jobs::{self, Finish};
+use crate::revocations::must_be_seen;
 use crate::unit::{Fact, Unit};
 
 const PING_EVERY: Duration = Duration::from_secs(25);
@@ -34,6 +39,8 @@ const SILENT_FOR: Duration = Duration::from_secs(60);
 /// How long after a refused write the cut that explains it may take.
 const CUT_FOLLOWS_WITHIN: Duration = Duration::from_millis(500);
 const RENEW_EVERY: Duration = Duration::from_secs(30);
+/// How long work waits that could not be given.
+const TRY_WORK_AFTER: Duration = Duration::from_secs(1);
 
 /// One proved channel. Its deadlines are the runtime's own time, never the wall clock.
 pub(super) struct Conversation<'a> {
@@ -52,11 +59,16 @@ pub(super) struct Conversation<'a> {
     running: BTreeSet<Attempt>,
     notebook: Notebook,
     asked: Vec<(u64, oneshot::Sender<()>)>,
+    errands: Errands,
     pings: u64,
     ping_at: Instant,
     silent_at: Instant,
     renew_at: Instant,
     handshake_until: Instant,
+    /// When a configuration is sent again that the agent has not confirmed.
+    send_again_at: Option<Instant>,
+    /// When work is given that was put off.
+    try_work_at: Option<Instant>,
 }
 
 impl<'a> Conversation<'a> {
@@ -82,18 +94,22 @@ impl<'a> Conversation<'a> {
             running: BTreeSet::new(),
             notebook: Notebook::default(),
             asked: Vec::new(),
+            errands: Errands::default(),
             pings: 0,
             ping_at: now + PING_EVERY,
             silent_at: now + SILENT_FOR,
             renew_at: now + RENEW_EVERY,
             handshake_until: now + HANDSHAKE_WITHIN,
+            send_again_at: None,
+            try_work_at: None,
         }
     }
 
     /// Welcomes the agent and talks until one of the two leaves.
     pub(super) async fn run(&mut self, generation: String) -> End {
         self.open.heard();
-        let welcome = self.machine.admitted(generation, HEARTBEAT_SECS, self.app.clock.now());
+        let window = comeback_window(self.app.hub.fleet()).as_secs() as u32;
+        let welcome = self.machine.admitted(generation, HEARTBEAT_SECS, window, self.app.clock.now());
         let welcomed = match welcome {
             Ok(welcome) => self.wire.say(&welcome).await,
             Err(violation) => Err(violation.into()),
@@ -122,7 +138,7 @@ impl<'a> Conversation<'a> {
     async fn told_why(&mut self) -> Option<End> {
         let told = async {
             loop {
-                if let Some(end) = last_words(self.open.commands.recv().await?) {
+                if let Some(end) = self.open.commands.recv().await?.last_words() {
                     break Some(end);
                 }
             }
@@ -142,7 +158,7 @@ impl<'a> Conversation<'a> {
                 let heard = heard?;
                 self.silent_at = Instant::now() + SILENT_FOR;
                 match heard {
-                    Heard::Message(message) => Box::pin(self.take(*message)).await,
+                    Heard::Message(message) => self.hear(message).await,
                     Heard::Pong(payload) => self.answered(&payload),
                     Heard::Ping => Ok(()),
                 }
@@ -151,8 +167,18 @@ impl<'a> Conversation<'a> {
         }
     }
 
+    /// Takes a message. What nearly every message is costs no more than it must: nothing is awaited or allocated for it.
+    async fn hear(&mut self, message: Box<AgentMessage>) -> Result<(), End> {
+        if matches!(*message, AgentMessage::Heartbeat { .. }) && self.machine.is_acknowledged() {
+            self.beat();
+            return if self.renew_is_due() { Box::pin(self.renew()).await } else { Ok(()) };
+        }
+        Box::pin(self.take(*message)).await
+    }
+
     fn wake_at(&self) -> Instant {
         let mut wake_at = self.ping_at.min(self.silent_at);
+        wake_at = [self.try_work_at, self.send_again_at].into_iter().flatten().fold(wake_at, Instant::min);
         if self.machine.is_in_handshake() {
             wake_at = wake_at.min(self.handshake_until);
         }
@@ -172,6 +198,12 @@ impl<'a> Conversation<'a> {
         }
         if now >= self.ping_at {
             self.ping().await?;
+        }
+        if self.send_again_at.is_some_and(|at| now >= at) {
+            self.push_config().await?;
+        }
+        if self.try_work_at.is_some_and(|at| now >= at) {
+            self.give_work().await?;
         }
         Ok(())
     }
@@ -199,14 +231,19 @@ impl<'a> Conversation<'a> {
     async fn obey(&mut self, command: Command) -> Result<(), End> {
         match command {
             Command::ConfigChanged => self.push_config().await,
-            Command::WorkWaiting => self.dispatch().await,
+            Command::WorkWaiting => self.give_work().await,
+            Command::RotationAsked => {
+                self.errands.rotation_is_due();
+                self.ask_for_next_key().await
+            }
+            Command::PinsChanged => self.tell_pins().await,
             Command::Prove { answered } => {
                 let number = self.ping().await?;
                 self.asked.push((number, answered));
                 Ok(())
             }
             command @ (Command::Revoked { .. } | Command::Leave { .. }) => {
-                last_words(command).map_or(Ok(()), Err)
+                command.last_words().map_or(Ok(()), Err)
             }
         }
     }
@@ -224,7 +261,10 @@ impl<'a> Conversation<'a> {
             Effect::CommitGeneration { generation, report } => self.commit(generation, report).await,
             Effect::RecordApplied { version } => self.record_applied(version).await,
             Effect::ReadyForWork => self.ready().await,
-            Effect::RecordHeartbeat(_) => self.heartbeat().await,
+            Effect::RecordHeartbeat(_) => {
+                self.beat();
+                Ok(())
+            }
             Effect::RecordStarted(attempt) => {
                 if self.record(move |unit, agent| jobs::started(unit, agent, attempt)).await? {
                     self.running.insert(attempt);
@@ -240,6 +280,13 @@ impl<'a> Conversation<'a> {
                 self.make_room().await
             }
             Effect::RecordFinished(attempt, end) => self.record_finished(attempt, *end).await,
+            Effect::StoreNextKey { proof, challenge } => {
+                let key = self.errands.store(self.app, self.agent, &proof, challenge).await?;
+                self.wire.say(&self.machine.next_key_stored(key)).await
+            }
+            Effect::RecordPinsKept(issued_at) => {
+                self.errands.pins_kept(self.app, self.agent, issued_at).await
+            }
             Effect::RecordGoodbye(_) => {
                 self.open.said_goodbye();
                 Err(End::close(close::NORMAL, "goodbye"))
@@ -252,14 +299,17 @@ impl<'a> Conversation<'a> {
         let issued = self.app.keyring.open_generation(self.agent.host_id, &self.agent.key, &generation);
         let issued: Generation = issued.ok_or(End::policy("acknowledged another generation"))?;
         let told = report.clone();
+        let said_at = self.app.installation.instruction_keys().said().issued_at;
         let committed = self.record(move |unit, agent| {
             agent.still_may(unit)?;
             unit.tx.host_reported(agent.host_id, &told.hostname, &told.facts)?;
-            Ok(unit.tx.generation_commit(&agent.key, issued)?)
+            let learned = learn(unit, agent, &told, said_at)?;
+            Ok(unit.tx.generation_commit(&agent.key, issued)?.then_some(learned))
         });
-        if !committed.await? {
-            return Err(End::goodbye(close::TRY_LATER, "busy", 5));
-        }
+        let Some(learned) = committed.await? else {
+            return Err(End::goodbye(GoodbyeReason::Busy, 5));
+        };
+        self.errands.learned(learned);
         let loaded = host_config::load(self.app, self.agent.key).await?.ok_or(End::KeyEnded)?;
         self.carries = loaded.carries;
         let effects = self.machine.acknowledged(loaded.config, &report)?;
@@ -267,7 +317,7 @@ impl<'a> Conversation<'a> {
         for effect in effects {
             Box::pin(self.follow(effect)).await?;
         }
-        Ok(())
+        self.tell_pins().await
     }
 
     async fn push_config(&mut self) -> Result<(), End> {
@@ -285,22 +335,36 @@ impl<'a> Conversation<'a> {
     /// Sends a message. From the moment a configuration is sent its secrets count as received by the key, whether or
     /// not the agent ever confirms them: the ledger says so first.
     async fn send(&mut self, message: ServerMessage) -> Result<(), End> {
-        if matches!(message, ServerMessage::ConfigUpdate { .. }) && !self.carries.is_empty() {
-            let carries = self.carries.clone();
-            self.record(move |unit, agent| record_sent(unit, agent, &carries)).await?;
+        if let ServerMessage::ConfigUpdate { config } = &message {
+            host_config::sending(self.app, self.agent, config.version, &self.carries).await?;
+            self.send_again_at = Some(Instant::now() + SEND_AGAIN_AFTER);
         }
         self.wire.say(&message).await
     }
 
     async fn record_applied(&mut self, version: ConfigVersion) -> Result<(), End> {
+        self.send_again_at = None;
         let carries = self.carries.clone();
-        self.record(move |unit, agent| record_applied(unit, agent, version, &carries)).await?;
+        self.record(move |unit, agent| host_config::applied(unit, agent, version, &carries)).await?;
         self.applied = self.carries.iter().map(|secret| (secret.name.clone(), secret.version)).collect();
         Ok(())
     }
 
     async fn ready(&mut self) -> Result<(), End> {
         self.is_ready = true;
+        self.give_work().await
+    }
+
+    /// Gives what waits, unless this node cannot see whether the host may still have it: then a little later.
+    async fn give_work(&mut self) -> Result<(), End> {
+        self.try_work_at = None;
+        if !self.is_ready {
+            return Ok(());
+        }
+        if must_be_seen(self.app).is_err() {
+            self.try_work_at = Some(Instant::now() + TRY_WORK_AFTER);
+            return Ok(());
+        }
         if !self.is_settled {
             let running = self.report.take().map(|report| report.running).unwrap_or_default();
             let settled = self.record(move |unit, agent| jobs::settle(unit, agent, &running)).await?;
@@ -309,13 +373,29 @@ impl<'a> Conversation<'a> {
             self.is_settled = true;
             self.send_work(again).await?;
         }
-        self.dispatch().await
+        self.dispatch().await?;
+        self.ask_for_next_key().await
+    }
+
+    /// Asks for the next key once the host is settled: not before its jobs are known again.
+    async fn ask_for_next_key(&mut self) -> Result<(), End> {
+        if !self.is_settled {
+            return Ok(());
+        }
+        match self.errands.ask(&self.machine) {
+            Some(frame) => self.wire.say(&frame).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn tell_pins(&mut self) -> Result<(), End> {
+        match self.errands.pins(self.app, &self.machine) {
+            Some(frame) => self.wire.say(&frame).await,
+            None => Ok(()),
+        }
     }
 
     async fn dispatch(&mut self) -> Result<(), End> {
-        if !self.is_ready {
-            return Ok(());
-        }
         let applied = self.applied.clone();
         let dispatches = self.record(move |unit, agent| jobs::dispatch(unit, agent, &applied)).await?;
         self.send_work(dispatches).await
@@ -323,24 +403,27 @@ impl<'a> Conversation<'a> {
 
     async fn send_work(&mut self, dispatches: Vec<Dispatch>) -> Result<(), End> {
         for dispatch in dispatches {
-            let frame = self.machine.dispatch(dispatch).ok_or(End::goodbye(close::TRY_LATER, "busy", 5))?;
+            let frame = self.machine.dispatch(dispatch).ok_or(End::goodbye(GoodbyeReason::Busy, 5))?;
             self.wire.say(&frame).await?;
         }
         Ok(())
     }
 
-    async fn heartbeat(&mut self) -> Result<(), End> {
+    fn beat(&mut self) {
         self.app.metrics.heartbeats.inc();
         self.open.heard();
         self.agent.note_use(self.app, self.app.clock.now());
-        if Instant::now() >= self.renew_at {
-            self.renew_at = Instant::now() + RENEW_EVERY;
-            let running: Vec<Attempt> = self.running.iter().copied().collect();
-            if !running.is_empty() {
-                self.write_notes(running).await?;
-            }
-        }
-        Ok(())
+    }
+
+    fn renew_is_due(&self) -> bool {
+        !self.running.is_empty() && Instant::now() >= self.renew_at
+    }
+
+    /// Says that what runs still runs.
+    async fn renew(&mut self) -> Result<(), End> {
+        self.renew_at = Instant::now() + RENEW_EVERY;
+        let running = self.running.iter().copied().collect();
+        self.write_notes(running).await
     }
 
     async fn record_finished(&mut self, attempt: Attempt, end: JobEnd) -> Result<(), End> {
@@ -351,7 +434,7 @@ impl<'a> Conversation<'a> {
         }
         self.running.remove(&attempt);
         self.wire.say(&ServerMessage::JobRecorded { attempt }).await?;
-        self.dispatch().await
+        self.give_work().await
     }
 
     /// Writes down that the agent told of a job nobody knows, within what one host may fill the trail with.
@@ -388,49 +471,4 @@ impl<'a> Conversation<'a> {
         let (agent, now) = (self.agent.clone(), self.app.clock.now());
         Ok(self.app.change(Priority::Normal, now, move |unit| closure(unit, &agent)).await?)
     }
-}
-
-fn last_words(command: Command) -> Option<End> {
-    match command {
-        Command::Revoked { statement } => Some(End::Close {
-            code: close::REVOKED,
-            reason: "revoked",
-            words: Some(Box::new(Words::Revoked(statement))),
-        }),
-        Command::Leave { reason, code, retry_after_secs } => {
-            Some(End::goodbye(code, reason, retry_after_secs))
-        }
-        Command::ConfigChanged | Command::WorkWaiting | Command::Prove { .. } => None,
-    }
-}
-
-fn record_sent(unit: &mut Unit<'_, '_>, agent: &Agent, carries: &[Carried]) -> Result<(), Failure> {
-    agent.still_may(unit)?;
-    for secret in carries {
-        unit.tx.secret_sent(secret.secret_id, secret.version, &agent.key, unit.now)?;
-    }
-    Ok(())
-}
-
-fn record_applied(
-    unit: &mut Unit<'_, '_>,
-    agent: &Agent,
-    version: ConfigVersion,
-    carries: &[Carried],
-) -> Result<(), Failure> {
-    agent.still_may(unit)?;
-    let is_news = unit.tx.host_config_applied(agent.host_id, version, unit.now)?;
-    let author = agent.author();
-    let fact = |what| Fact::new(what, agent.team_id, &author, agent.host_id).of_host(agent.host_id);
-    for secret in carries {
-        if unit.tx.secret_delivered(secret.secret_id, secret.version, &agent.key, unit.now)? {
-            let details = json!({ "secret": secret.name, "version": secret.version, "key": agent.key });
-            unit.happened(fact(Happening::SecretDelivered).details(details));
-        }
-    }
-    if is_news {
-        let details = json!({ "epoch": version.epoch, "n": version.n });
-        unit.happened(fact(Happening::HostConfigApplied).details(details));
-    }
-    Ok(())
 }

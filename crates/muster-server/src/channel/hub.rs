@@ -4,13 +4,18 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use muster_domain::presence::comeback_hint;
 use muster_ids::{HostId, KeyName, Timestamp};
-use muster_proof::instruction::{self, Revoked};
+use muster_proof::instruction::Revoked;
+use muster_wire::channel::close;
+use muster_wire::parting::{GoodbyeReason, RevokedReason};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::wire::{End, Words};
 use crate::app::App;
 use crate::effects::{Cut, CutReason};
+use crate::server_keys;
 
 /// Commands a channel may have waiting; one that cannot take more is dropped.
 const QUEUE: usize = 64;
@@ -26,6 +31,9 @@ const REPORTS_COUNTED_FOR: Duration = Duration::from_secs(600);
 /// Seconds the holder of an older key waits before it looks whether the newer one still holds the channel.
 pub(super) const SUPERSEDED_RETRY_SECS: u32 = 60;
 
+/// Seconds an agent waits whose host is held until a person answers.
+pub(super) const HELD_RETRY_SECS: u32 = 60;
+
 /// Seconds an agent waits that was cut because nobody knows whether its key still holds.
 const UNSURE_RETRY_SECS: u32 = 2;
 
@@ -39,6 +47,10 @@ pub enum Command {
     ConfigChanged,
     /// The host has work waiting.
     WorkWaiting,
+    /// The host is to make its next key.
+    RotationAsked,
+    /// What is said of the server's own keys changed.
+    PinsChanged,
     /// The key is void: send the signed statement and close.
     Revoked {
         /// The JWS by the instruction key.
@@ -46,10 +58,8 @@ pub enum Command {
     },
     /// Say goodbye and close.
     Leave {
-        /// Why: `restart`, `suspended`, `superseded`.
-        reason: &'static str,
-        /// The WebSocket close code.
-        code: u16,
+        /// Why.
+        reason: GoodbyeReason,
         /// Seconds the agent should wait.
         retry_after_secs: u32,
     },
@@ -60,10 +70,31 @@ pub enum Command {
     },
 }
 
+impl Command {
+    /// How a channel ends that obeys it. `None`: it goes on.
+    pub(super) fn last_words(self) -> Option<End> {
+        match self {
+            Self::Revoked { statement } => Some(End::Close {
+                code: close::REVOKED,
+                reason: "revoked",
+                words: Some(Box::new(Words::Revoked(statement))),
+            }),
+            Self::Leave { reason, retry_after_secs } => Some(End::goodbye(reason, retry_after_secs)),
+            Self::ConfigChanged
+            | Self::WorkWaiting
+            | Self::RotationAsked
+            | Self::PinsChanged
+            | Self::Prove { .. } => None,
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Channel {
     connection: u64,
     key: KeyName,
+    /// The address it came from.
+    source: String,
     commands: mpsc::Sender<Command>,
     /// Cancelled to drop the socket at once.
     abort: CancellationToken,
@@ -91,6 +122,10 @@ pub struct Hub(Mutex<Registry>);
 #[derive(Debug, Default)]
 struct Registry {
     last_connection: u64,
+    /// Active hosts when this server started.
+    expected: usize,
+    /// Whether the server stops: nobody comes in any more.
+    is_leaving: bool,
     channels: HashMap<HostId, Channel>,
     /// Sockets whose hello is still to come, by host.
     waiting: HashMap<HostId, usize>,
@@ -139,17 +174,23 @@ impl Hub {
     }
 
     /// Registers a proved channel. `None`: the host has an open one, which must be asked or fenced first.
-    pub fn register(&self, host_id: HostId, key: KeyName) -> Option<Registration> {
+    pub fn register(&self, host_id: HostId, key: KeyName, source: &str) -> Option<Registration> {
         let mut registry = self.lock();
-        if registry.channels.contains_key(&host_id) {
+        if registry.is_leaving || registry.channels.contains_key(&host_id) {
             return None;
         }
         registry.last_connection += 1;
         let connection = registry.last_connection;
         let (sender, commands) = mpsc::channel(QUEUE);
         let (abort, closed) = (CancellationToken::new(), CancellationToken::new());
-        let channel =
-            Channel { connection, key, commands: sender, abort: abort.clone(), closed: closed.clone() };
+        let channel = Channel {
+            connection,
+            key,
+            source: source.to_owned(),
+            commands: sender,
+            abort: abort.clone(),
+            closed: closed.clone(),
+        };
         registry.channels.insert(host_id, channel);
         Some(Registration { connection, commands, abort, closed })
     }
@@ -172,18 +213,32 @@ impl Hub {
         self.channel(host_id).map(|channel| channel.key)
     }
 
+    /// Returns the address the host's open channel came from.
+    pub fn source_of(&self, host_id: HostId) -> Option<String> {
+        self.channel(host_id).map(|channel| channel.source)
+    }
+
     /// Asks the channel that a host opened with an older key to leave: the one with the newer key takes its place.
     pub async fn give_way(&self, host_id: HostId, older: KeyName) {
         let Some(channel) = self.channel(host_id).filter(|channel| channel.key == older) else { return };
-        let leave = Command::Leave {
-            reason: "superseded",
-            code: muster_wire::channel::close::TRY_LATER,
-            retry_after_secs: SUPERSEDED_RETRY_SECS,
-        };
+        let leave =
+            Command::Leave { reason: GoodbyeReason::Superseded, retry_after_secs: SUPERSEDED_RETRY_SECS };
         if channel.commands.try_send(leave).is_ok() {
             let _ = tokio::time::timeout(LAST_WORDS, channel.closed.cancelled()).await;
         }
         self.end(host_id, &channel).await;
+    }
+
+    /// Says how many hosts may come back after this start, so that the first ones are not told that they are few.
+    pub fn expect(&self, hosts: usize) {
+        self.lock().expected = hosts;
+    }
+
+    /// How many hosts come back when this server is lost: those that are connected, or that may still be on their way
+    /// since it started.
+    pub fn fleet(&self) -> usize {
+        let registry = self.lock();
+        registry.channels.len().max(registry.expected)
     }
 
     /// How many channels are open here.
@@ -206,6 +261,19 @@ impl Hub {
         self.send(host_id, Command::WorkWaiting);
     }
 
+    /// Tells a host's channel that its agent is to make its next key.
+    pub fn rotation_asked(&self, host_id: HostId) {
+        self.send(host_id, Command::RotationAsked);
+    }
+
+    /// Tells every channel that what is said of the server's own keys changed.
+    pub fn pins_changed(&self) {
+        let open: Vec<HostId> = self.lock().channels.keys().copied().collect();
+        for host_id in open {
+            self.send(host_id, Command::PinsChanged);
+        }
+    }
+
     /// Asks the open channel of a host for a sign of life; silence within `patience` fences it.
     ///
     /// `true`: it answered, and stays.
@@ -225,43 +293,46 @@ impl Hub {
         if let Some(channel) = self.channel(cut.host_id).filter(|channel| channel.key == cut.key) {
             let command = match cut.reason {
                 CutReason::Revoked { reason } => Command::Revoked {
-                    statement: revoked_statement(app, cut.host_id, cut.key, reason, cut.decided_at),
+                    statement: revoked_statement(app, cut.host_id, cut.key, reason, cut.decided_at).await,
                 },
-                CutReason::Suspended => Command::Leave {
-                    reason: "suspended",
-                    code: muster_wire::channel::close::REVOKED,
-                    retry_after_secs: 30,
-                },
-                CutReason::Unsure => Command::Leave {
-                    reason: "restart",
-                    code: muster_wire::channel::close::RESTART,
-                    retry_after_secs: UNSURE_RETRY_SECS,
-                },
+                CutReason::Suspended => {
+                    Command::Leave { reason: GoodbyeReason::Suspended, retry_after_secs: 30 }
+                }
+                CutReason::Held => {
+                    Command::Leave { reason: GoodbyeReason::Held, retry_after_secs: HELD_RETRY_SECS }
+                }
+                CutReason::Unsure => {
+                    Command::Leave { reason: GoodbyeReason::Restart, retry_after_secs: UNSURE_RETRY_SECS }
+                }
             };
             if channel.commands.try_send(command).is_ok() {
                 let _ = tokio::time::timeout(LAST_WORDS, channel.closed.cancelled()).await;
             }
             self.end(cut.host_id, &channel).await;
         }
-        let took = app.clock.now().since(cut.decided_at);
-        if matches!(cut.reason, CutReason::Revoked { .. }) {
-            app.metrics.revoke_to_refused.observe(took.as_secs_f64());
-        }
     }
 
-    /// Asks every channel to leave, for a restart.
-    pub fn leave_all(&self, retry_after_secs: u32) {
+    /// Lets nobody in any more: the server stops.
+    pub fn close(&self) {
+        self.lock().is_leaving = true;
+    }
+
+    /// Asks every channel to leave, for a restart, each with its own second to come back.
+    pub fn leave_all(&self) {
         let channels: Vec<Channel> = self.lock().channels.values().cloned().collect();
-        for channel in channels {
-            let leave = Command::Leave {
-                reason: "restart",
-                code: muster_wire::channel::close::RESTART,
-                retry_after_secs,
-            };
+        let of = channels.len();
+        for (place, channel) in channels.into_iter().enumerate() {
+            let retry_after_secs = comeback_hint(place, of);
+            let leave = Command::Leave { reason: GoodbyeReason::Restart, retry_after_secs };
             if channel.commands.try_send(leave).is_err() {
                 channel.abort.cancel();
             }
         }
+    }
+
+    /// Drops every socket at once.
+    pub fn abort_all(&self) {
+        self.lock().channels.values().for_each(|channel| channel.abort.cancel());
     }
 
     fn send(&self, host_id: HostId, command: Command) {
@@ -291,7 +362,12 @@ impl Hub {
 }
 
 /// Signs the statement that makes an agent give up a key.
-pub fn revoked_statement(app: &App, host_id: HostId, key: KeyName, reason: &str, at: Timestamp) -> String {
-    let revoked = Revoked { host_id, key, reason: reason.to_owned(), at };
-    instruction::sign_revoked(&app.installation.instruction_key, &revoked)
+pub async fn revoked_statement(
+    app: &App,
+    host_id: HostId,
+    key: KeyName,
+    reason: RevokedReason,
+    at: Timestamp,
+) -> String {
+    server_keys::revoked(app, host_id, &Revoked { host_id, key, reason: reason.to_string(), at }).await
 }

@@ -26,7 +26,7 @@ impl Open {
     /// Takes the place of a host. `None`: another connection has it.
     pub(super) fn register(app: &App, agent: &Agent) -> Option<Self> {
         let Registration { connection, commands, abort, closed } =
-            app.hub.register(agent.host_id, agent.key)?;
+            app.hub.register(agent.host_id, agent.key, &agent.source)?;
         app.metrics.channels.inc();
         let sign = Sign { seq: agent.seq, seen_at: app.clock.now(), said_goodbye: false };
         Some(Self { app: app.clone(), host_id: agent.host_id, connection, sign, commands, abort, closed })

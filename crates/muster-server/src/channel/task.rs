@@ -4,14 +4,15 @@ use data_encoding::BASE64URL_NOPAD;
 use muster_channel::server::{HANDSHAKE_WITHIN, ServerChannel};
 use muster_domain::presence::HEARTBEAT_EVERY;
 use muster_store::Priority;
-use muster_wire::channel::{AgentMessage, HelloClaims, MAX_FRAME_BEFORE_HELLO, close};
+use muster_wire::channel::{AgentMessage, HelloClaims, MAX_FRAME_BEFORE_HELLO, Protocol, close};
 use muster_wire::happening::Happening;
+use muster_wire::parting::GoodbyeReason;
 use serde_json::json;
 use tokio::time::timeout;
 
 use super::connect::{admit, is_ours, verify_hello};
 use super::conversation::Conversation;
-use super::hub::Waiting;
+use super::hub::{HELD_RETRY_SECS, Waiting};
 use super::wire::{End, Heard, Wire};
 use crate::app::App;
 use crate::auth::Agent;
@@ -23,34 +24,35 @@ pub const HEARTBEAT_SECS: u32 = HEARTBEAT_EVERY.as_secs() as u32;
 const TOO_SLOW: End = End::close(close::POLICY, "the handshake took too long");
 
 /// Runs a channel from its accepted upgrade to its end.
-pub(super) async fn run(app: App, agent: Agent, wire: Wire, waiting: Waiting) {
-    let end = Box::pin(lead(&app, &agent, wire, waiting)).await;
+pub(super) async fn run(app: App, agent: Agent, protocol: Protocol, wire: Wire, waiting: Waiting) {
+    let end = Box::pin(lead(&app, &agent, protocol, wire, waiting)).await;
     if let End::Violation { what, .. } = end {
-        report(&app, &agent, what).await;
+        Box::pin(report(&app, &agent, what)).await;
     }
 }
 
-async fn lead(app: &App, agent: &Agent, mut wire: Wire, waiting: Waiting) -> End {
+async fn lead(app: &App, agent: &Agent, protocol: Protocol, mut wire: Wire, waiting: Waiting) -> End {
     let challenge = BASE64URL_NOPAD.encode(&app.entropy.bytes::<32>());
-    let (mut machine, first) = ServerChannel::open(agent.host_id, challenge, app.clock.now());
-    let greeting = async {
-        wire.say(&first).await?;
-        greet(app, agent, &mut wire, &mut machine).await
-    };
-    let greeted = match timeout(HANDSHAKE_WITHIN, greeting).await {
-        Ok(greeted) => greeted,
-        Err(_) => Err(TOO_SLOW),
-    };
-    let admitted = match greeted {
-        Ok(claims) => admit(app, agent, &claims).await,
-        Err(end) => Err(end),
-    };
-    drop(waiting);
+    let (mut machine, first) = ServerChannel::open(agent.host_id, protocol, challenge, app.clock.now());
+    // What is needed once is boxed, here and below: an idle channel keeps nothing of it.
+    let admitted = Box::pin(async {
+        let greeting = async {
+            wire.say(&first).await?;
+            greet(app, agent, &mut wire, &mut machine).await
+        };
+        match timeout(HANDSHAKE_WITHIN, greeting).await {
+            Ok(Ok(claims)) => admit(app, agent, &claims, &mut wire).await,
+            Ok(Err(end)) => Err(end),
+            Err(_) => Err(TOO_SLOW),
+        }
+    })
+    .await;
+    drop((waiting, first));
     // The place in the hub is dropped after the wire: whoever cuts the channel waits for it.
     let (mut open, generation) = match admitted {
         Ok(admitted) => admitted,
         Err(end) => {
-            wire.end(&end).await;
+            Box::pin(wire.end(&end)).await;
             return end;
         }
     };
@@ -59,7 +61,7 @@ async fn lead(app: &App, agent: &Agent, mut wire: Wire, waiting: Waiting) -> End
     let talk = async {
         let mut conversation = Conversation::new(app, agent, wire, machine, &mut open);
         let end = conversation.run(generation).await;
-        conversation.close(end).await
+        Box::pin(conversation.close(end)).await
     };
     tokio::select! {
         biased;
@@ -108,14 +110,16 @@ impl From<Failure> for End {
         match failure {
             Failure::ForeignJob => Self::policy("told of a job it was never given"),
             Failure::KeyNotActive => Self::KeyEnded,
-            Failure::SecretUnreadable { .. } => Self::goodbye(close::TRY_LATER, "secret_unreadable", 300),
+            Failure::HostHeld => Self::goodbye(GoodbyeReason::Held, HELD_RETRY_SECS),
+            Failure::SecretUnreadable { .. } => Self::goodbye(GoodbyeReason::SecretUnreadable, 300),
+            Failure::RevocationsUnseen => Self::goodbye(GoodbyeReason::Busy, 5),
             Failure::Store(error) if error.is_unavailable() => {
                 tracing::debug!(%error, "a channel closed because the database was not there");
-                Self::goodbye(close::TRY_LATER, "busy", 5)
+                Self::goodbye(GoodbyeReason::Busy, 5)
             }
             error => {
                 tracing::error!(%error, "a channel closed because the server failed");
-                Self::goodbye(close::TRY_LATER, "failed", 30)
+                Self::goodbye(GoodbyeReason::Failed, 30)
             }
         }
     }

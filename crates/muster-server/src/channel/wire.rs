@@ -6,7 +6,8 @@ use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket};
 use bytes::Bytes;
 use muster_channel::server::Violation;
 use muster_wire::Object;
-use muster_wire::channel::{AgentMessage, ServerMessage, close};
+use muster_wire::channel::{AgentMessage, MAX_FRAME_BEFORE_HELLO, ServerMessage, close};
+use muster_wire::parting::GoodbyeReason;
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite;
 
@@ -16,6 +17,8 @@ const SEND_WITHIN: Duration = Duration::from_secs(10);
 const LINGER: Duration = Duration::from_millis(50);
 /// Most frames that carry no message between two pings of the server.
 const MAX_CHATTER: u32 = 1000;
+
+const ARE_YOU_THERE: &[u8] = b"are you there";
 
 const PROTOCOL_ERROR: u16 = 1002;
 const NOT_TEXT: u16 = 1003;
@@ -52,7 +55,7 @@ pub(super) enum Words {
     /// The signed statement that the key is void.
     Revoked(String),
     /// The server leaves; come back after that many seconds.
-    Goodbye(u32),
+    Goodbye(GoodbyeReason, u32),
 }
 
 impl End {
@@ -62,8 +65,9 @@ impl End {
     }
 
     /// Says goodbye and closes.
-    pub(super) fn goodbye(code: u16, reason: &'static str, retry_after_secs: u32) -> Self {
-        Self::Close { code, reason, words: Some(Box::new(Words::Goodbye(retry_after_secs))) }
+    pub(super) fn goodbye(reason: GoodbyeReason, retry_after_secs: u32) -> Self {
+        let words = Some(Box::new(Words::Goodbye(reason, retry_after_secs)));
+        Self::Close { code: reason.close_code(), reason: reason.as_str(), words }
     }
 
     /// Closes for a message that is out of role.
@@ -120,6 +124,23 @@ impl Wire {
         self.send(Message::Ping(payload)).await
     }
 
+    /// Whether the peer answers a ping within a time. Whatever else it says meanwhile ends it: it was told to wait.
+    pub(super) async fn answers(&mut self, within: Duration) -> bool {
+        if self.ping(Bytes::from_static(ARE_YOU_THERE)).await.is_err() {
+            return false;
+        }
+        let answered = async {
+            loop {
+                match self.hear(MAX_FRAME_BEFORE_HELLO).await {
+                    Ok(Heard::Pong(payload)) if payload == ARE_YOU_THERE => return true,
+                    Ok(Heard::Pong(_) | Heard::Ping) => {}
+                    Ok(Heard::Message(_)) | Err(_) => return false,
+                }
+            }
+        };
+        timeout(within, answered).await.unwrap_or(false)
+    }
+
     async fn send(&mut self, message: Message) -> Result<(), End> {
         match timeout(SEND_WITHIN, self.socket.send(message)).await {
             Ok(Ok(())) => Ok(()),
@@ -158,10 +179,9 @@ impl Wire {
         };
         let last = words.map(|words| match words {
             Words::Revoked(statement) => ServerMessage::Revoked { statement: statement.clone() },
-            Words::Goodbye(retry_after_secs) => ServerMessage::Goodbye {
-                reason: muster_wire::text::Line::parse(reason).expect("reasons are short words"),
-                retry_after_secs: *retry_after_secs,
-            },
+            Words::Goodbye(reason, retry_after_secs) => {
+                ServerMessage::Goodbye { reason: reason.line(), retry_after_secs: *retry_after_secs }
+            }
         });
         if let Some(last) = last
             && self.say(&last).await.is_err()

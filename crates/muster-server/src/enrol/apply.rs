@@ -2,7 +2,7 @@
 
 use muster_domain::admission::{Admission, Machine};
 use muster_domain::ticket::Spent;
-use muster_ids::{ClaimId, HostId};
+use muster_ids::{ClaimId, HostId, SiteId, TeamId, TicketId};
 use muster_keyring::OwnerKind;
 use muster_store::StoreError;
 use muster_store::rows::{Arrival, HostKeyRow, HostRow, KeyState, TicketRow};
@@ -15,17 +15,64 @@ use serde_json::json;
 
 use super::keys::{self, Ending};
 use super::retire::NOT_POSSIBLE;
-use super::{claim, moving};
+use super::{claim, hold, moving};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 use crate::{host_config, secrets};
 
+/// What a machine comes in by, read under the locks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Entrance<'a> {
+    /// Its ticket.
+    Ticket(&'a TicketRow),
+    /// A person's decision on the copy of this host. It brings nothing along: no ticket, no tags, no secrets.
+    Copy(&'a HostRow),
+}
+
+impl Entrance<'_> {
+    fn team_id(&self) -> TeamId {
+        match self {
+            Self::Ticket(ticket) => ticket.ticket.team_id,
+            Self::Copy(host) => host.team_id,
+        }
+    }
+
+    fn site_id(&self) -> SiteId {
+        match self {
+            Self::Ticket(ticket) => ticket.ticket.site_id,
+            Self::Copy(host) => host.site_id,
+        }
+    }
+
+    fn ticket_id(&self) -> Option<TicketId> {
+        match self {
+            Self::Ticket(ticket) => Some(ticket.ticket.id),
+            Self::Copy(_) => None,
+        }
+    }
+
+    /// A copy came through the door of the host it is a copy of.
+    fn door(&self) -> u8 {
+        match self {
+            Self::Ticket(ticket) => ticket.ticket.kind.door(),
+            Self::Copy(host) => host.arrival.as_ref().map_or(1, |arrival| arrival.door),
+        }
+    }
+
+    fn ephemeral_hours(&self) -> Option<u64> {
+        match self {
+            Self::Ticket(ticket) => ticket.ephemeral_hours,
+            Self::Copy(host) => host.ephemeral_hours,
+        }
+    }
+}
+
 /// A machine that is let in, by the door itself or by a person's decision.
 pub(super) struct Arriving<'a> {
     pub(super) app: &'a App,
-    /// Its ticket, read under the locks.
-    pub(super) ticket: &'a TicketRow,
+    /// What it comes in by.
+    pub(super) entrance: Entrance<'a>,
     pub(super) machine: &'a Machine,
     /// The SEC 1 point of its key pair, or the verifier of its agent key.
     pub(super) material: &'a [u8],
@@ -52,7 +99,7 @@ pub(super) fn refresh(
     host_id: HostId,
 ) -> Result<(), Failure> {
     let machine = arriving.machine;
-    let team_id = arriving.ticket.ticket.team_id;
+    let team_id = arriving.entrance.team_id();
     let refreshed =
         unit.tx.host_refresh(team_id, host_id, &machine.hostname, &machine.facts, &machine.labels)?;
     if refreshed { Ok(()) } else { Err(StoreError::Conflict.into()) }
@@ -86,20 +133,21 @@ pub(super) fn arrive(
             return Err(Failure::internal("an admission that lets nobody in"));
         }
     };
+    arriving.app.arrivals.comes(arriving.entrance.site_id());
     bind(unit, arriving, host_id, disposition)?;
     tell(unit, arriving, host_id, disposition);
     Ok((host_id, disposition))
 }
 
 fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Result<HostId, Failure> {
-    let ticket = arriving.ticket;
-    let team_id = ticket.ticket.team_id;
+    let entrance = &arriving.entrance;
+    let team_id = entrance.team_id();
     let team = unit.tx.team(team_id)?.ok_or(Failure::NotFound)?;
     let id = HostId::from_uuid(unit.draw.uuid(unit.now));
     let host = HostRow {
         id,
         team_id,
-        site_id: ticket.ticket.site_id,
+        site_id: entrance.site_id(),
         kind: if team.is_platform { HostKind::Shared } else { HostKind::Team },
         name: arriving.machine.hostname.to_string(),
         state: HostState::Active,
@@ -109,7 +157,7 @@ fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Res
         created_at: unit.now,
         enrolled_at: Some(unit.now),
         retired_at: None,
-        ephemeral_hours: ticket.ephemeral_hours,
+        ephemeral_hours: entrance.ephemeral_hours(),
     };
     if !unit.tx.host_insert(&host)? {
         return Err(StoreError::Conflict.into());
@@ -123,17 +171,24 @@ fn replace(
     arriving: &Arriving<'_>,
     host_id: HostId,
 ) -> Result<(HostId, Disposition), Failure> {
-    let team_id = arriving.ticket.ticket.team_id;
+    let team_id = arriving.entrance.team_id();
     let host = unit.tx.host(team_id, host_id)?.ok_or(Failure::NotFound)?;
-    // A suspended host stays suspended: replacing its key is no way around a person's decision.
-    if host.state == HostState::Suspended {
+    let is_suspended = host.state == HostState::Suspended;
+    if is_suspended && matches!(arriving.entrance, Entrance::Ticket(_)) {
         return Err(NOT_POSSIBLE);
     }
     if !arriving.keeps_secrets {
         secrets::destroy_owned(unit, team_id, OwnerKind::Host, &host_id.to_string())?;
     }
-    let entering = Entering { host_id, from: host.state, disposition: Disposition::Replaced, owns_uid: true };
-    enter(unit, arriving, &entering)
+    let owner = unit.tx.owner_of_uid(team_id, &arriving.machine.uid)?;
+    let owns_uid = owner.is_none_or(|owner| owner == host_id);
+    let entering = Entering { host_id, from: host.state, disposition: Disposition::Replaced, owns_uid };
+    let replaced = enter(unit, arriving, &entering)?;
+    // A suspended host stays suspended: replacing its key is no way around a person's decision.
+    if is_suspended && !unit.tx.host_move(team_id, host_id, HostState::Active, HostState::Suspended)? {
+        return Err(StoreError::Conflict.into());
+    }
+    Ok(replaced)
 }
 
 /// The machine takes the host over, and with it the host comes to the site of the ticket.
@@ -142,10 +197,10 @@ fn replace_and_move(
     arriving: &Arriving<'_>,
     host_id: HostId,
 ) -> Result<(HostId, Disposition), Failure> {
-    let ticket = &arriving.ticket.ticket;
+    let (team_id, site_id) = (arriving.entrance.team_id(), arriving.entrance.site_id());
     let replaced = replace(unit, arriving, host_id)?;
-    let host = unit.tx.host(ticket.team_id, host_id)?.ok_or(Failure::NotFound)?;
-    moving::relocate(unit, &host, ticket.site_id, arriving.author, arriving.decided)?;
+    let host = unit.tx.host(team_id, host_id)?.ok_or(Failure::NotFound)?;
+    moving::relocate(unit, &host, site_id, arriving.author, arriving.decided)?;
     Ok(replaced)
 }
 
@@ -155,13 +210,14 @@ fn enter(
     entering: &Entering,
 ) -> Result<(HostId, Disposition), Failure> {
     let Entering { host_id, from, disposition, owns_uid } = *entering;
-    let team_id = arriving.ticket.ticket.team_id;
+    let team_id = arriving.entrance.team_id();
     let former = unit.tx.host_keys_active(host_id)?;
     for key in &former {
         keys::end(unit, key, Ending::ReplacedBy(arriving.machine.key), arriving.author)?;
     }
     if from != HostState::Invited {
         host_config::changed(unit, host_id)?;
+        hold::key_was_replaced(unit, (team_id, host_id), &former, arriving.author)?;
     }
     let arrival = arrival(arriving, disposition, owns_uid);
     if !unit.tx.host_arrive(team_id, host_id, from, &arrival, unit.now)? {
@@ -173,9 +229,9 @@ fn enter(
 fn arrival(arriving: &Arriving<'_>, disposition: Disposition, owns_uid: bool) -> Arrival {
     let machine = arriving.machine;
     Arrival {
-        door: arriving.ticket.ticket.kind.door(),
+        door: arriving.entrance.door(),
         disposition,
-        ticket_id: arriving.ticket.ticket.id,
+        ticket_id: arriving.entrance.ticket_id(),
         machine_uid: machine.uid,
         owns_uid,
         hostname: machine.hostname.clone(),
@@ -191,14 +247,13 @@ fn bind(
     host_id: HostId,
     disposition: Disposition,
 ) -> Result<(), Failure> {
-    let ticket = &arriving.ticket.ticket;
     let key = HostKeyRow {
         name: arriving.machine.key,
-        team_id: ticket.team_id,
+        team_id: arriving.entrance.team_id(),
         host_id,
         material: arriving.material.to_vec(),
         state: KeyState::Active,
-        ticket_id: Some(ticket.id),
+        ticket_id: arriving.entrance.ticket_id(),
         created_by: None,
         created_at: unit.now,
         ended_at: None,
@@ -206,24 +261,35 @@ fn bind(
         first_used_at: None,
         last_used_at: None,
     };
-    let used = if ticket.is_one_time() {
+    if !unit.tx.host_key_insert(&key)? {
+        return Err(StoreError::Conflict.into());
+    }
+    if let Entrance::Ticket(ticket) = arriving.entrance {
         let spent = Spent { by_key: key.name, by_host: host_id, disposition };
-        unit.tx.ticket_spend(&ticket.id, &spent)?
+        use_ticket(unit, arriving.app, ticket, &spent)?;
+    }
+    close_other_claim(unit, arriving)
+}
+
+fn use_ticket(unit: &mut Unit<'_, '_>, app: &App, row: &TicketRow, spent: &Spent) -> Result<(), Failure> {
+    let ticket = &row.ticket;
+    let used = if ticket.is_one_time() {
+        unit.tx.ticket_spend(&ticket.id, spent)?
     } else if ticket.max_uses.is_some() {
         unit.tx.ticket_count_use(&ticket.id)?
     } else {
         true
     };
-    if !used || !unit.tx.host_key_insert(&key)? {
+    if !used {
         return Err(StoreError::Conflict.into());
     }
     if ticket.is_one_time() {
-        carry_over(unit, arriving.ticket, host_id)?;
+        carry_over(unit, row, spent.by_host)?;
     }
     if ticket.kind == TicketKind::EnrolmentToken {
-        secrets::bind_to_host(unit, &arriving.app.keyring, ticket.team_id, &ticket.id, host_id)?;
+        secrets::bind_to_host(unit, &app.keyring, ticket.team_id, &ticket.id, spent.by_host)?;
     }
-    close_other_claim(unit, arriving)
+    Ok(())
 }
 
 /// Everything a ticket carries becomes the host's, also when a person lets it take over an existing one.
@@ -241,20 +307,19 @@ fn carry_over(unit: &mut Unit<'_, '_>, ticket: &TicketRow, host_id: HostId) -> R
 
 /// Closes the claim that the machine left at the site's own door when another ticket let it in.
 fn close_other_claim(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>) -> Result<(), Failure> {
-    let ticket = &arriving.ticket.ticket;
     let key = &arriving.machine.key;
-    let claim = unit.tx.claim_of_key(ticket.site_id, key)?;
+    let claim = unit.tx.claim_of_key(arriving.entrance.site_id(), key)?;
     let waits = |claim: &muster_domain::admission::KnownClaim| {
         claim.state == ClaimState::Waiting && Some(claim.id) != arriving.decided
     };
     match claim.filter(waits) {
-        Some(claim) => claim::close_and_free(unit, ticket.team_id, claim.id, arriving.author),
+        Some(claim) => claim::close_and_free(unit, arriving.entrance.team_id(), claim.id, arriving.author),
         None => Ok(()),
     }
 }
 
 fn tell(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, host_id: HostId, disposition: Disposition) {
-    let ticket = &arriving.ticket.ticket;
+    let entrance = &arriving.entrance;
     let what = match disposition {
         Disposition::New | Disposition::Registered | Disposition::Reuse => Happening::HostEnrolled,
         Disposition::Rekeyed | Disposition::Rejoined | Disposition::Replaced => Happening::HostRekeyed,
@@ -262,11 +327,11 @@ fn tell(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, host_id: HostId, dispo
     let details = json!({
         "disposition": disposition,
         "key": arriving.machine.key,
-        "site_id": ticket.site_id,
-        "ticket_id": ticket.id,
+        "site_id": entrance.site_id(),
+        "ticket_id": entrance.ticket_id(),
         "machine_uid": arriving.machine.uid,
         "claim_id": arriving.decided,
     });
-    let fact = Fact::new(what, ticket.team_id, arriving.author, host_id);
+    let fact = Fact::new(what, entrance.team_id(), arriving.author, host_id);
     unit.happened(fact.of_host(host_id).details(details));
 }

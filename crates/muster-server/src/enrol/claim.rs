@@ -1,18 +1,19 @@
 //! Claims: opened by the door, decided by a person, shown with what the decision rests on.
 
 use muster_domain::admission::{Admission, CLAIM_LIFE, Refusal, WaitingClaim, admit_with_verdict};
-use muster_domain::claim::{Evidence, EvidenceOfHost};
-use muster_ids::{ClaimId, HostId, TeamId};
+use muster_domain::claim::{Evidence, EvidenceOfHost, verdicts};
+use muster_domain::clone;
+use muster_ids::{ClaimId, HostId, KeyName, TeamId, TicketId, Timestamp};
 use muster_keyring::OwnerKind;
 use muster_proof::digest::sha256_base64url;
 use muster_store::rows::{self, ClaimEnd, ClaimRow, LapsedClaimRow, ShownHost, TicketRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
-use muster_wire::claim::{ClaimReason, ClaimState, DecideClaim};
+use muster_wire::claim::{ClaimReason, ClaimState, DecideClaim, Verdict};
 use muster_wire::happening::Happening;
 use serde_json::json;
 
-use super::apply::{Arriving, arrive};
-use super::{Outcome, known, mint, retire};
+use super::apply::{Arriving, Entrance, arrive};
+use super::{Outcome, copies, known, mint, retire};
 use crate::app::App;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
@@ -48,7 +49,9 @@ pub(super) fn open(
     opening: Opening,
 ) -> Result<Outcome, Failure> {
     let Opening { reason, contested, supersedes } = opening;
-    let ticket = &arriving.ticket.ticket;
+    let Entrance::Ticket(TicketRow { ticket, .. }) = arriving.entrance else {
+        return Err(Failure::internal("a claim of the door without a ticket"));
+    };
     if let Some(earlier) = supersedes {
         close_and_free(unit, ticket.team_id, earlier, arriving.author)?;
     }
@@ -56,7 +59,7 @@ pub(super) fn open(
         id: ClaimId::from_uuid(unit.draw.uuid(unit.now)),
         team_id: ticket.team_id,
         site_id: ticket.site_id,
-        ticket_id: ticket.id,
+        ticket_id: Some(ticket.id),
         host_id: contested,
         reason,
         state: ClaimState::Waiting,
@@ -68,6 +71,9 @@ pub(super) fn open(
         decided_at: None,
         decided_by: None,
         result_host_id: None,
+        former_key: None,
+        boot_id: None,
+        sighting: None,
     };
     if reason == ClaimReason::Surge {
         tell_surge(unit, &claim)?;
@@ -80,7 +86,7 @@ pub(super) fn open(
     Ok(Outcome::Waiting { claim_id: claim.id, reason })
 }
 
-fn tell_opened(unit: &mut Unit<'_, '_>, claim: &ClaimRow, author: &Author) {
+pub(super) fn tell_opened(unit: &mut Unit<'_, '_>, claim: &ClaimRow, author: &Author) {
     let details = json!({
         "reason": claim.reason,
         "site_id": claim.site_id,
@@ -114,8 +120,7 @@ pub(super) fn close_and_free(
 ) -> Result<(), Failure> {
     let claim = unit.tx.claim(team_id, claim_id)?.ok_or(StoreError::Conflict)?;
     end(unit, &claim, ClaimState::Closed, None, author)?;
-    unit.tx.ticket_free(&claim.ticket_id, &claim.machine.key)?;
-    Ok(())
+    free_ticket(unit, claim.ticket_id, &claim.machine.key)
 }
 
 /// Closes a claim whose ground fell away and frees the ticket it held: its machine may ask again, and is judged anew.
@@ -125,7 +130,13 @@ pub(super) fn let_go(
     author: &Author,
 ) -> Result<(), Failure> {
     close(unit, claim, author)?;
-    unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
+    free_ticket(unit, claim.ticket_id, &claim.key)
+}
+
+fn free_ticket(unit: &mut Unit<'_, '_>, id: Option<TicketId>, held_for: &KeyName) -> Result<(), Failure> {
+    if let Some(id) = id {
+        unit.tx.ticket_free(&id, held_for)?;
+    }
     Ok(())
 }
 
@@ -166,6 +177,21 @@ pub struct ShownClaim {
 }
 
 impl ShownClaim {
+    /// Whether it waits for a decision. A copy of a held host does for as long as it is held.
+    pub fn waits(&self, now: Timestamp) -> bool {
+        let holds = self.row.reason == ClaimReason::Clone
+            && self.contested.as_ref().is_some_and(|host| host.held_at.is_some());
+        self.row.state == ClaimState::Waiting && (holds || now < self.row.expires_at)
+    }
+
+    /// Returns what may be decided.
+    pub fn verdicts(&self) -> &'static [Verdict] {
+        match self.row.reason {
+            ClaimReason::Clone => clone::verdicts(self.row.has_own_key()),
+            reason => verdicts(reason),
+        }
+    }
+
     /// Reads what is shown of a claim.
     pub fn load(tx: &mut Tx<'_>, row: ClaimRow) -> Result<Self, StoreError> {
         let owner_of_uid = tx.owner_of_uid(row.team_id, &row.machine.uid)?;
@@ -212,25 +238,23 @@ pub fn decide(
     author: &Author,
 ) -> Result<(), Failure> {
     let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
-    let before = known::ticket(unit.tx, &claim.ticket_id)?;
+    let Some(ticket_id) = claim.ticket_id else {
+        return copies::decide(unit, app, &claim, decision, author);
+    };
+    let before = known::ticket(unit.tx, &ticket_id)?;
     let candidates =
         known::lock(unit.tx, &before.ticket, &claim.machine, claim.host_id, known::AtSite::Shared)?;
-    let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
-    if claim.state != ClaimState::Waiting || unit.now >= claim.expires_at {
-        return Err(NOT_WAITING);
-    }
-    let shown = ShownClaim::load(unit.tx, claim)?;
-    if shown.evidence_version() != decision.evidence_version.as_str() {
-        return Err(STALE);
-    }
-    let claim = shown.row;
-    let ticket = known::ticket(unit.tx, &claim.ticket_id)?;
+    let claim = seen(unit, team_id, claim_id, decision)?.row;
+    let ticket = known::ticket(unit.tx, &ticket_id)?;
     let site = known::site(unit.tx, &ticket.ticket)?;
     let known = known::load(unit, app, &ticket.ticket, &claim.machine, &candidates, &site.policy)?;
     let waiting = WaitingClaim { reason: claim.reason, contested: claim.host_id, key: claim.machine.key };
     match admit_with_verdict(&waiting, &ticket.ticket, &known, &site.policy, decision.verdict) {
         Ok(None) => reject(unit, &claim, &ticket, author),
-        Ok(Some(admission)) => admit(unit, app, &claim, &ticket, admission, decision, author),
+        Ok(Some(admission)) => {
+            let entrance = Entrance::Ticket(&ticket);
+            admit(unit, app, &claim, entrance, admission, decision, author)
+        }
         Err(Refusal::Rejected(_)) => Err(TICKET_UNUSABLE),
         Err(Refusal::HostSuspended) => Err(retire::NOT_POSSIBLE),
         Err(Refusal::KeyRequired) => Err(KEY_REQUIRED),
@@ -238,18 +262,36 @@ pub fn decide(
     }
 }
 
-fn admit(
+/// Returns a claim that waits, if it is still what the person saw; its locks are held.
+pub(super) fn seen(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    claim_id: ClaimId,
+    decision: &DecideClaim,
+) -> Result<ShownClaim, Failure> {
+    let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
+    let shown = ShownClaim::load(unit.tx, claim)?;
+    if !shown.waits(unit.now) {
+        return Err(NOT_WAITING);
+    }
+    if shown.evidence_version() != decision.evidence_version.as_str() {
+        return Err(STALE);
+    }
+    Ok(shown)
+}
+
+pub(super) fn admit(
     unit: &mut Unit<'_, '_>,
     app: &App,
     claim: &ClaimRow,
-    ticket: &TicketRow,
+    entrance: Entrance<'_>,
     admission: Admission,
     decision: &DecideClaim,
     author: &Author,
 ) -> Result<(), Failure> {
     let arriving = Arriving {
         app,
-        ticket,
+        entrance,
         machine: &claim.machine,
         material: &claim.key_material,
         author,
@@ -274,7 +316,7 @@ fn reject(
 ) -> Result<(), Failure> {
     end(unit, claim, ClaimState::Rejected, None, author)?;
     if ticket.ticket.is_one_time() {
-        mint::revoke_unused(unit, claim.team_id, &claim.ticket_id, author)?;
+        mint::revoke_unused(unit, claim.team_id, &ticket.ticket.id, author)?;
     }
     Ok(())
 }
@@ -284,7 +326,9 @@ pub fn lapse(unit: &mut Unit<'_, '_>, claim: &LapsedClaimRow) -> Result<(), Stor
     if !unit.tx.claim_lapse(claim, unit.now)? {
         return Ok(());
     }
-    unit.tx.ticket_free(&claim.ticket_id, &claim.key)?;
+    if let Some(ticket_id) = &claim.ticket_id {
+        unit.tx.ticket_free(ticket_id, &claim.key)?;
+    }
     let details = json!({ "ticket_id": claim.ticket_id, "key": claim.key });
     let fact = Fact::new(Happening::ClaimExpired, claim.team_id, &Author::system(), claim.id);
     unit.happened(about(fact, claim.host_id).details(details));
@@ -310,7 +354,7 @@ pub fn clear(
     Ok(())
 }
 
-fn end(
+pub(super) fn end(
     unit: &mut Unit<'_, '_>,
     claim: &ClaimRow,
     to: ClaimState,

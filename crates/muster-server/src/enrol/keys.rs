@@ -11,6 +11,7 @@ use muster_wire::enroll::Disposition;
 use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use muster_wire::host_key::{HostKey, HostKeyKind, HostKeyState, MintedAgentKey};
+use muster_wire::parting::RevokedReason;
 use muster_wire::permission::Permission;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -19,7 +20,7 @@ use super::mint::revoke_unused;
 use super::retire;
 use crate::app::App;
 use crate::auth::Actor;
-use crate::effects::{Cut, CutReason};
+use crate::effects::{Cut, CutReason, Ended};
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
@@ -50,16 +51,17 @@ impl Ending {
     }
 
     /// The word of the signed statement.
-    const fn reason(self) -> &'static str {
+    const fn reason(self) -> RevokedReason {
         match self {
-            Self::Retired => "retired",
-            Self::Revoked => "revoked",
-            Self::ReplacedBy(_) => "replaced",
+            Self::Retired => RevokedReason::Retired,
+            Self::Revoked => RevokedReason::Revoked,
+            Self::ReplacedBy(_) => RevokedReason::Replaced,
         }
     }
 }
 
-/// Ends an active key: remembered for ever, logged for every node, its sockets cut after the commit.
+/// Ends an active or next key: remembered for ever, logged for every node, its sockets cut after the commit. With an
+/// active key pair goes the next one, unless that takes its place.
 pub fn end(
     unit: &mut Unit<'_, '_>,
     key: &HostKeyRow,
@@ -71,7 +73,7 @@ pub fn end(
     }
     unit.tx.generation_forget(&key.name)?;
     let reason = ending.reason();
-    unit.tx.revocation_insert(key.team_id, &key.name.to_string(), reason, unit.now)?;
+    unit.end(key.team_id, Ended::Key(key.name), reason.as_str())?;
     unit.effects.cuts.push(Cut {
         host_id: key.host_id,
         key: key.name,
@@ -80,13 +82,32 @@ pub fn end(
     });
     let (what, details) = match ending {
         Ending::ReplacedBy(newer) => {
-            (Happening::KeyRotated, json!({ "reason": reason, "replaced_by": newer }))
+            (Happening::KeyRotated, json!({ "reason": reason.as_str(), "replaced_by": newer }))
         }
-        Ending::Retired | Ending::Revoked => (Happening::KeyRevoked, json!({ "reason": reason })),
+        Ending::Retired | Ending::Revoked => (Happening::KeyRevoked, json!({ "reason": reason.as_str() })),
     };
     let fact = Fact::new(what, key.team_id, author, key.name).of_host(key.host_id);
     unit.happened(fact.details(details));
-    Ok(())
+    if key.state == KeyState::Active && key.name.is_pair() {
+        end_next(unit, key, ending, author)
+    } else {
+        Ok(())
+    }
+}
+
+/// What is to follow a key that ended some other way follows nobody any more.
+fn end_next(
+    unit: &mut Unit<'_, '_>,
+    active: &HostKeyRow,
+    ending: Ending,
+    author: &Author,
+) -> Result<(), Failure> {
+    unit.tx.host_rotation_done(active.host_id)?;
+    let live = unit.tx.host_keys_live(active.host_id)?;
+    match live.into_iter().find(|key| key.state == KeyState::Next) {
+        Some(next) if ending != Ending::ReplacedBy(next.name) => end(unit, &next, ending, author),
+        _ => Ok(()),
+    }
 }
 
 /// Revokes one key of a host and leaves the host as it is, without a key perhaps. A key that ended stays as it ended.
@@ -99,7 +120,7 @@ pub fn revoke(
 ) -> Result<HostKey, Failure> {
     unit.tx.lock(&[Lock::exclusive(LockKey::Host(host_id)), Lock::exclusive(LockKey::Key(name))])?;
     let key = of_host(unit, team_id, host_id, &name)?;
-    if key.state == KeyState::Active {
+    if matches!(key.state, KeyState::Active | KeyState::Next) {
         end(unit, &key, Ending::Revoked, author)?;
     } else {
         // The reply to what ended it may have been lost, and its sockets with it: who asks again cuts them for sure.
@@ -207,6 +228,7 @@ pub fn view(key: HostKeyRow) -> HostKey {
         kind: if key.name.is_pair() { HostKeyKind::KeyPair } else { HostKeyKind::AgentKey },
         state: match key.state {
             KeyState::Active => HostKeyState::Active,
+            KeyState::Next => HostKeyState::Next,
             KeyState::Replaced => HostKeyState::Replaced,
             KeyState::Revoked => HostKeyState::Revoked,
         },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use muster_domain::admission::{Admission, CLAIMS_PER_SITE, HostView, KeyHistory, Known, Machine};
 use muster_domain::presence::RECONNECT_WINDOW;
 use muster_domain::ticket::Ticket;
-use muster_ids::{HostId, SiteId, TicketId};
+use muster_ids::{HostId, KeyName, SiteId, TicketId};
 use muster_store::rows::{KeyState, SiteRow, TicketRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
 use muster_wire::claim::ClaimReason;
@@ -144,9 +144,8 @@ pub(super) fn load(
         Some(owner) => unit.tx.claims_on_host_of_its_site(ticket.team_id, owner)?,
         None => 0,
     };
-    let since = unit.now.minus(SURGE_WINDOW);
     Ok(Known {
-        key: key_history(unit.tx, app, machine)?,
+        key: key_history(unit.tx, app, &machine.key)?,
         uid_last_owned_by_retired: owner.is_none()
             && unit.tx.uid_was_released(ticket.team_id, &machine.uid)?,
         owner,
@@ -154,22 +153,35 @@ pub(super) fn load(
         claim: unit.tx.claim_of_key(ticket.site_id, &machine.key)?,
         claims_on_owner,
         claims_at_site: unit.tx.claims_at_site(ticket.site_id, CLAIMS_PER_SITE)?,
-        new_hosts_this_hour: unit.tx.arrivals_since(ticket.site_id, since, policy.surge.get())?,
+        new_hosts_this_hour: new_hosts(unit, app, ticket.site_id, policy.surge.get())?,
         server_past_reconnect_window: app.up_for() > RECONNECT_WINDOW,
     })
 }
 
-fn key_history(tx: &mut Tx<'_>, app: &App, machine: &Machine) -> Result<KeyHistory, StoreError> {
-    let Some(key) = tx.host_key(&machine.key)? else { return Ok(KeyHistory::Unknown) };
+/// Counts the new hosts of a site within the hour; far from its bound, a number they do not exceed.
+fn new_hosts(unit: &mut Unit<'_, '_>, app: &App, site_id: SiteId, bound: u64) -> Result<u64, StoreError> {
+    if let Some(most) = app.arrivals.far_below(site_id, bound) {
+        return Ok(most);
+    }
+    let counted = unit.tx.arrivals_since(site_id, unit.now.minus(SURGE_WINDOW), bound)?;
+    app.arrivals.counted(site_id, counted);
+    Ok(counted)
+}
+
+pub(super) fn key_history(tx: &mut Tx<'_>, app: &App, name: &KeyName) -> Result<KeyHistory, StoreError> {
+    let Some(key) = tx.host_key(name)? else { return Ok(KeyHistory::Unknown) };
     match (key.state, view(tx, app, Some(key.host_id))?) {
-        (KeyState::Active, Some(host)) => Ok(KeyHistory::Active(host)),
-        (KeyState::Active, None) => Err(StoreError::corrupt("the host of an active key is gone")),
+        // A next key is its host's already: at the door it opens nothing that another host could enter by.
+        (KeyState::Active | KeyState::Next, Some(host)) => Ok(KeyHistory::Active(host)),
+        (KeyState::Active | KeyState::Next, None) => {
+            Err(StoreError::corrupt("the host of an active key is gone"))
+        }
         (KeyState::Replaced | KeyState::Revoked, _) => Ok(KeyHistory::Gone { host_id: key.host_id }),
     }
 }
 
 /// Reads a host and lays over it what this node heard since signs of life were last flushed.
-fn view(tx: &mut Tx<'_>, app: &App, id: Option<HostId>) -> Result<Option<HostView>, StoreError> {
+pub(super) fn view(tx: &mut Tx<'_>, app: &App, id: Option<HostId>) -> Result<Option<HostView>, StoreError> {
     let Some(id) = id else { return Ok(None) };
     let Some(mut view) = tx.host_view(id)? else { return Ok(None) };
     if let Some(sign) = app.presences.of(id) {

@@ -15,6 +15,7 @@ use serde_json::json;
 
 use super::claim;
 use crate::app::App;
+use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::secrets;
 use crate::unit::{Author, Fact, Unit};
@@ -129,7 +130,7 @@ pub fn minted(
         urls: app.installation.public_urls(),
         ticket: bearer,
         instruction_key: app.installation.instruction_thumbprint(),
-        pins: app.installation.pins.clone(),
+        pins: app.installation.tls.all_pins(),
     };
     let join_string = join_string.expose().expose_secret().to_owned();
     Ok(MintedTicket { ticket: view(shown, unit.now), token, join_string })
@@ -151,7 +152,7 @@ pub fn revoke_unused(
         claim::close(unit, &waiting, author)?;
     }
     secrets::destroy_owned(unit, team_id, OwnerKind::Ticket, id.as_str())?;
-    unit.tx.revocation_insert(team_id, &format!("ticket:{id}"), "revoked", unit.now)?;
+    unit.end(team_id, Ended::Ticket(*id), "revoked")?;
     unit.happened(Fact::new(Happening::TicketRevoked, team_id, author, id));
     Ok(true)
 }

@@ -7,10 +7,12 @@ use muster_domain::host_life::{self, NotMoved};
 use muster_ids::{ClaimId, HostId, SiteId, TeamId};
 use muster_store::StoreError;
 use muster_store::rows::HostRow;
+use muster_wire::claim::ClaimReason;
 use muster_wire::happening::Happening;
 use serde_json::json;
 
 use super::{claim, mint, retire};
+use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
@@ -44,7 +46,12 @@ pub(super) fn relocate(
     if !unit.tx.host_relocate(host.team_id, host.id, host.site_id, to)? {
         return Err(StoreError::Conflict.into());
     }
+    // Whoever decides by the site must not go on with the former one.
+    unit.end(host.team_id, Ended::Host(host.id), "moved")?;
+    unit.tx.copies_follow(host.team_id, host.id, to)?;
     let mut claims = unit.tx.claims_on_host(host.team_id, host.id)?;
+    // A copy of the host stays one wherever the host stands.
+    claims.retain(|claim| claim.reason != ClaimReason::Clone);
     for ticket_id in unit.tx.tickets_of_host(host.team_id, host.id)? {
         claims.extend(unit.tx.claims_with_ticket(host.team_id, &ticket_id, mint::CLAIMS)?);
     }

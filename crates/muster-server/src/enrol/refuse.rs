@@ -2,10 +2,12 @@
 
 use muster_domain::admission::Refusal;
 use muster_domain::ticket::Ticket;
-use muster_ids::KeyName;
+use muster_ids::{KeyName, Timestamp};
 use muster_store::rows::{KeyState, RefusalRow, RefusedRequestRow};
+use muster_store::{StoreError, Tx};
 use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
+use muster_wire::parting::RevokedReason;
 use muster_wire::refusal::RefusalCause;
 use serde_json::json;
 
@@ -18,7 +20,7 @@ pub(super) fn record(unit: &mut Unit<'_, '_>, knock: &Knock, refusal: Refusal) -
     if let Some(cause) = refusal.word() {
         count(unit, knock, cause)?;
     }
-    Ok(Outcome::Refused { refusal, revoked: revoked(unit, &refusal)? })
+    Ok(Outcome::Refused { refusal, revoked: revoked(unit.tx, unit.now, &refusal)? })
 }
 
 /// Counts why a machine was not admitted, and tells of it.
@@ -67,13 +69,20 @@ fn fact(what: Happening, ticket: &Ticket, key: KeyName, source: &str) -> Fact {
     Fact::new(what, ticket.team_id, &author, ticket.id).outcome("refused").details(details)
 }
 
-fn revoked(unit: &mut Unit<'_, '_>, refusal: &Refusal) -> Result<Option<Revoked>, Failure> {
+/// Says how the key of a refusal ended, if that is why.
+pub(super) fn revoked(
+    tx: &mut Tx<'_>,
+    now: Timestamp,
+    refusal: &Refusal,
+) -> Result<Option<Revoked>, StoreError> {
     let Refusal::KeyRevoked { key, .. } = refusal else { return Ok(None) };
-    let Some(key) = unit.tx.host_key(key)? else { return Ok(None) };
-    let reason = match (key.state, unit.tx.host_state(key.team_id, key.host_id)?) {
-        (KeyState::Replaced, _) => "replaced",
-        (KeyState::Active | KeyState::Revoked, Some(HostState::Retired)) => "retired",
-        (KeyState::Active | KeyState::Revoked, _) => "revoked",
+    let Some(key) = tx.host_key(key)? else { return Ok(None) };
+    let reason = match (key.state, tx.host_state(key.team_id, key.host_id)?) {
+        (KeyState::Replaced, _) => RevokedReason::Replaced,
+        (KeyState::Active | KeyState::Next | KeyState::Revoked, Some(HostState::Retired)) => {
+            RevokedReason::Retired
+        }
+        (KeyState::Active | KeyState::Next | KeyState::Revoked, _) => RevokedReason::Revoked,
     };
-    Ok(Some(Revoked { reason, at: key.ended_at.unwrap_or(unit.now) }))
+    Ok(Some(Revoked { team_id: key.team_id, reason, at: key.ended_at.unwrap_or(now) }))
 }

@@ -11,6 +11,7 @@ use serde_json::json;
 use super::claim;
 use super::keys::{self, Ending};
 use super::mint::revoke_unused;
+use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 use crate::{jobs, secrets};
@@ -86,7 +87,7 @@ pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author, why: Why
     if !unit.tx.host_retire(host.team_id, host.id, unit.now)? {
         return Err(StoreError::Conflict.into());
     }
-    unit.tx.revocation_insert(host.team_id, &host.id.to_string(), "retired", unit.now)?;
+    unit.end(host.team_id, Ended::Host(host.id), "retired")?;
     unit.effects.retired.push(host.id);
     let details = json!({ "name": host.name, "reason": why.as_str(), "keys": active.iter().map(|key| key.name).collect::<Vec<_>>() });
     let fact = Fact::new(Happening::HostRetired, host.team_id, author, host.id);

@@ -9,8 +9,10 @@ use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use serde_json::json;
 
+use super::hold::{self, Freed};
+use super::keys::{self, Ending};
 use super::retire::NOT_POSSIBLE;
-use crate::effects::{Cut, CutReason};
+use crate::effects::{Cut, CutReason, Ended};
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
@@ -26,8 +28,12 @@ pub fn suspend(
     if !unit.tx.host_move(team_id, host_id, from, to)? {
         return Err(StoreError::Conflict.into());
     }
-    unit.tx.revocation_insert(team_id, &host_id.to_string(), "suspended", unit.now)?;
+    unit.end(team_id, Ended::Host(host_id), "suspended")?;
     let keys = unit.tx.host_keys(host_id)?;
+    // Whoever suspects a host suspects what it made last.
+    for next in keys.iter().filter(|key| key.state == KeyState::Next) {
+        keys::end(unit, next, Ending::Revoked, author)?;
+    }
     let active = keys.iter().filter(|key| key.state == KeyState::Active);
     unit.effects.cuts.extend(active.map(|key| Cut {
         host_id,
@@ -41,8 +47,19 @@ pub fn suspend(
     Ok(())
 }
 
-/// Lets a suspended host, whose lock is held exclusively, act again.
+const COPY_WAITS: Failure = Failure::conflict(
+    "copy_waits",
+    "a copy of this host waits: decide its claim, which says which one is genuine",
+);
+
+/// Lets a suspended host, whose lock is held exclusively, act again. One that is held acts again once no claim of a copy
+/// of it waits.
 pub fn resume(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Result<(), Failure> {
+    let place = (host.team_id, host.id);
+    if host.state == HostState::Active && unit.tx.host_held_at(host.team_id, host.id)?.is_some() {
+        let freed = hold::free_if_answered(unit, place, author, Freed::Resumed)?;
+        return if freed { Ok(()) } else { Err(COPY_WAITS) };
+    }
     let to = host.state.resume().map_err(|_| NOT_POSSIBLE)?;
     if !unit.tx.host_move(host.team_id, host.id, host.state, to)? {
         return Err(StoreError::Conflict.into());

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use muster_domain::ephemeral::{Ephemeral, is_over};
-use muster_domain::presence::RECONNECT_WINDOW;
 use muster_ids::Timestamp;
 use muster_store::Priority;
 use muster_store::rows::EphemeralRow;
@@ -38,7 +37,7 @@ pub async fn retire_away(app: &App) -> Result<usize, Failure> {
         over.extend(rows.into_iter().filter(|row| is_over(&facts(app, row), now)));
     }
     // A round that cannot read is none: whoever could not be heard meanwhile gets their time to come back.
-    if !app.presences.round(now) || app.up_for() < RECONNECT_WINDOW {
+    if !app.all_are_back(now) {
         return Ok(0);
     }
     each(over, |row| row.id.to_string(), |row| retire_one(app, row)).await

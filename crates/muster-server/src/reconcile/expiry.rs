@@ -7,6 +7,7 @@ use muster_keyring::OwnerKind;
 use muster_store::rows::LapsedClaimRow;
 use muster_store::{Lock, LockKey, Priority};
 use muster_wire::happening::Happening;
+use muster_wire::settings::SettingName;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -16,17 +17,13 @@ use crate::enrol::claim;
 use crate::failure::Failure;
 use crate::metrics::Reconciler;
 use crate::secrets;
+use crate::settings::days_before;
 use crate::unit::{Author, Fact};
 
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: i64 = 100;
 /// How long the reply of a POST that showed something once can be asked for again.
 const REPLIES_KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
-
-/// How long API tokens and invitations that are good no more are kept to be looked at.
-const TOKENS_KEPT_FOR: Duration = Duration::from_secs(90 * 24 * 3600);
-/// How long a session that is good no more is kept to be looked at.
-const SESSIONS_KEPT_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Looks every minute until `shutdown`.
 pub async fn expiry(app: App, shutdown: CancellationToken) {
@@ -59,7 +56,9 @@ async fn lapse_claims(app: &App) -> Result<usize, Failure> {
 
 async fn lapse_claim(app: &App, claim: LapsedClaimRow) -> Result<(), Failure> {
     app.change(Priority::Normal, app.clock.now(), move |unit| {
-        unit.tx.lock(&[Lock::exclusive(LockKey::Ticket(claim.ticket_id))])?;
+        let tickets: Vec<Lock> =
+            claim.ticket_id.into_iter().map(|id| Lock::exclusive(LockKey::Ticket(id))).collect();
+        unit.tx.lock(&tickets)?;
         Ok(claim::lapse(unit, &claim)?)
     })
     .await
@@ -99,14 +98,19 @@ async fn forget_replies(app: &App) -> Result<usize, Failure> {
 
 /// Forgets sessions that lapsed long ago.
 async fn forget_sessions(app: &App) -> Result<usize, Failure> {
-    let before = app.clock.now().minus(SESSIONS_KEPT_FOR);
-    drop_rows(app, move |tx| tx.web_sessions_forget(before, BATCH)).await
+    let now = app.clock.now();
+    drop_rows(app, move |tx| {
+        let before = days_before(tx, SettingName::SessionsKeepDays, now)?;
+        tx.web_sessions_forget(before, BATCH)
+    })
+    .await
 }
 
 /// Forgets API tokens and invitations that ended long ago; the audit trail remembers them.
 async fn forget_tokens(app: &App) -> Result<usize, Failure> {
-    let before = app.clock.now().minus(TOKENS_KEPT_FOR);
+    let now = app.clock.now();
     drop_rows(app, move |tx| {
+        let before = days_before(tx, SettingName::TokensKeepDays, now)?;
         let tokens = tx.operator_tokens_forget(before, BATCH)?;
         Ok(tokens.max(tx.invitations_forget(before, BATCH)?))
     })

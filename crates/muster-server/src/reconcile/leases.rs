@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use muster_domain::presence::RECONNECT_WINDOW;
 use muster_store::Priority;
 use muster_store::rows::LapsedJobRow;
 use tokio_util::sync::CancellationToken;
@@ -23,15 +22,15 @@ pub async fn leases(app: App, shutdown: CancellationToken) {
     run(&app, Reconciler::Leases, Pace { every: EVERY, nudge: None }, &shutdown, step).await;
 }
 
-/// Loses one batch of jobs. Agents get the time to come back after a start of the server before their jobs count as
-/// lost: nobody could renew while it was down.
+/// Loses one batch of jobs. Agents get the time to come back after a start of the server, or a break of it or its
+/// database, before their jobs count as lost: nobody could renew meanwhile.
 pub async fn lapse(app: &App) -> Result<usize, Failure> {
-    if app.up_for() < RECONNECT_WINDOW {
-        return Ok(0);
-    }
     let now = app.clock.now();
     let before = now.minus(jobs::LEASE);
     let silent = app.look(move |tx| tx.jobs_unrenewed(before, BATCH)).await?;
+    if !app.all_are_back(now) {
+        return Ok(0);
+    }
     let lapse = |job: LapsedJobRow| app.change(Priority::Normal, now, move |unit| jobs::lapse(unit, &job));
     each(silent, |job| job.id.to_string(), lapse).await
 }

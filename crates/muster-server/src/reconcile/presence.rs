@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use muster_domain::presence::{RECONNECT_WINDOW, presence};
+use futures_util::{StreamExt, stream};
+use muster_domain::presence::presence;
 use muster_ids::{HostId, SiteId, TeamId, Timestamp};
-use muster_store::Priority;
 use muster_store::rows::{LastSign, PresenceRow, WatchedRow};
+use muster_store::{Priority, StoreError, Tx};
 use muster_wire::happening::Happening;
 use muster_wire::host::{HostState, Presence};
 use serde_json::json;
@@ -23,6 +24,8 @@ use crate::unit::{Author, Fact, Unit};
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 const WATCH_EVERY: Duration = Duration::from_secs(30);
 const BATCH: usize = 500;
+/// Batches that are on their way at once: SQLite puts them into one commit, PostgreSQL into that many connections.
+const AT_ONCE: usize = 4;
 const PAGE: i64 = 1000;
 /// From so many hosts of a site on, and more than a fifth of them, the site is told of instead of its hosts.
 const MANY: usize = 10;
@@ -33,18 +36,27 @@ pub async fn flusher(app: App, shutdown: CancellationToken) {
     run_to_the_end(&app, Reconciler::Flusher, FLUSH_EVERY, &shutdown, step, flush(&app)).await;
 }
 
-/// Writes what was heard since the last time; what cannot be written is kept for the next.
+/// Writes what was heard since the last time; what cannot be written is kept for the next. Batches go together, so that
+/// they share a commit.
 pub async fn flush(app: &App) -> Result<(), Failure> {
     let heard = app.presences.take_unflushed();
-    for (index, batch) in heard.chunks(BATCH).enumerate() {
-        let rows: Vec<PresenceRow> = batch.iter().map(|(_, sign)| row(sign)).collect();
-        let written = app.store.write(Priority::Normal, move |tx| tx.presence_flush(&rows)).await;
-        if let Err(error) = written {
-            app.presences.put_back(&heard[index * BATCH..]);
-            return Err(error.into());
+    let batches: Vec<Vec<(HostId, Sign)>> = heard.chunks(BATCH).map(<[_]>::to_vec).collect();
+    let mut writes = stream::iter(batches).map(|batch| write(app.clone(), batch)).buffer_unordered(AT_ONCE);
+    let mut outcome = Ok(());
+    while let Some((batch, result)) = writes.next().await {
+        if let Err(error) = result {
+            app.presences.put_back(&batch);
+            outcome = Err(error.into());
         }
     }
-    Ok(())
+    outcome
+}
+
+async fn write(app: App, batch: Vec<(HostId, Sign)>) -> (Vec<(HostId, Sign)>, Result<(), StoreError>) {
+    let rows: Vec<PresenceRow> = batch.iter().map(|(_, sign)| row(sign)).collect();
+    let written = app.store.write(Priority::Normal, move |tx: &mut Tx<'_>| tx.presence_flush(&rows));
+    let result = written.await;
+    (batch, result)
 }
 
 fn row(sign: &Sign) -> PresenceRow {
@@ -57,16 +69,17 @@ pub async fn watcher(app: App, shutdown: CancellationToken) {
     run(&app, Reconciler::Watcher, Pace { every: WATCH_EVERY, nudge: None }, &shutdown, step).await;
 }
 
-/// Compares every active host with what was last told about it. Within the reconnect window nothing is told.
+/// Compares every active host with what was last told about it. Within the reconnect window, after a start or a break,
+/// nothing is told.
 pub async fn watch(app: &App) -> Result<(), Failure> {
-    if app.up_for() < RECONNECT_WINDOW {
-        return Ok(());
-    }
     let now = app.clock.now();
     let mut changed = Vec::new();
     let mut after = 0;
     loop {
         let rows = app.look(move |tx| tx.presence_page(after, PAGE)).await?;
+        if after == 0 && !app.all_are_back(now) {
+            return Ok(());
+        }
         let Some(last) = rows.last() else { break };
         after = last.seq;
         changed.extend(rows.into_iter().filter_map(|row| change(app, row, now)));

@@ -6,11 +6,13 @@
 mod world;
 
 mod agent_keys;
+mod config;
 mod copies;
 mod expiry;
 mod handshake;
 mod limits;
 mod presence;
+mod restart;
 mod revocation;
 mod roles;
 mod secrets;

@@ -26,8 +26,10 @@ both! {
         world.clock.advance(UNREACHABLE_AFTER * 2);
         watch(&world).await;
         assert!(world.events("host.unreachable").await.is_empty(), "agents have time to come back after a start");
-        world.clock.advance(RECONNECT_WINDOW);
-        watch(&world).await;
+        for _ in 0..2 {
+            world.clock.advance(RECONNECT_WINDOW / 2);
+            watch(&world).await;
+        }
         watch(&world).await;
         assert_eq!(world.events("host.unreachable").await, std::slice::from_ref(&id));
         assert_eq!(world.host(&host).await["presence"]["status"], "unreachable");
@@ -36,6 +38,27 @@ both! {
         watch(&world).await;
         assert_eq!(world.events("host.back").await, [id]);
         assert_eq!(world.host(&host).await["presence"]["status"], "online");
+    }
+
+    /// A pause of the server's machine is like a restart: nobody could be heard meanwhile.
+    async fn a_server_that_was_away_misses_nobody_before_they_had_time_to_come_back(world) {
+        let host = world.join("alpha", repo()).await;
+        assert_eq!(host.heartbeat(&world).await.status, 200);
+        for _ in 0..3 {
+            world.clock.advance(RECONNECT_WINDOW / 2);
+            assert_eq!(host.heartbeat(&world).await.status, 200);
+            watch(&world).await;
+        }
+        world.clock.advance(Duration::from_secs(3600));
+        watch(&world).await;
+        assert_eq!(world.host(&host).await["presence"]["status"], "online", "silence is heard only by who listens");
+        world.clock.advance(RECONNECT_WINDOW / 2);
+        watch(&world).await;
+        assert!(world.events("host.unreachable").await.is_empty());
+        world.clock.advance(RECONNECT_WINDOW / 2);
+        watch(&world).await;
+        assert_eq!(world.events("host.unreachable").await.len(), 1);
+        assert_eq!(world.host(&host).await["presence"]["status"], "unreachable");
     }
 
     async fn who_is_connected_or_said_goodbye_is_missed_by_nobody(world) {
@@ -118,7 +141,7 @@ both! {
         let stop = CancellationToken::new();
         let flusher = tokio::spawn(reconcile::flusher(world.app.clone(), stop.clone()));
         let line = format!("muster_reconciled_at_seconds{{reconciler=\"Flusher\"}} {}", world.app.clock.now().as_millis() / 1000);
-        until("the flusher went well", async || world.app.metrics.render().unwrap().contains(&line)).await;
+        until("the flusher went well", async || world.app.metrics.render(world.app.store.committed()).unwrap().contains(&line)).await;
         stop.cancel();
         flusher.await.unwrap();
         let shown = world.ask("GET", "/metrics", "", None).await.raw_body;

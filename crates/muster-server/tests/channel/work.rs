@@ -127,9 +127,11 @@ both! {
         becomes(&world, &made, "running").await;
         drop(socket);
         world.disconnected(&host).await;
+        for _ in 0..2 {
+            world.clock.advance(jobs::LEASE / 2);
+            assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0);
+        }
         world.clock.advance(jobs::LEASE / 2);
-        assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0);
-        world.clock.advance(jobs::LEASE);
         assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 1);
         let lost = becomes(&world, &made, "lost").await;
         assert!(lost["failure"].is_string());
@@ -137,6 +139,27 @@ both! {
         socket.send(json!({ "type": "job_finished", "attempt": attempt(&made, 1), "end": success() })).await;
         let ended = becomes(&world, &made, "succeeded").await;
         assert_eq!((&ended["late"], &ended["failure"]), (&json!(true), &Value::Null));
+    }
+
+    /// Nobody could renew while the server was not there: a pause of its machine is like a restart.
+    async fn c19_a_server_that_was_away_loses_no_job_before_its_agents_are_back(world) {
+        let host = world.join("alpha", repo()).await;
+        let made = create(&world, &host).await;
+        let (mut socket, _) = host.connect(&world, None).await;
+        dispatched(&mut socket).await;
+        drop(socket);
+        world.disconnected(&host).await;
+        for _ in 0..2 {
+            world.clock.advance(jobs::LEASE / 2);
+            assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0);
+        }
+        world.clock.advance(Duration::from_secs(3600));
+        assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0, "it was away");
+        world.clock.advance(jobs::LEASE / 2);
+        assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0);
+        world.clock.advance(jobs::LEASE / 2);
+        assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 1);
+        becomes(&world, &made, "lost").await;
     }
 
     async fn b04_a_job_of_another_host_is_out_of_reach(world) {

@@ -7,8 +7,11 @@ mod world;
 
 mod agent_keys;
 mod facts;
+mod former;
+mod host_rotation;
 mod moving;
 mod revoke;
 mod rotation;
 mod scene;
+mod server_keys;
 mod verdict;

@@ -44,7 +44,7 @@ both! {
         let host = world.join("alpha", repo()).await;
         let (host_id, key) = (host.host_id, host.key_name());
         revoke(&world, &host_id.to_string(), &key.to_string()).await;
-        let mut left = world.app.hub.register(host_id, key).unwrap();
+        let mut left = world.app.hub.register(host_id, key, "127.0.0.1").unwrap();
         revoke(&world, &host_id.to_string(), &key.to_string()).await;
         assert!(matches!(left.commands.try_recv(), Ok(Command::Revoked { .. })));
         assert!(!world.app.hub.is_connected(host_id));

@@ -56,6 +56,13 @@ fn sensible(route: &Route, ids: &Ids) -> Value {
         ("POST", "/v1/claims/{claim_id}/decision") => {
             json!({ "verdict": "new", "evidence_version": "A".repeat(43) })
         }
+        ("POST", "/v1/claims/decisions") => {
+            let claim_id = ids.get("claim_id").unwrap_or_else(|| format!("claim_{}", "0".repeat(32)));
+            let decision =
+                json!({ "claim_id": claim_id, "verdict": "new", "evidence_version": "A".repeat(43) });
+            json!({ "decisions": [decision] })
+        }
+        ("POST", "/v1/enroll/fork") => json!({ "hostname": "m" }),
         ("POST", "/v1/enroll") => json!({ "hostname": "m" }),
         ("POST", "/v1/enrolment-tokens" | "/v1/site-keys") => json!({ "site_id": id("site_id") }),
         ("POST", "/v1/hosts") => json!({ "name": "press", "site_id": id("site_id") }),
@@ -74,6 +81,12 @@ fn sensible(route: &Route, ids: &Ids) -> Value {
         ("POST", "/v1/endpoints/{endpoint_id}/redeliver") => json!({ "since": "2027-01-01T00:00:00.000Z" }),
         ("POST", "/v1/endpoints/{endpoint_id}/rotate-secret" | "/v1/hosts/{host_id}/agent-keys") => json!({}),
         ("POST", "/v1/hosts/{host_id}/move") => json!({ "site_id": id("site_id") }),
+        (
+            "POST",
+            "/v1/installation/instruction-key/switch"
+            | "/v1/installation/instruction-key/finish"
+            | "/v1/installation/tls/rotate",
+        ) => json!({ "force": true }),
         ("POST", "/v1/invitations") => json!({ "name": "Ivo", "role": "viewer" }),
         ("POST", "/v1/invitations/accept") => json!({ "login": "eve", "password": PASSWORD }),
         ("PUT", "/v1/me/login") => json!({ "login": "somebody" }),

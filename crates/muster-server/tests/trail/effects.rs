@@ -7,6 +7,7 @@ use muster_ids::{HostId, KeyName, KeyThumbprint};
 use muster_server::channel::Command;
 use muster_server::effects::{Cut, CutReason};
 use muster_store::{Priority, params};
+use muster_wire::parting::{GoodbyeReason, RevokedReason};
 
 use crate::world::{Backend, World, both};
 
@@ -15,7 +16,7 @@ both! {
     async fn what_follows_a_commit_outlives_the_request(world) {
         let host_id = HostId::from_uuid(world.app.entropy.uuid(world.app.clock.now()));
         let key = KeyName::Pair(KeyThumbprint::from_digest([7; 32]));
-        let mut place = world.app.hub.register(host_id, key).unwrap();
+        let mut place = world.app.hub.register(host_id, key, "127.0.0.1").unwrap();
         // Holds the transaction until the request is gone.
         let gate = Arc::new(Barrier::new(2));
         let gate_inside = Arc::clone(&gate);
@@ -42,11 +43,11 @@ async fn who_may_have_lost_a_key_is_cut_when_the_reply_to_the_commit_is_lost() {
     let world = World::start(Backend::Postgres).await;
     let host_id = HostId::from_uuid(world.app.entropy.uuid(world.app.clock.now()));
     let key = KeyName::Pair(KeyThumbprint::from_digest([7; 32]));
-    let mut place = world.app.hub.register(host_id, key).unwrap();
+    let mut place = world.app.hub.register(host_id, key, "127.0.0.1").unwrap();
     let (store, runtime) = (world.app.store.clone(), tokio::runtime::Handle::current());
     let change = world.app.change(Priority::Urgent, world.app.clock.now(), move |unit| {
         let decided_at = unit.now;
-        let reason = CutReason::Revoked { reason: "revoked" };
+        let reason = CutReason::Revoked { reason: RevokedReason::Revoked };
         let team_id = unit.tx.platform_team_id()?.unwrap();
         unit.tx.revocation_insert(team_id, "nobody", "revoked", decided_at)?;
         unit.effects.cuts.push(Cut { host_id, key, reason, decided_at });
@@ -57,6 +58,9 @@ async fn who_may_have_lost_a_key_is_cut_when_the_reply_to_the_commit_is_lost() {
     let changed = change.await;
     assert!(changed.is_err(), "{changed:?}");
     let told = place.commands.try_recv();
-    assert!(matches!(told, Ok(Command::Leave { reason: "restart", .. })), "nothing is signed: {told:?}");
+    assert!(
+        matches!(told, Ok(Command::Leave { reason: GoodbyeReason::Restart, .. })),
+        "nothing is signed: {told:?}"
+    );
     assert!(place.abort.is_cancelled());
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use muster_proof::hello;
-use muster_wire::channel::{Config, HelloClaims, SUBPROTOCOL, ServerMessage};
+use muster_wire::channel::{Config, HelloClaims, Protocol, ServerMessage};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_tungstenite::WebSocketStream;
@@ -30,12 +30,19 @@ pub(crate) struct Socket {
     pub(crate) challenge: String,
     /// The start of the machine it says it is.
     pub(crate) boot_id: String,
+    /// The statements of pins that came; they are skipped where something else is expected.
+    pub(crate) pins: Vec<String>,
 }
 
 impl Socket {
     /// Upgrades with these header lines and waits for the challenge. `Err`: the status of another answer.
     pub(crate) async fn open(world: &World, headers: &str) -> Result<Self, u16> {
-        let mut socket = Self::upgrade(world, headers).await?;
+        Self::open_as(world, headers, Protocol::BEST).await
+    }
+
+    /// Opens as an agent that knows this version of the channel at most.
+    pub(crate) async fn open_as(world: &World, headers: &str, protocol: Protocol) -> Result<Self, u16> {
+        let mut socket = Self::upgrade_as(world, headers, protocol).await?;
         match socket.next().await {
             Told::Message(message) => match *message {
                 ServerMessage::Challenge { challenge, .. } => socket.challenge = challenge,
@@ -48,9 +55,13 @@ impl Socket {
 
     /// Upgrades with these header lines. `Err`: the status of another answer.
     pub(crate) async fn upgrade(world: &World, headers: &str) -> Result<Self, u16> {
+        Self::upgrade_as(world, headers, Protocol::BEST).await
+    }
+
+    async fn upgrade_as(world: &World, headers: &str, protocol: Protocol) -> Result<Self, u16> {
         let url = format!("ws://{}/v1/agent/connect", world.address);
         let mut request = url.into_client_request().unwrap();
-        request.headers_mut().insert("sec-websocket-protocol", SUBPROTOCOL.parse().unwrap());
+        request.headers_mut().insert("sec-websocket-protocol", protocol.subprotocol().parse().unwrap());
         for line in headers.lines().filter(|line| !line.is_empty()) {
             let (name, value) = line.split_once(": ").unwrap();
             let name: http::HeaderName = name.parse().unwrap();
@@ -59,8 +70,9 @@ impl Socket {
         let tcp = TcpStream::connect(world.address).await.unwrap();
         match tokio_tungstenite::client_async(request, tcp).await {
             Ok((stream, response)) => {
-                assert_eq!(response.headers()["sec-websocket-protocol"], SUBPROTOCOL);
-                Ok(Self { stream, challenge: String::new(), boot_id: "boot-1".to_owned() })
+                assert_eq!(response.headers()["sec-websocket-protocol"], protocol.subprotocol());
+                let (challenge, boot_id) = (String::new(), "boot-1".to_owned());
+                Ok(Self { stream, challenge, boot_id, pins: Vec::new() })
             }
             Err(Error::Http(response)) => Err(response.status().as_u16()),
             Err(error) => panic!("not upgraded: {error}"),
@@ -77,9 +89,13 @@ impl Socket {
         let wait = async {
             loop {
                 return match self.stream.next().await {
-                    Some(Ok(Message::Text(text))) => {
-                        Told::Message(Box::new(serde_json::from_str(&text).expect("a message")))
-                    }
+                    Some(Ok(Message::Text(text))) => match serde_json::from_str(&text).expect("a message") {
+                        ServerMessage::Pins { statement } => {
+                            self.pins.push(statement);
+                            continue;
+                        }
+                        message => Told::Message(Box::new(message)),
+                    },
                     Some(Ok(Message::Close(Some(frame)))) => {
                         Told::Closed(frame.code.into(), frame.reason.to_string())
                     }

@@ -1,5 +1,6 @@
 //! The two databases behind [`Session`]: the only modules that know a driver.
 
+mod commits;
 mod job;
 mod postgres;
 mod queue;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use muster_edge::Clock;
 
+pub use commits::Committed;
 pub(crate) use postgres::Postgres;
 pub(crate) use sqlite::Sqlite;
 
@@ -23,6 +25,8 @@ use crate::{Limits, StoreError, Tx, WriteError};
 pub(crate) enum Sharing {
     Alone,
     WithOthers,
+    /// Beside others, and only to read what is there: nothing is made.
+    Reading,
 }
 
 /// How to open a database.
@@ -30,7 +34,8 @@ pub(crate) struct Opening {
     pub(crate) clock: Clock,
     pub(crate) limits: Limits,
     pub(crate) sharing: Sharing,
-    pub(crate) migrations: &'static [Migration],
+    /// `None`: the schema stays as it is.
+    pub(crate) migrations: Option<&'static [Migration]>,
 }
 
 /// A unit of work, re-runnable.

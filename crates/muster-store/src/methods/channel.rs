@@ -23,10 +23,14 @@ pub struct AgentRow {
     pub material: Vec<u8>,
     /// Whether the key is its host's active one.
     pub key_is_active: bool,
+    /// Whether it is to take the active one's place.
+    pub key_is_next: bool,
     /// When the key ended.
     pub ended_at: Option<Timestamp>,
     /// The host's integer key in the presence table.
     pub seq: i64,
+    /// Since when the host is held: it may be the copy of itself.
+    pub held_at: Option<Timestamp>,
 }
 
 /// What a host should have, and has.
@@ -39,9 +43,25 @@ pub struct HostConfigRow {
 }
 
 impl AgentRow {
-    /// Whether the key may act for its host: it is the active one, and so is the host.
+    /// Whether the key may act for its host: it is the active one, and so is the host, and nobody doubts which machine
+    /// is genuine.
     pub fn may_act(&self) -> bool {
+        self.is_of_active_host() && self.held_at.is_none()
+    }
+
+    /// Whether the key is the active one of an active host, held or not: who may be told what became of it.
+    pub fn is_of_active_host(&self) -> bool {
         self.key_is_active && self.host_state == HostState::Active
+    }
+
+    /// Whether the key may open its host's channel: it may act, or will as soon as the channel is proved.
+    pub fn may_connect(&self) -> bool {
+        self.may_act() || (self.key_is_next && self.host_state == HostState::Active && self.held_at.is_none())
+    }
+
+    /// Whether the key may open a socket, if only to be told that its host is held, or that its state is an older one.
+    pub fn may_knock(&self) -> bool {
+        (self.key_is_active || self.key_is_next) && self.host_state == HostState::Active
     }
 }
 
@@ -63,7 +83,8 @@ impl Tx<'_> {
     pub fn agent_by_key(&mut self, key: &KeyName) -> Result<Option<AgentRow>, StoreError> {
         self.query_opt(
             "SELECT host.team_id, host.id, host.state, host_key.material,
-                    CASE WHEN host_key.state = 'active' THEN 1 ELSE 0 END, host_key.ended_at, presence.seq
+                    CASE WHEN host_key.state = 'active' THEN 1 ELSE 0 END, host_key.ended_at, presence.seq,
+                    CASE WHEN host_key.state = 'next' THEN 1 ELSE 0 END, host.held_at
                FROM host_key
                JOIN host ON host.id = host_key.host_id
                JOIN presence ON presence.host_id = host.id
@@ -78,6 +99,8 @@ impl Tx<'_> {
                     key_is_active: row.get(4)?,
                     ended_at: row.get(5)?,
                     seq: row.get(6)?,
+                    key_is_next: row.get(7)?,
+                    held_at: row.get(8)?,
                 })
             },
         )
@@ -170,23 +193,6 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Remembers the start of a machine that showed an old generation. `false`: it was the last one remembered.
-    pub fn generation_suspect(
-        &mut self,
-        host_id: HostId,
-        key: &KeyName,
-        boot_id: &str,
-    ) -> Result<bool, StoreError> {
-        let changed = self.execute(
-            "INSERT INTO key_generation (key_name, host_id, committed_epoch, committed_counter, suspected_boot_id)
-             VALUES ($1, $2, 0, 0, $3)
-             ON CONFLICT (key_name) DO UPDATE SET suspected_boot_id = excluded.suspected_boot_id
-              WHERE coalesce(key_generation.suspected_boot_id, '') <> excluded.suspected_boot_id",
-            params![key, host_id, boot_id],
-        )?;
-        Ok(changed == 1)
-    }
-
     /// Returns what a host should have, and has.
     pub fn host_config(&mut self, host_id: HostId) -> Result<Option<HostConfigRow>, StoreError> {
         let stored = self.query_opt(
@@ -201,10 +207,28 @@ impl Tx<'_> {
         Ok(Some(HostConfigRow { version: config(version)?, applied: applied.map(config).transpose()? }))
     }
 
-    /// Gives the configuration of a host its next version. `false`: there is no such host.
-    pub fn host_config_bump(&mut self, host_id: HostId) -> Result<bool, StoreError> {
-        let changed =
-            self.execute("UPDATE host_config SET n = n + 1 WHERE host_id = $1", params![host_id])?;
+    /// Gives the configuration of a host its next version, which was not sent yet. `false`: there is no such host.
+    pub fn host_config_bump(&mut self, host_id: HostId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host_config SET n = n + 1, changed_at = $2, sent_at = NULL, sent_times = 0 WHERE host_id = $1",
+            params![host_id, now],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Records that a configuration is about to be sent. `false`: the host should have another one meanwhile.
+    pub fn host_config_sent(
+        &mut self,
+        host_id: HostId,
+        version: ConfigVersion,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let n = i64::try_from(version.n).map_err(|_| StoreError::corrupt("a version out of range"))?;
+        let changed = self.execute(
+            "UPDATE host_config SET sent_at = $4, sent_times = sent_times + 1
+              WHERE host_id = $1 AND epoch = $2 AND n = $3",
+            params![host_id, version.epoch, n, now],
+        )?;
         Ok(changed == 1)
     }
 
@@ -260,7 +284,7 @@ fn numbers(generation: Generation) -> Result<(i64, i64), StoreError> {
     Ok((i64::from(generation.epoch), counter))
 }
 
-fn config((epoch, n): (i64, i64)) -> Result<ConfigVersion, StoreError> {
+pub(super) fn config((epoch, n): (i64, i64)) -> Result<ConfigVersion, StoreError> {
     let out_of_range = |_| StoreError::corrupt("a configuration version out of range");
     Ok(ConfigVersion {
         epoch: u32::try_from(epoch).map_err(out_of_range)?,

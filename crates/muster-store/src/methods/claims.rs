@@ -2,7 +2,7 @@
 
 use muster_domain::admission::{KnownClaim, Machine};
 use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, TicketId, Timestamp};
-use muster_wire::claim::{ClaimReason, ClaimState};
+use muster_wire::claim::{ClaimReason, ClaimState, Sighting};
 use muster_wire::enroll::{Facts, Labels};
 
 use super::expiry::LapsedClaimRow;
@@ -18,8 +18,8 @@ pub struct ClaimRow {
     pub team_id: TeamId,
     /// The site whose door it stands at.
     pub site_id: SiteId,
-    /// The ticket it showed.
-    pub ticket_id: TicketId,
+    /// The ticket it showed; a copy shows none.
+    pub ticket_id: Option<TicketId>,
     /// The host it contests.
     pub host_id: Option<HostId>,
     /// Why a person must decide.
@@ -42,6 +42,19 @@ pub struct ClaimRow {
     pub decided_by: Option<String>,
     /// The host that came of it.
     pub result_host_id: Option<HostId>,
+    /// Of a copy: the key it was copied with, the same as its own while it made itself no other.
+    pub former_key: Option<KeyName>,
+    /// Of a copy: the start of its machine.
+    pub boot_id: Option<String>,
+    /// Of a copy: what both sides showed.
+    pub sighting: Option<Sighting>,
+}
+
+impl ClaimRow {
+    /// Whether its machine proved a key that nobody else has: every one but a copy that made itself none.
+    pub fn has_own_key(&self) -> bool {
+        self.former_key != Some(self.machine.key)
+    }
 }
 
 /// What must be let go when a waiting claim ends.
@@ -51,8 +64,8 @@ pub struct WaitingClaim {
     pub id: ClaimId,
     /// Its team.
     pub team_id: TeamId,
-    /// The ticket it holds, if that is a one-time one.
-    pub ticket_id: TicketId,
+    /// The ticket it holds, if it came with one and that is a one-time one.
+    pub ticket_id: Option<TicketId>,
     /// The key that waits.
     pub key: KeyName,
     /// The host it contests.
@@ -81,6 +94,10 @@ pub struct ClaimFilter {
     pub state: Option<ClaimState>,
     /// Only those at this site.
     pub site_id: Option<SiteId>,
+    /// Only those that wait for this.
+    pub reason: Option<ClaimReason>,
+    /// Only those that contest this host.
+    pub host_id: Option<HostId>,
 }
 
 impl Tx<'_> {
@@ -89,13 +106,15 @@ impl Tx<'_> {
         let machine = &claim.machine;
         let changed = self.execute(
             "INSERT INTO claim (id, team_id, site_id, ticket_id, host_id, reason, state, key_name, key_material,
-                                machine_uid, hostname, facts, labels, source_address, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
+                                machine_uid, hostname, facts, labels, source_address, created_at, expires_at,
+                                former_key, boot_id, sighting)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+             ON CONFLICT DO NOTHING",
             params![
                 claim.id, claim.team_id, claim.site_id, claim.ticket_id, claim.host_id, Word(claim.reason),
                 Word(claim.state), machine.key, claim.key_material, machine.uid, machine.hostname,
                 Json(&machine.facts), Json(&machine.labels), claim.source_address, claim.created_at,
-                claim.expires_at
+                claim.expires_at, claim.former_key, claim.boot_id, claim.sighting.as_ref().map(Json)
             ],
         )?;
         Ok(changed == 1)
@@ -106,7 +125,7 @@ impl Tx<'_> {
         self.query_opt(
             "SELECT id, team_id, site_id, ticket_id, host_id, reason, state, key_name, key_material, machine_uid,
                     hostname, facts, labels, source_address, created_at, expires_at, decided_at, decided_by,
-                    result_host_id
+                    result_host_id, former_key, boot_id, sighting
                FROM claim WHERE team_id = $1 AND id = $2",
             params![team_id, id],
             read_claim,
@@ -125,30 +144,29 @@ impl Tx<'_> {
         self.query(
             "SELECT id, team_id, site_id, ticket_id, host_id, reason, state, key_name, key_material, machine_uid,
                     hostname, facts, labels, source_address, created_at, expires_at, decided_at, decided_by,
-                    result_host_id
+                    result_host_id, former_key, boot_id, sighting
                FROM claim
               WHERE team_id = $1 AND id > $2 AND (CAST($3 AS TEXT) IS NULL OR state = $3)
                 AND (CAST($4 AS UUID_T) IS NULL OR site_id = $4)
-              ORDER BY id LIMIT $5",
-            params![team_id, after, filter.state.map(Word), filter.site_id, limit],
+                AND (CAST($5 AS TEXT) IS NULL OR reason = $5)
+                AND (CAST($6 AS UUID_T) IS NULL OR host_id = $6)
+              ORDER BY id LIMIT $7",
+            params![
+                team_id, after, filter.state.map(Word), filter.site_id, filter.reason.map(Word), filter.host_id, limit
+            ],
             read_claim,
         )
     }
 
-    /// Returns the waiting or rejected claim of a key at a site.
+    /// Returns the waiting or rejected claim of a key at a site. A copy that made itself no key has none: the key is its
+    /// host's.
     pub fn claim_of_key(&mut self, site_id: SiteId, key: &KeyName) -> Result<Option<KnownClaim>, StoreError> {
         self.query_opt(
             "SELECT id, ticket_id, reason, state FROM claim
-              WHERE site_id = $1 AND key_name = $2 AND state IN ('waiting', 'rejected')",
+              WHERE site_id = $1 AND key_name = $2 AND state IN ('waiting', 'rejected')
+                AND (former_key IS NULL OR former_key <> key_name)",
             params![site_id, key],
-            |row| {
-                Ok(KnownClaim {
-                    id: row.get(0)?,
-                    ticket_id: row.get(1)?,
-                    reason: row.get::<Word<ClaimReason>>(2)?.0,
-                    state: row.get::<Word<ClaimState>>(3)?.0,
-                })
-            },
+            read_known,
         )
     }
 
@@ -233,7 +251,7 @@ impl Tx<'_> {
     ) -> Result<Vec<LapsedClaimRow>, StoreError> {
         self.query(
             "SELECT id, team_id, site_id, ticket_id, key_name, host_id FROM claim
-              WHERE state = 'waiting' AND expires_at <= $1
+              WHERE state = 'waiting' AND expires_at <= $1 AND reason <> 'clone'
                 AND (ticket_id = $2 OR (site_id = $3 AND key_name = $4)) ORDER BY id LIMIT 100",
             params![now, ticket_id, site_id, key],
             |row| {
@@ -264,6 +282,15 @@ impl Tx<'_> {
         )?;
         Ok(changed == 1)
     }
+}
+
+pub(super) fn read_known(row: &Row<'_>) -> Result<KnownClaim, StoreError> {
+    Ok(KnownClaim {
+        id: row.get(0)?,
+        ticket_id: row.get(1)?,
+        reason: row.get::<Word<ClaimReason>>(2)?.0,
+        state: row.get::<Word<ClaimState>>(3)?.0,
+    })
 }
 
 fn read_waiting(row: &Row<'_>) -> Result<WaitingClaim, StoreError> {
@@ -300,5 +327,8 @@ fn read_claim(row: &Row<'_>) -> Result<ClaimRow, StoreError> {
         decided_at: row.get(16)?,
         decided_by: row.get(17)?,
         result_host_id: row.get(18)?,
+        former_key: row.get(19)?,
+        boot_id: row.get(20)?,
+        sighting: row.get::<Option<Json<Sighting>>>(21)?.map(|Json(sighting)| sighting),
     })
 }

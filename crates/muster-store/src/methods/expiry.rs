@@ -13,8 +13,8 @@ pub struct LapsedClaimRow {
     pub team_id: TeamId,
     /// Its site.
     pub site_id: SiteId,
-    /// The ticket it holds.
-    pub ticket_id: TicketId,
+    /// The ticket it holds; that of a copy holds none.
+    pub ticket_id: Option<TicketId>,
     /// The key it holds the ticket for.
     pub key: KeyName,
     /// The host it contests.
@@ -52,11 +52,14 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
-    /// Returns waiting claims whose time is over.
+    /// Returns waiting claims whose time is over. Those of copies of a held host wait as long as it is held.
     pub fn claims_lapsed(&mut self, now: Timestamp, limit: i64) -> Result<Vec<LapsedClaimRow>, StoreError> {
         self.query(
             "SELECT id, team_id, site_id, ticket_id, key_name, host_id FROM claim
-              WHERE state = 'waiting' AND expires_at <= $1 ORDER BY expires_at LIMIT $2",
+              WHERE state = 'waiting' AND expires_at <= $1
+                AND (reason <> 'clone' OR NOT EXISTS
+                     (SELECT 1 FROM host WHERE host.id = claim.host_id AND host.held_at IS NOT NULL))
+              ORDER BY expires_at LIMIT $2",
             params![now, limit],
             |row| {
                 Ok(LapsedClaimRow {

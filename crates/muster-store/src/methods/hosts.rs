@@ -1,7 +1,7 @@
 //! Hosts, their tags, and what the door must know of them.
 
 use muster_domain::admission::HostView;
-use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, Timestamp};
+use muster_ids::{HostId, MachineUid, SiteId, TeamId, TicketId, Timestamp};
 use muster_wire::enroll::{Disposition, Facts, Labels};
 use muster_wire::host::{HostKind, HostState};
 use muster_wire::text::{Hostname, Tag};
@@ -48,8 +48,8 @@ pub struct Arrival {
     pub door: u8,
     /// How it came to be.
     pub disposition: Disposition,
-    /// The ticket it came with.
-    pub ticket_id: TicketId,
+    /// The ticket it came with; a copy that became a host of its own came with none.
+    pub ticket_id: Option<TicketId>,
     /// What identifies its hardware.
     pub machine_uid: MachineUid,
     /// Whether it owns that uid in its team.
@@ -69,32 +69,6 @@ pub struct LastSign {
     pub seen_at: Option<Timestamp>,
     /// Whether its last word was goodbye.
     pub said_goodbye: bool,
-}
-
-/// A host as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ShownHost {
-    /// The host.
-    pub row: HostRow,
-    /// The keys it proves itself with, in order: one key pair, or agent keys.
-    pub keys: Vec<KeyName>,
-    /// Its tags, in order.
-    pub tags: Vec<Tag>,
-    /// Its flushed signs of life.
-    pub sign: Option<LastSign>,
-}
-
-/// Which hosts a list shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HostFilter {
-    /// Only at this site.
-    pub site_id: Option<SiteId>,
-    /// Only those that stand here.
-    pub state: Option<HostState>,
-    /// Only with this tag.
-    pub tag: Option<Tag>,
-    /// Only those whose name or own name begins like this; ASCII case does not count.
-    pub prefix: Option<String>,
 }
 
 impl Tx<'_> {
@@ -132,59 +106,6 @@ impl Tx<'_> {
                FROM host WHERE team_id = $1 AND id = $2",
             params![team_id, id],
             read_host,
-        )
-    }
-
-    /// Returns a host of a team as operators see it.
-    pub fn host_shown(&mut self, team_id: TeamId, id: HostId) -> Result<Option<ShownHost>, StoreError> {
-        self.query_opt(
-            "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
-                    enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
-                    facts, labels, ephemeral_hours,
-                    (SELECT string_agg(host_key.name, ' ') FROM host_key
-                      WHERE host_key.host_id = host.id AND host_key.state = 'active'),
-                    presence.host_id, presence.seen_at, presence.said_goodbye,
-                    (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id)
-               FROM host
-               LEFT JOIN presence ON presence.host_id = host.id
-              WHERE host.team_id = $1 AND host.id = $2",
-            params![team_id, id],
-            read_shown,
-        )
-    }
-
-    /// Returns hosts of a team in the order they were made, after `after`.
-    pub fn hosts_shown(
-        &mut self,
-        team_id: TeamId,
-        filter: &HostFilter,
-        after: Option<HostId>,
-        limit: i64,
-    ) -> Result<Vec<ShownHost>, StoreError> {
-        let after = after.unwrap_or(HostId::from_uuid(uuid::Uuid::nil()));
-        let prefix = filter.prefix.as_ref().map(|prefix| prefix.to_ascii_lowercase());
-        self.query(
-            "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
-                    enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
-                    facts, labels, ephemeral_hours,
-                    (SELECT string_agg(host_key.name, ' ') FROM host_key
-                      WHERE host_key.host_id = host.id AND host_key.state = 'active'),
-                    presence.host_id, presence.seen_at, presence.said_goodbye,
-                    (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id)
-               FROM host
-               LEFT JOIN presence ON presence.host_id = host.id
-              WHERE host.team_id = $1 AND host.id > $2
-                AND (CAST($3 AS UUID_T) IS NULL OR site_id = $3)
-                AND (CAST($4 AS TEXT) IS NULL OR host.state = $4)
-                AND (CAST($5 AS TEXT) IS NULL OR EXISTS
-                     (SELECT 1 FROM host_tag WHERE host_tag.host_id = host.id AND tag = $5))
-                AND (CAST($6 AS TEXT) IS NULL OR substr(lower(host.name), 1, length($6)) = $6
-                     OR substr(hostname, 1, length($6)) = $6)
-              ORDER BY host.id LIMIT $7",
-            params![
-                team_id, after, filter.site_id, filter.state.map(Word), filter.tag, prefix, limit
-            ],
-            read_shown,
         )
     }
 
@@ -237,6 +158,34 @@ impl Tx<'_> {
             params![hostname, Json(facts), Json(labels), team_id, id],
         )?;
         Ok(changed == 1)
+    }
+
+    /// Holds an active host. `false`: it is held, or not active.
+    pub fn host_hold(&mut self, team_id: TeamId, id: HostId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET held_at = $1 WHERE team_id = $2 AND id = $3 AND state = 'active' AND held_at IS NULL",
+            params![now, team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Ends the hold of a host. `false`: it is not held.
+    pub fn host_free(&mut self, team_id: TeamId, id: HostId) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET held_at = NULL WHERE team_id = $1 AND id = $2 AND held_at IS NOT NULL",
+            params![team_id, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Returns since when a host of a team is held.
+    pub fn host_held_at(&mut self, team_id: TeamId, id: HostId) -> Result<Option<Timestamp>, StoreError> {
+        let held = self.query_opt(
+            "SELECT held_at FROM host WHERE team_id = $1 AND id = $2",
+            params![team_id, id],
+            |row| row.get::<Option<Timestamp>>(0),
+        )?;
+        Ok(held.flatten())
     }
 
     /// Moves a host from one state to another. `false`: it does not stand at `from`.
@@ -292,7 +241,7 @@ impl Tx<'_> {
     pub fn host_retire(&mut self, team_id: TeamId, id: HostId, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.execute(
             "UPDATE host
-                SET state = 'retired', retired_at = $1, owns_uid = 0,
+                SET state = 'retired', retired_at = $1, owns_uid = 0, held_at = NULL,
                     released_uid_at = CASE WHEN owns_uid = 1 THEN CAST($1 AS BIGINT) END
               WHERE team_id = $2 AND id = $3 AND state <> 'retired'",
             params![now, team_id, id],
@@ -372,7 +321,8 @@ impl Tx<'_> {
                              WHERE secret.team_id = host.team_id AND owner_kind = 'host' AND owner_id = $2),
                     (SELECT coalesce(newest.ended_by, '') FROM host_key AS newest
                       WHERE newest.host_id = host.id
-                      ORDER BY newest.created_at DESC, coalesce(newest.ended_at, 0) LIMIT 1)
+                      ORDER BY newest.created_at DESC, coalesce(newest.ended_at, 0) LIMIT 1),
+                    host.held_at
                FROM host
                LEFT JOIN presence ON presence.host_id = host.id
               WHERE host.id = $1",
@@ -398,10 +348,11 @@ fn read_view(row: &Row<'_>) -> Result<HostView, StoreError> {
         holds_secret: row.get(6)?,
         selected_by_plan: false,
         last_key_revoked_by_person: by_person,
+        held: row.get::<Option<Timestamp>>(8)?.is_some(),
     })
 }
 
-fn read_host(row: &Row<'_>) -> Result<HostRow, StoreError> {
+pub(super) fn read_host(row: &Row<'_>) -> Result<HostRow, StoreError> {
     Ok(HostRow {
         id: row.get(0)?,
         team_id: row.get(1)?,
@@ -432,22 +383,5 @@ fn read_arrival(row: &Row<'_>, door: u8) -> Result<Arrival, StoreError> {
         hostname: row.get(16)?,
         facts: row.get::<Json<Facts>>(17)?.0,
         labels: row.get::<Json<Labels>>(18)?.0,
-    })
-}
-
-fn read_shown(row: &Row<'_>) -> Result<ShownHost, StoreError> {
-    let sign = match row.get::<Option<HostId>>(21)? {
-        Some(_) => Some(LastSign { seen_at: row.get(22)?, said_goodbye: row.get(23)? }),
-        None => None,
-    };
-    let tags = super::words_in_order(row.get(24)?);
-    let tags = tags.iter().map(|tag| Tag::parse(tag).map_err(|_| StoreError::corrupt("a tag is not one")));
-    let keys = super::words_in_order(row.get(20)?);
-    let keys = keys.iter().map(|key| key.parse().map_err(|_| StoreError::corrupt("a key name is not one")));
-    Ok(ShownHost {
-        row: read_host(row)?,
-        keys: keys.collect::<Result<_, _>>()?,
-        tags: tags.collect::<Result<_, _>>()?,
-        sign,
     })
 }

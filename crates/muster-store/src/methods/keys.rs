@@ -12,6 +12,8 @@ use crate::{Row, StoreError, Tx, params};
 pub enum KeyState {
     /// It proves its host.
     Active,
+    /// Its machine made it to take the active one's place: it opens the channel, and nothing else.
+    Next,
     /// Another key took its place.
     Replaced,
     /// It was revoked, with its host or alone.
@@ -48,7 +50,8 @@ pub struct HostKeyRow {
 }
 
 impl Tx<'_> {
-    /// Stores a key that was not used yet. `false`: its name is known, or it would be a second active key pair.
+    /// Stores a key that was not used yet. `false`: its name is known, or it would be a second active key pair, or a
+    /// second next key.
     pub fn host_key_insert(&mut self, key: &HostKeyRow) -> Result<bool, StoreError> {
         let changed = self.execute(
             "INSERT INTO host_key (name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at,
@@ -116,7 +119,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Ends an active key. `false`: it was not active.
+    /// Ends an active or next key. `false`: it was neither.
     pub fn host_key_end(
         &mut self,
         name: &KeyName,
@@ -125,14 +128,15 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "UPDATE host_key SET state = $1, ended_at = $2, ended_by = $3 WHERE name = $4 AND state = 'active'",
+            "UPDATE host_key SET state = $1, ended_at = $2, ended_by = $3
+              WHERE name = $4 AND state IN ('active', 'next')",
             params![Word(state), now, ended_by, name],
         )?;
         Ok(changed == 1)
     }
 }
 
-fn read_key(row: &Row<'_>) -> Result<HostKeyRow, StoreError> {
+pub(super) fn read_key(row: &Row<'_>) -> Result<HostKeyRow, StoreError> {
     Ok(HostKeyRow {
         name: row.get(0)?,
         team_id: row.get(1)?,

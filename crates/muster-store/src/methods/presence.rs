@@ -2,7 +2,7 @@
 
 use muster_ids::{HostId, SiteId, TeamId, Timestamp};
 
-use crate::{Row, StoreError, Tx, params};
+use crate::{Row, StoreError, Tx, params, sql2};
 
 /// A sign of life on its way to the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +37,22 @@ pub struct WatchedRow {
 impl Tx<'_> {
     /// Stores signs of life; an older one never replaces a newer one.
     pub fn presence_flush(&mut self, signs: &[PresenceRow]) -> Result<(), StoreError> {
-        for sign in signs {
-            self.execute(
-                "UPDATE presence SET seen_at = $1, said_goodbye = $2
-                  WHERE seq = $3 AND (seen_at IS NULL OR seen_at <= $1)",
-                params![sign.seen_at, sign.said_goodbye, sign.seq],
-            )?;
-        }
-        Ok(())
+        let columns = [
+            signs.iter().map(|sign| sign.seen_at.as_millis()).collect(),
+            signs.iter().map(|sign| i64::from(sign.said_goodbye)).collect(),
+            signs.iter().map(|sign| sign.seq).collect(),
+        ];
+        let sql = sql2! {
+            sqlite: "UPDATE presence SET seen_at = $1, said_goodbye = $2
+                      WHERE seq = $3 AND (seen_at IS NULL OR seen_at <= $1)",
+            pg: "UPDATE presence SET seen_at = sign.seen_at, said_goodbye = sign.said_goodbye
+                   FROM (SELECT DISTINCT ON (seq) seen_at, said_goodbye, seq
+                           FROM unnest(CAST($1 AS BIGINT[]), CAST($2 AS BIGINT[]), CAST($3 AS BIGINT[]))
+                                WITH ORDINALITY AS told (seen_at, said_goodbye, seq, place)
+                          ORDER BY seq, seen_at DESC, place DESC) AS sign
+                  WHERE presence.seq = sign.seq AND (presence.seen_at IS NULL OR presence.seen_at <= sign.seen_at)",
+        };
+        self.execute_columns(sql, &columns).map(drop)
     }
 
     /// Returns active hosts in order of their integer keys, after `after`.

@@ -20,19 +20,24 @@ pub struct RevocationRow {
 }
 
 impl Tx<'_> {
-    /// Appends to the log, in the transaction that revokes.
+    /// Appends to the log, in the transaction that revokes, and returns the row's place in it.
     pub fn revocation_insert(
         &mut self,
         team_id: TeamId,
         subject: &str,
         reason: &str,
         now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO revocation (team_id, subject, reason, revoked_at) VALUES ($1, $2, $3, $4)",
+    ) -> Result<i64, StoreError> {
+        self.query_one(
+            "INSERT INTO revocation (team_id, subject, reason, revoked_at) VALUES ($1, $2, $3, $4) RETURNING seq",
             params![team_id, subject, reason, now],
-        )?;
-        Ok(())
+            |row| row.get(0),
+        )
+    }
+
+    /// Returns the place of the last entry; 0 when there is none.
+    pub fn revocations_last(&mut self) -> Result<i64, StoreError> {
+        self.query_one("SELECT coalesce(max(seq), 0) FROM revocation", params![], |row| row.get(0))
     }
 
     /// Returns entries after `after`, in order.

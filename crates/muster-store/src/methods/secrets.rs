@@ -46,7 +46,8 @@ pub struct ShownSecret {
     pub fields: Vec<String>,
     /// When it last changed.
     pub updated_at: Timestamp,
-    /// Whether the value it has now was sent to a key that is no longer active.
+    /// Whether the value it has now was sent to a key that is no longer active, or that a copy of the host was made with
+    /// afterwards.
     pub exposed: bool,
 }
 
@@ -177,6 +178,18 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Says of every secret that went to a key that its successor has it, too: one machine made both.
+    pub fn secrets_inherited(&mut self, former: &KeyName, next: &KeyName) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO secret_delivery (secret_id, version, key_name, sent_at, confirmed_at)
+             SELECT secret_id, version, CAST($2 AS TEXT), sent_at, confirmed_at
+               FROM secret_delivery WHERE key_name = $1
+             ON CONFLICT (secret_id, version, key_name) DO NOTHING",
+            params![former, next],
+        )?;
+        Ok(())
+    }
+
     /// Returns a host's secrets as operators see them, in order of their names.
     pub fn secrets_shown(
         &mut self,
@@ -189,7 +202,11 @@ impl Tx<'_> {
                               LEFT JOIN host_key ON host_key.name = secret_delivery.key_name
                              WHERE secret_delivery.secret_id = secret.id
                                AND secret_delivery.version = secret.version
-                               AND coalesce(host_key.state, '') <> 'active')
+                               AND ((coalesce(host_key.state, '') <> 'active' AND host_key.rotated_to IS NULL)
+                                    OR EXISTS (SELECT 1 FROM claim
+                                                WHERE claim.former_key = secret_delivery.key_name
+                                                  AND claim.reason = 'clone'
+                                                  AND claim.created_at >= secret_delivery.sent_at)))
                FROM secret
               WHERE secret.team_id = $1 AND secret.owner_kind = 'host' AND secret.owner_id = $2
               ORDER BY secret.name",

@@ -11,6 +11,7 @@ mod closures;
 mod locks;
 mod migrations;
 mod outages;
+mod upgrades;
 mod values;
 
 use muster_store::{Migration, Priority, Store, StoreError, Tx, params};

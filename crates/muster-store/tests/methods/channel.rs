@@ -62,30 +62,25 @@ both! {
         .await;
     }
 
-    async fn a_suspected_start_is_remembered_once(store: Store) {
-        told(&store, |tx| {
-            tx.host_insert(&host(1))?;
-            tx.host_rows_insert(host_id(1), 0)?;
-            assert!(tx.generation_suspect(host_id(1), &key(1), "boot-1")?);
-            assert!(!tx.generation_suspect(host_id(1), &key(1), "boot-1")?);
-            assert!(tx.generation_suspect(host_id(1), &key(1), "boot-2")?);
-            assert!(tx.generation_suspect(host_id(1), &key(2), "boot-2")?);
-            assert!(!tx.generation_begin(host_id(1), &key(1))?);
-            Ok(())
-        })
-        .await;
-    }
-
     async fn a_configuration_is_counted_up_and_applied_forwards_only(store: Store) {
         told(&store, |tx| {
             tx.host_insert(&host(1))?;
             tx.host_rows_insert(host_id(1), 3)?;
             assert_eq!(tx.host_config(host_id(2))?, None);
-            assert!(tx.host_config_bump(host_id(1))?);
-            assert!(!tx.host_config_bump(host_id(2))?);
+            assert!(tx.host_config_bump(host_id(1), at(1))?);
+            assert!(!tx.host_config_bump(host_id(2), at(1))?);
             let config = tx.host_config(host_id(1))?.unwrap();
             assert_eq!((config.version, config.applied), (ConfigVersion { epoch: 3, n: 2 }, None));
             let version = |epoch, n| ConfigVersion { epoch, n };
+            assert!(tx.host_config_sent(host_id(1), version(3, 2), at(5))?);
+            assert!(tx.host_config_sent(host_id(1), version(3, 2), at(6))?);
+            assert!(!tx.host_config_sent(host_id(1), version(3, 1), at(7))?, "it should have another one");
+            let configured = tx.host_shown(team_id(1), host_id(1))?.unwrap().configured.unwrap();
+            assert_eq!((configured.wanted, configured.changed_at), (version(3, 2), Some(at(1))));
+            assert_eq!((configured.sent_at, configured.sent_times), (Some(at(6)), 2));
+            assert!(tx.host_config_bump(host_id(1), at(8))?);
+            let configured = tx.host_shown(team_id(1), host_id(1))?.unwrap().configured.unwrap();
+            assert_eq!((configured.sent_at, configured.sent_times, configured.applied_at), (None, 0, None));
             assert!(tx.host_config_applied(host_id(1), version(3, 2), at(1))?);
             assert!(!tx.host_config_applied(host_id(1), version(3, 2), at(2))?);
             assert!(!tx.host_config_applied(host_id(1), version(2, 9), at(2))?);

@@ -15,7 +15,7 @@ fn waiting(n: u32) -> WaitingClaim {
     WaitingClaim {
         id: claim_id(n.into()),
         team_id: team_id(1),
-        ticket_id: ticket_id(1),
+        ticket_id: Some(ticket_id(1)),
         key: key(n),
         host_id: row.host_id,
         reason: row.reason,
@@ -31,7 +31,7 @@ both! {
             let again = ClaimRow { id: claim_id(9), ..claim(1) };
             assert!(!tx.claim_insert(&again)?);
             let known = tx.claim_of_key(site_id(1), &key(1))?.unwrap();
-            assert_eq!((known.id, known.ticket_id, known.state), (claim_id(1), ticket_id(1), ClaimState::Waiting));
+            assert_eq!((known.id, known.ticket_id, known.state), (claim_id(1), Some(ticket_id(1)), ClaimState::Waiting));
             assert_eq!(tx.claim_of_key(site_id(2), &key(1))?, None);
             assert!(tx.claim_end(team_id(1), claim_id(1), REJECTED, at(1))?);
             assert_eq!(tx.claim_of_key(site_id(1), &key(1))?.unwrap().state, ClaimState::Rejected);
@@ -65,7 +65,7 @@ both! {
             for n in 1..=3 {
                 tx.claim_insert(&claim(n))?;
             }
-            tx.claim_insert(&ClaimRow { host_id: None, ticket_id: ticket_id(2), ..claim(4) })?;
+            tx.claim_insert(&ClaimRow { host_id: None, ticket_id: Some(ticket_id(2)), ..claim(4) })?;
             tx.claim_end(team_id(1), claim_id(3), REJECTED, at(1))?;
             assert_eq!(tx.claims_on_host(team_id(1), host_id(1))?, [waiting(1), waiting(2)]);
             assert_eq!(tx.claims_on_host(team_id(2), host_id(1))?, []);
@@ -109,7 +109,7 @@ both! {
     async fn lapsed_claims_are_found_where_they_stand_in_the_way(store: Store) {
         told(&store, |tx| {
             tx.claim_insert(&claim(1))?;
-            tx.claim_insert(&ClaimRow { ticket_id: ticket_id(2), ..claim(2) })?;
+            tx.claim_insert(&ClaimRow { ticket_id: Some(ticket_id(2)), ..claim(2) })?;
             let mut ids = |key_number, ticket, now| {
                 let found = tx.claims_lapsed_at(site_id(1), &key(key_number), &ticket_id(ticket), now)?;
                 Ok::<_, muster_store::StoreError>(

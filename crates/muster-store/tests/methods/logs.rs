@@ -66,8 +66,10 @@ both! {
 
     async fn revocations_are_read_in_order(store: Store) {
         told(&store, |tx| {
+            assert_eq!(tx.revocations_last()?, 0);
             for subject in ["jkt:a", "host_b", "ticket:c"] {
-                tx.revocation_insert(team_id(1), subject, "retired", at(1))?;
+                let number = tx.revocation_insert(team_id(1), subject, "retired", at(1))?;
+                assert_eq!(tx.revocations_last()?, number);
             }
             let rows = tx.revocations_after(0, 2)?;
             let subjects: Vec<_> = rows.iter().map(|row| row.subject.as_str()).collect();

@@ -73,7 +73,7 @@ pub(crate) fn arrival(machine: &Machine, owns_uid: bool) -> Arrival {
     Arrival {
         door: 3,
         disposition: Disposition::New,
-        ticket_id: ticket_id(1),
+        ticket_id: Some(ticket_id(1)),
         machine_uid: machine.uid,
         owns_uid,
         hostname: machine.hostname.clone(),
@@ -152,7 +152,7 @@ pub(crate) fn claim(n: u32) -> ClaimRow {
         id: claim_id(n.into()),
         team_id: team_id(1),
         site_id: site_id(1),
-        ticket_id: ticket_id(1),
+        ticket_id: Some(ticket_id(1)),
         host_id: Some(host_id(1)),
         reason: ClaimReason::Collision,
         state: ClaimState::Waiting,
@@ -164,6 +164,9 @@ pub(crate) fn claim(n: u32) -> ClaimRow {
         decided_at: None,
         decided_by: None,
         result_host_id: None,
+        former_key: None,
+        boot_id: None,
+        sighting: None,
     }
 }
 

@@ -107,6 +107,26 @@ async fn what_is_forgotten_of_people_is_found_by_an_index() {
     assert_eq!(batches, 4);
 }
 
+/// What is over goes in batches, too, and is found by its age.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_is_found_by_an_index() {
+    let place = backends::Place::sqlite();
+    place.open().await.close().await;
+    let database = rusqlite::Connection::open(place.file()).unwrap();
+    let mut batches = 0;
+    for (at, literal) in statements() {
+        if !at.starts_with("methods/retention.rs") {
+            continue;
+        }
+        let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {}", literal.text)).unwrap();
+        let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
+        let steps = steps.join("; ");
+        assert!(!steps.contains("SCAN") && !steps.contains("TEMP B-TREE"), "{at}: {steps}");
+        batches += 1;
+    }
+    assert_eq!(batches, 11);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_page_of_the_audit_trail_reads_only_what_it_shows() {
     let place = backends::Place::sqlite();

@@ -1,7 +1,7 @@
 use clap::{ArgGroup, Args, Subcommand};
 use muster_client::api::{Answer, ClaimFilter, collect};
 use muster_ids::{ClaimId, Timestamp};
-use muster_wire::claim::{Claim as View, ClaimState, DecideClaim, Verdict};
+use muster_wire::claim::{Claim as View, ClaimReason, ClaimState, DecideClaim, Verdict};
 use muster_wire::text::Line;
 
 use super::Most;
@@ -12,6 +12,10 @@ use crate::operator::Operator;
 use crate::words::{relative, word};
 
 mod evidence;
+mod many;
+
+const REASONS: &[&str] =
+    &["collision", "reimage", "uid_taken", "retired", "approval", "surge", "site_conflict", "clone"];
 
 const EXAMPLES: &str = "\
 Examples:
@@ -28,7 +32,8 @@ Examples:
   muster claim decide CLAIM --replace                   # the same machine, installed anew
   muster claim decide CLAIM --replace --with-secrets    # and it receives the host's secrets
   muster claim decide CLAIM --move                      # the same machine, at another site
-  muster claim decide CLAIM --reject                    # it does not belong here";
+  muster claim decide CLAIM --reject                    # it does not belong here
+  muster claim decide --all --host HOST --reason clone --reject    # every copy of this host";
 
 /// Claims: machines that wait for your decision
 #[derive(Debug, Subcommand)]
@@ -45,6 +50,12 @@ pub(crate) enum Claim {
         /// Only claims at this site, by name or id
         #[arg(long, value_name = "SITE")]
         site: Option<String>,
+        /// Only claims that contest this host, by name or id
+        #[arg(long, value_name = "HOST")]
+        host: Option<String>,
+        /// Only claims that wait for this
+        #[arg(long, value_name = "REASON", value_parser = wire_word::<ClaimReason>(REASONS))]
+        reason: Option<ClaimReason>,
         /// Claims in every state
         #[arg(long, conflicts_with = "state")]
         all: bool,
@@ -73,10 +84,26 @@ pub(crate) enum Claim {
 
 /// What is decided.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("verdict").required(true).args(["new", "replace", "move_host", "reject"]))]
+#[command(group = ArgGroup::new("what").required(true).args(["new", "replace", "move_host", "reject", "verdict"]))]
+#[command(group = ArgGroup::new("which").required(true).args(["claim", "all"]))]
 pub(crate) struct Decide {
     /// The claim's id
-    claim: String,
+    claim: Option<String>,
+    /// Every waiting claim that --host, --site and --reason leave
+    #[arg(long)]
+    all: bool,
+    /// With --all: only claims that contest this host, by name or id
+    #[arg(long, value_name = "HOST", conflicts_with = "claim")]
+    host: Option<String>,
+    /// With --all: only claims at this site, by name or id
+    #[arg(long, value_name = "SITE", conflicts_with = "claim")]
+    site: Option<String>,
+    /// With --all: only claims that wait for this
+    #[arg(long, value_name = "REASON", conflicts_with = "claim", value_parser = wire_word::<ClaimReason>(REASONS))]
+    reason: Option<ClaimReason>,
+    /// The verdict as a word, in place of one of the four below
+    #[arg(long, value_name = "VERDICT", value_parser = wire_word::<Verdict>(&["new", "replace", "move", "reject"]))]
+    verdict: Option<Verdict>,
     /// The machine becomes a host of its own
     #[arg(long)]
     new: bool,
@@ -93,7 +120,7 @@ pub(crate) struct Decide {
     #[arg(long, conflicts_with_all = ["new", "reject"])]
     with_secrets: bool,
     /// Decide only if the evidence is still this version, as `claim show` names it
-    #[arg(long, value_name = "VERSION")]
+    #[arg(long, value_name = "VERSION", conflicts_with = "all")]
     evidence: Option<String>,
     /// Do not ask
     #[arg(long, short)]
@@ -107,9 +134,10 @@ impl Claim {
         let (client, output) = (&operator.client, operator.output);
         let name = |claim: &View| claim.id.to_string();
         match self {
-            Self::List { state, site, all, most } => {
+            Self::List { state, site, host, reason, all, most } => {
                 let site_id = operator.optional_site(site.as_deref()).await?;
-                let filter = ClaimFilter { state: (!all).then_some(state), site_id };
+                let host_id = many::optional_host(operator, host.as_deref()).await?;
+                let filter = ClaimFilter { state: (!all).then_some(state), site_id, reason, host_id };
                 let claims = collect(most.limit, async |page| client.claims(&filter, &page).await).await?;
                 let now = operator.now();
                 output.list(&claims, name, &HEADER, |claim| row(claim, now), "no claims")?;
@@ -140,7 +168,8 @@ impl Claim {
 
 impl Decide {
     async fn run(self, operator: &Operator) -> Result<(), Failure> {
-        let claim_id: ClaimId = id("claim", &self.claim)?;
+        let Some(claim) = &self.claim else { return many::decide(self, operator).await };
+        let claim_id: ClaimId = id("claim", claim)?;
         let claim = operator.client.claim(claim_id).await?;
         operator.output.hint(&format!("{}\n", evidence::describe(&claim)));
         if !self.yes && ask(&format!("{}?", self.says(&claim)))? == Some(false) {
@@ -160,6 +189,9 @@ impl Decide {
     }
 
     fn verdict(&self) -> Verdict {
+        if let Some(verdict) = self.verdict {
+            return verdict;
+        }
         match (self.new, self.replace, self.move_host) {
             (true, _, _) => Verdict::New,
             (false, true, _) => Verdict::Replace,

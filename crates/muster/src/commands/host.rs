@@ -110,6 +110,14 @@ pub(crate) enum Host {
         #[arg(long, value_name = "SITE")]
         site: String,
     },
+    /// Ask a host to replace its key pair, now or when it connects
+    #[command(
+        after_help = "The agent makes the next key and proves both; the former one opens nothing from then on. Watch it\nwith: muster host keys list HOST\n\nExamples:\n  muster host rotate-key web-1"
+    )]
+    RotateKey {
+        /// The host, by name or id
+        host: String,
+    },
     /// Keys of a host: list, mint for machines without a key pair, revoke
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -222,6 +230,7 @@ impl Host {
                 let sites = view::SiteNames::read(operator).await;
                 output.show(&host, |host| host.id.to_string(), |host| view::moved(host, &sites))
             }
+            Self::RotateKey { host } => keys::rotate(operator, operator.host(&host).await?).await,
             Self::Keys(keys) => keys.run(operator).await,
             Self::Tag(change) => {
                 let host_id = operator.host(change.host()).await?;

@@ -26,7 +26,8 @@ Examples:
   muster serve --operators 127.0.0.1:9600 --machines 0.0.0.0:9643
 
 On the first start it prints a one-time setup code; `muster setup` makes the first admin with it.
-Ctrl-C or SIGTERM lets agents leave and finishes what is in flight.";
+Ctrl-C or SIGTERM lets agents leave and finishes what is in flight; SIGHUP reads the files of the
+certificate again.";
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -98,6 +99,19 @@ pub(crate) struct Serve {
         value_delimiter = ','
     )]
     trusted_proxies: Vec<String>,
+    /// File with the certificate chain machines see, in PEM, leaf first; read again when it changes or on SIGHUP [default:
+    /// one the server makes, whose key agents pin]
+    #[arg(long, env = "MUSTER_TLS_CERT", hide_env_values = true, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// File with the key of --tls-cert, in PEM, readable by nobody else
+    #[arg(long, env = "MUSTER_TLS_KEY", hide_env_values = true, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Let agents pin the key of --tls-cert: its certificate is not publicly valid
+    #[arg(long, env = "MUSTER_TLS_PIN", hide_env_values = true, requires = "tls_cert")]
+    tls_pin: bool,
+    /// File with the certificate or public key that will be shown next, in PEM: agents are told of it in advance
+    #[arg(long, env = "MUSTER_TLS_ANNOUNCE", hide_env_values = true, value_name = "FILE")]
+    tls_announce: Option<PathBuf>,
     /// What to log: error, warn, info, debug, trace, or target=level pairs
     #[arg(long, env = "MUSTER_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -129,11 +143,15 @@ impl Serve {
             signal(SignalKind::terminate()).map_err(|error| Failure::plain(error.to_string()))?;
         let mut interrupt =
             signal(SignalKind::interrupt()).map_err(|error| Failure::plain(error.to_string()))?;
+        let mut hang_up = signal(SignalKind::hangup()).map_err(|error| Failure::plain(error.to_string()))?;
         let running = start(self.options()?).await.map_err(|error| Failure::plain(format!("{error:#}")))?;
         announce(&running)?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => running.app.installation.tls.nudge.notify_one(),
+            }
         }
         running.stop().await;
         Ok(())
@@ -163,6 +181,9 @@ impl Serve {
                  that limits and the audit trail see",
             )
         })?;
+        options.tls.files = self.tls_cert.zip(self.tls_key);
+        options.tls.pin = self.tls_pin;
+        options.tls.announce = self.tls_announce;
         if let Some(most) = self.max_connections {
             options.limits.max_connections = usize::try_from(most).unwrap_or(usize::MAX);
         }
@@ -177,6 +198,8 @@ impl Serve {
             )
         })?;
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+        // The words about a line that was not written would go to the same full disk, and end the thread that wrote it.
+        let log = log.log_internal_errors(false);
         match self.log_format {
             LogFormat::Text => log.with_ansi(io::stderr().is_terminal()).init(),
             LogFormat::Json => log.json().init(),
@@ -194,8 +217,11 @@ fn announce(running: &Running) -> Result<(), Failure> {
     for url in installation.public_urls() {
         output.line(&format!("machines   {url}"))?;
     }
-    for pin in &installation.pins {
+    for pin in installation.tls.pins() {
         output.line(&format!("pin        {pin}"))?;
+    }
+    for pin in installation.tls.next_pins() {
+        output.line(&format!("next pin   {pin}"))?;
     }
     let Some(code) = installation.setup_code() else { return Ok(()) };
     let file = running.setup_code_file();

@@ -1,7 +1,7 @@
 use clap::{Args, Subcommand};
 use muster_client::api::collect;
 use muster_wire::bounds::Whole;
-use muster_wire::site::{CreateSite, NewPolicy, ReimagePolicy, SetSitePolicy, Site as View, SitePolicy};
+use muster_wire::site::{CreateSite, NewPolicy, OnClone, ReimagePolicy, SetSitePolicy, Site as View, SitePolicy};
 use muster_wire::text::Name;
 
 use super::Most;
@@ -17,7 +17,8 @@ Examples:
   muster site create berlin
   muster site create lab --new approve
   muster site policy berlin
-  muster site policy berlin --reimage auto --reimage-after 2d";
+  muster site policy berlin --reimage auto --reimage-after 2d
+  muster site policy berlin --on-clone suspend";
 
 /// Sites: places of a team, each with its own policy and site keys
 #[derive(Debug, Subcommand)]
@@ -68,16 +69,21 @@ pub(crate) struct PolicyChange {
     /// Whether machines with a site key must hold a key pair [new sites: true]
     #[arg(long, value_name = "true|false")]
     require_key: Option<bool>,
+    /// When a copy of a host shows itself: the host works on if its machine was seen within a day and is held otherwise
+    /// (hold), or is suspended at once (suspend) [new sites: hold]
+    #[arg(long, value_name = "HOW", value_parser = wire_word::<OnClone>(&["hold", "suspend"]))]
+    on_clone: Option<OnClone>,
 }
 
 impl PolicyChange {
     fn is_empty(&self) -> bool {
-        let Self { new, reimage, reimage_after, surge, require_key } = self;
+        let Self { new, reimage, reimage_after, surge, require_key, on_clone } = self;
         new.is_none()
             && reimage.is_none()
             && reimage_after.is_none()
             && surge.is_none()
             && require_key.is_none()
+            && on_clone.is_none()
     }
 
     fn apply(&self, policy: &mut SitePolicy) -> Result<(), Failure> {
@@ -97,6 +103,9 @@ impl PolicyChange {
         }
         if let Some(require_key) = self.require_key {
             policy.require_key = require_key;
+        }
+        if let Some(on_clone) = self.on_clone {
+            policy.on_clone = on_clone;
         }
         Ok(())
     }
@@ -160,8 +169,16 @@ fn describe(site: &View) -> String {
         ("Reimage after", reimage_after.to_string()),
         ("Surge", format!("{} new hosts an hour", policy.surge.get())),
         ("Key pair required", yes(policy.require_key)),
+        ("Copied hosts", on_clone(policy.on_clone).to_owned()),
         ("Made", moment(site.created_at)),
     ])
+}
+
+const fn on_clone(how: OnClone) -> &'static str {
+    match how {
+        OnClone::Hold => "hold: work on if seen within a day, else held until a person decides",
+        OnClone::Suspend => "suspend: suspended at once",
+    }
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ const UPGRADE: [(&str, &str); 5] = [
     ("upgrade", "websocket"),
     ("sec-websocket-version", "13"),
     ("sec-websocket-key", "AAAAAAAAAAAAAAAAAAAAAA=="),
-    ("sec-websocket-protocol", muster_wire::channel::SUBPROTOCOL),
+    ("sec-websocket-protocol", muster_wire::channel::OFFERED_SUBPROTOCOLS),
 ];
 
 fn code(response: &Response) -> String {

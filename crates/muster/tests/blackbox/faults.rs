@@ -6,28 +6,30 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::Method;
 use muster_edge::Entropy;
-use muster_ids::HostId;
+use muster_ids::{HostId, KeyName};
+use muster_proof::HostKey;
+use muster_proof::instruction::{Revoked, sign_revoked};
 use muster_testkit::proxy::{Fault, Proxy};
 use muster_wire::ticket::MintedTicket;
 use serde_json::json;
 
-use crate::harness::{Agent, Backend, Installation, Machine, Server, both, is_soak, until};
+use crate::harness::{Agent, Backend, Installation, Machine, Server, both, is_soak, now, until};
 
 const AT_ONCE: usize = 30;
 
 /// Numbers that a printed seed brings back (xorshift64*).
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     /// Takes the seed of `MUSTER_SEED`, else a fresh one, and prints it.
-    fn seeded() -> Self {
+    pub(crate) fn seeded() -> Self {
         let given = std::env::var("MUSTER_SEED").ok().and_then(|seed| seed.parse().ok());
         let seed = given.unwrap_or_else(|| u64::from_be_bytes(Entropy.bytes())) | 1;
         eprintln!("MUSTER_SEED={seed}");
         Self(seed)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
         self.0 ^= self.0 >> 27;
@@ -97,7 +99,7 @@ both! {
         let mut random = Random::seeded();
         let mut installation = Installation::start(backend).await;
         let mut hosts = Vec::new();
-        for round in 0..if is_soak() { 100 } else { 3 } {
+        for round in 0..if is_soak() { 500 } else { 3 } {
             hosts.extend(power_cut(&mut installation, &mut random, round).await);
         }
         let different: BTreeSet<&HostId> = hosts.iter().collect();
@@ -134,8 +136,13 @@ both! {
 }
 
 fn nonsense(status: &str, headers: &str, code: &str) -> Fault {
+    saying(status, headers, code, "e30.e30.AAAA")
+}
+
+/// A refusal with a statement that the key is void.
+fn saying(status: &str, headers: &str, code: &str, revoked: &str) -> Fault {
     let body = json!({ "type": format!("urn:muster:problem:{code}"), "title": "no", "status": 0, "detail": "no",
-        "instance": "urn:muster:none", "code": code, "revoked": "e30.e30.AAAA" });
+        "instance": "urn:muster:none", "code": code, "revoked": revoked });
     let body = body.to_string();
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\ncontent-type: application/problem+json\r\n{headers}");
@@ -157,10 +164,19 @@ async fn c15_an_agent_keeps_its_credential_through_transient_refusals() {
     let retry = "retry-after: 1\r\n";
     let nonce =
         "retry-after: 1\r\nwww-authenticate: DPoP error=\"use_dpop_nonce\"\r\ndpop-nonce: abcdefgh\r\n";
+    // About this very key, signed by an instruction key that is not this installation's.
+    let own = HostKey::from_pkcs8(key.as_deref().unwrap()).unwrap().thumbprint();
+    let foreign = Revoked { host_id: host, key: KeyName::Pair(own), reason: "no".to_owned(), at: now() };
+    let foreign = sign_revoked(&HostKey::generate(), &foreign);
+    let page =
+        "HTTP/1.1 502 Bad Gateway\r\nretry-after: 1\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>";
     for fault in [
         Fault::Refuse,
         nonsense("401 Unauthorized", retry, "unauthorized"),
         nonsense("401 Unauthorized", retry, "key_revoked"),
+        saying("401 Unauthorized", retry, "key_revoked", &foreign),
+        nonsense("500 Internal Server Error", retry, "internal"),
+        Fault::Answer(page.into()),
         nonsense("401 Unauthorized", nonce, "use_dpop_nonce"),
         nonsense("403 Forbidden", retry, "host_suspended"),
         nonsense("503 Service Unavailable", retry, "unavailable"),
@@ -170,7 +186,7 @@ async fn c15_an_agent_keeps_its_credential_through_transient_refusals() {
         front.fail(fault.clone());
         let before = front.accepted();
         front.cut();
-        until("the agent does not come back", Duration::from_secs(20), async || {
+        until("the agent does not come back", Duration::from_secs(60), async || {
             (front.accepted() > before).then_some(())
         })
         .await;

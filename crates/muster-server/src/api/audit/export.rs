@@ -34,6 +34,7 @@ use crate::app::App;
 use crate::auth::{Actor, SameOrigin, permits};
 use crate::failure::Failure;
 use crate::problems::too_many_streams;
+use crate::revocations::must_be_seen;
 use crate::streams::Stream;
 use crate::unit::Fact;
 
@@ -101,6 +102,7 @@ pub async fn export(
         let detail = "the trail of all teams is for admins";
         return Err(Failure::Forbidden { code: "forbidden", detail }.into());
     }
+    must_be_seen(&app)?;
     let stream = app.streams.open(actor.user_id, actor.credential).ok_or_else(too_many_streams)?;
     let filter = query.filter();
     let exported = actor.clone().change(&app, app.clock.now(), move |unit, actor| {

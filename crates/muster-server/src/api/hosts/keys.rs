@@ -4,7 +4,7 @@ use axum::extract::State;
 use muster_http::{Created, Problem, Reply, StrictPath, StrictQuery};
 use muster_ids::{HostId, KeyName};
 use muster_store::rows::HostKeyRow;
-use muster_wire::host_key::{HostKey, MintAgentKey, MintedAgentKey};
+use muster_wire::host_key::{HostKey, KeyRotation, MintAgentKey, MintedAgentKey};
 use muster_wire::page::Page;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use super::HostPath;
 use crate::api::page::{PageQuery, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
-use crate::enrol::{keys, retire};
+use crate::enrol::{keys, next_key, retire};
 use crate::failure::Failure;
 use crate::idempotency::Once;
 
@@ -65,6 +65,21 @@ pub async fn mint_agent_key(
         })
         .await?;
     Ok(Created::new(minted))
+}
+
+/// `POST /v1/hosts/{host_id}/keys/rotate`
+pub async fn rotate_key(
+    State(app): State<App>,
+    actor: Actor<permits::ManageHosts>,
+    StrictPath(path): StrictPath<HostPath>,
+) -> Result<Reply<KeyRotation>, Problem> {
+    let (now, host_id) = (app.clock.now(), path.host_id);
+    let asked = actor.change(&app, now, move |unit, actor| {
+        next_key::ask(unit, (actor.team_id, host_id), &actor.author(), "person")
+    });
+    let asked = asked.await?;
+    let connected = app.hub.is_connected(host_id);
+    Ok(Reply::new(KeyRotation { host_id, key: asked.key, asked_at: asked.at, connected }))
 }
 
 /// `POST /v1/hosts/{host_id}/keys/{key_name}/revoke`

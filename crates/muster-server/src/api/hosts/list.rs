@@ -20,7 +20,9 @@ const LIST: &str = "hosts";
 /// Rows read at once while hosts are sorted out by presence, which no column holds.
 const CHUNK: i64 = 200;
 /// Rows read for one page at most; past it the page is short and says where to go on.
-const READ: usize = 5_000;
+const READ: usize = 200;
+/// How often the store looks at as many hosts as it does at once, for one page.
+const LOOKS: usize = 2;
 
 /// The query of the list of hosts.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -80,10 +82,11 @@ impl Wanted {
     ) -> Result<(Vec<Host>, Option<HostId>), StoreError> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let chunk = if self.presence.is_some() { CHUNK } else { self.limit + 1 };
-        let (mut hosts, mut read) = (Vec::new(), 0);
+        let (mut hosts, mut read, mut looks) = (Vec::new(), 0, 0);
         loop {
-            let rows = tx.hosts_shown(self.team_id, &self.filter, after, chunk)?;
-            let is_last = (rows.len() as i64) < chunk;
+            let from = after;
+            let rows = tx.hosts_shown(self.team_id, &self.filter, from, chunk)?;
+            let is_whole = rows.len() as i64 == chunk;
             read += rows.len();
             for row in rows {
                 let host = view(app, row, now);
@@ -95,10 +98,12 @@ impl Wanted {
                     hosts.push(host);
                 }
             }
-            if is_last {
-                return Ok((hosts, None));
+            if !is_whole {
+                let last = tx.hosts_looked_through(self.team_id, &self.filter, from)?;
+                let Some(last) = last else { return Ok((hosts, None)) };
+                (after, looks) = (Some(last), looks + 1);
             }
-            if read >= READ {
+            if read >= READ || looks >= LOOKS {
                 return Ok((hosts, after));
             }
         }

@@ -10,14 +10,15 @@ fn memory(when_full: WhenFull, capacity: usize) -> Memory {
 fn proof(key: u8, n: u32, second: u64) -> Taken {
     let name = sha256(&[&[key][..], &n.to_be_bytes()].concat());
     let key = KeyThumbprint::from_digest([key; 32]);
-    Taken { at: Duration::from_secs(second), name, key, ticket_id: None }
+    Taken { at: Duration::from_secs(second), name, key, by: None }
 }
 
 /// A proof by a key of its own, with a ticket.
 fn throw_away(n: u32, ticket: u8) -> Taken {
     let digest = sha256(&n.to_be_bytes());
-    let ticket_id = Some(TicketId::new(PublicId::from_entropy([ticket; 16])));
-    Taken { at: Duration::ZERO, name: digest, key: KeyThumbprint::from_digest(digest), ticket_id }
+    let ticket_id = TicketId::new(PublicId::from_entropy([ticket; 16]));
+    let by = Some(Vouched::Ticket(ticket_id));
+    Taken { at: Duration::ZERO, name: digest, key: KeyThumbprint::from_digest(digest), by }
 }
 
 #[test]

@@ -23,6 +23,13 @@ fn says(what: Happening, told: &Told) -> String {
         Happening::HostSuspended => format!("{} was suspended{by}.", capital(&host)),
         Happening::HostResumed => format!("{} may work again: it was resumed{by}.", capital(&host)),
         Happening::HostMoved => format!("{} was moved to another site{by}.", capital(&host)),
+        Happening::HostHeld => {
+            format!(
+                "{} is held: it may be a copy of itself, and gets nothing until somebody says so.",
+                capital(&host)
+            )
+        }
+        Happening::HostFreed => format!("{} is no longer held{by}.", capital(&host)),
         Happening::HostUnreachable => {
             format!("{} cannot be reached: it missed three heartbeats.", capital(&host))
         }
@@ -75,6 +82,9 @@ fn says_of_keys(what: Happening, told: &Told) -> String {
         Happening::KeyMinted => format!("An agent key was minted for {host}{by}."),
         Happening::KeyRevoked => format!("A key of {host} was revoked{by}."),
         Happening::KeyRotated => format!("The key of {host} was rotated{by}."),
+        Happening::KeyFormerUsed => {
+            format!("Somebody used a key of {host} that was replaced or revoked; it was refused.")
+        }
         Happening::SecretSet => format!("The secret{} of {host} was set{by}.", named(told, "secret")),
         Happening::SecretDelivered => {
             format!("{} has the secret{} now.", capital(&host), named(told, "secret"))
@@ -82,6 +92,16 @@ fn says_of_keys(what: Happening, told: &Told) -> String {
         Happening::SecretUnreadable => {
             format!("A sealed record cannot be opened at its place: {}.", quoted(&told.subject))
         }
+        Happening::InstructionKeyAnnounced => {
+            format!("The next key that signs instructions to agents was announced{by}.")
+        }
+        Happening::InstructionKeySwitched => {
+            format!("Another key signs instructions to agents from now on{by}.")
+        }
+        Happening::InstructionKeyFinished => {
+            format!("The former key that signed instructions to agents was destroyed{by}.")
+        }
+        Happening::ServerPinsChanged => format!("The server shows, or announces, other TLS keys{by}."),
         _ => says_of_work_and_people(what, told),
     }
 }
@@ -115,6 +135,11 @@ fn says_of_work_and_people(what: Happening, told: &Told) -> String {
             "The audit trail was changed behind the server's back: it does not end where it was left."
                 .to_owned()
         }
+        Happening::InstallationRestored => {
+            "The server was restored from a backup: open tickets are void, and keys and tokens that were revoked after it \
+             are good again."
+                .to_owned()
+        }
         Happening::InstallationStateLost => {
             "The database is older than what hosts have seen of it: was a backup restored?".to_owned()
         }
@@ -132,6 +157,7 @@ fn next(what: Happening, told: &Told) -> Option<String> {
         | Happening::HostSuspended
         | Happening::KeyMinted
         | Happening::KeyRotated
+        | Happening::KeyFormerUsed
         | Happening::KeyRevoked => host,
         Happening::CloneSuspected => told.host_id.map(|id| {
             format!("muster host show {id}; if it is no machine of yours: muster host suspend {id}")

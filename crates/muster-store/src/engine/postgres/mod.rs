@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use self::alone::Alone;
 use self::line::Line;
 use self::session::{Mode, PooledSession, classify};
+use super::commits::{Commits, Committed};
 use super::watch::{Watch, warn_if_slow};
 use super::{Opening, Sharing, Work};
 use crate::migrate::{Migration, advance};
@@ -40,6 +41,7 @@ pub(crate) struct Postgres {
     watch: Watch,
     limits: Limits,
     alone: Mutex<Option<Alone>>,
+    commits: Arc<Commits>,
 }
 
 /// The right to use one connection.
@@ -56,7 +58,7 @@ impl Postgres {
         let pool = pool(&line, connections)?;
         let alone = match sharing {
             Sharing::Alone => Some(Alone::take(line, limits.occupied_for).await?),
-            Sharing::WithOthers => None,
+            Sharing::WithOthers | Sharing::Reading => None,
         };
         let engine = Self {
             pool,
@@ -67,8 +69,11 @@ impl Postgres {
             watch: Watch::new(clock.clone()),
             limits,
             alone: Mutex::new(alone),
+            commits: Arc::default(),
         };
-        engine.migrate(migrations, clock).await?;
+        if let Some(migrations) = migrations {
+            engine.migrate(migrations, clock).await?;
+        }
         Ok(engine)
     }
 
@@ -104,13 +109,16 @@ impl Postgres {
         let runtime = Handle::current();
         let texts = Arc::clone(&self.texts);
         let (statement_for, slow_after) = (self.limits.statement_for, self.limits.slow_after);
-        let watch = self.watch.clone();
+        let (watch, commits) = (self.watch.clone(), Arc::clone(&self.commits));
         let ran = spawn_blocking(move || {
             let _permits = permits;
             let started = watch.now();
             let mut session = PooledSession::begin(client, runtime, texts, mode, statement_for)?;
             let result = work.run(&mut session);
             let result = session.finish(result);
+            if mode == Mode::Write && result.is_ok() {
+                commits.count(1);
+            }
             warn_if_slow(work.name, watch.since(started), slow_after);
             result
         });
@@ -131,6 +139,11 @@ impl Postgres {
             Ok(Seat { client, _permits: (normal, any) })
         });
         seated.await.unwrap_or(Err(StoreError::Busy))
+    }
+
+    /// Says how many commits are durable.
+    pub(crate) fn committed(&self) -> Committed {
+        self.commits.read()
     }
 
     pub(crate) async fn close(&self) {

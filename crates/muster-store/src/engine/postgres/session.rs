@@ -25,6 +25,9 @@ use crate::{Lock, Sql, StoreError, Value, WriteError};
 const GRACE: Duration = Duration::from_secs(2);
 const MIGRATE_FOR: Duration = Duration::from_secs(3600);
 
+/// Rows of a stream that are held at a time.
+const FETCH: &str = "FETCH FORWARD 200 FROM streamed";
+
 const LOCK_ALL: &str = "SELECT CASE WHEN exclusive THEN pg_advisory_xact_lock(key) \
      ELSE pg_advisory_xact_lock_shared(key) END \
      FROM unnest($1::BIGINT[], $2::BOOL[]) AS asked (key, exclusive)";
@@ -162,6 +165,12 @@ impl Session for PooledSession {
         self.wait("run a statement", self.client().execute(&statement, &borrowed(params)))
     }
 
+    fn execute_columns(&mut self, sql: Sql, columns: &[Vec<i64>]) -> Result<u64, StoreError> {
+        let statement = self.statement(sql)?;
+        let arrays: Vec<&(dyn ToSql + Sync)> = columns.iter().map(|column| column as _).collect();
+        self.wait("run a statement", self.client().execute(&statement, &arrays))
+    }
+
     fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError> {
         let statement = self.statement(sql)?;
         let rows = self.wait("run a query", self.client().query(&statement, &borrowed(params)))?;
@@ -183,6 +192,23 @@ impl Session for PooledSession {
 
     fn script(&mut self, source: &str) -> Result<(), StoreError> {
         self.wait("run a script", self.client().batch_execute(&rewrite(source, Dialect::Postgres)))
+    }
+
+    fn execute_built(&mut self, text: &str, params: &[Value]) -> Result<u64, StoreError> {
+        let statement = self.wait("prepare a statement", self.client().prepare_cached(text))?;
+        self.wait("run a statement", self.client().execute(&statement, &borrowed(params)))
+    }
+
+    fn stream_built(&mut self, text: &str, each: &mut EachRow<'_>) -> Result<(), StoreError> {
+        let declare = format!("DECLARE streamed NO SCROLL CURSOR FOR {text}");
+        self.wait("open a cursor", self.client().batch_execute(&declare))?;
+        loop {
+            let rows = self.wait("read rows", self.client().query(FETCH, &[]))?;
+            if rows.is_empty() {
+                return self.wait("close a cursor", self.client().batch_execute("CLOSE streamed"));
+            }
+            rows.iter().try_for_each(|row| each(&Row::new(row)))?;
+        }
     }
 }
 

@@ -92,6 +92,15 @@ impl Connection {
         self.pragma("journal_mode", "wal")
     }
 
+    /// Looks at every page for damage that SQLite can see.
+    pub(super) fn must_be_whole(&self) -> Result<(), StoreError> {
+        let looked = self.inner.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+        match looked.map_err(|error| classify("look for damage", error))? {
+            found if found == "ok" => Ok(()),
+            found => Err(StoreError::corrupt(format!("{found}; restore a backup"))),
+        }
+    }
+
     fn pragma(&self, name: &str, value: impl rusqlite::ToSql) -> Result<(), StoreError> {
         let set = self.inner.pragma_update_and_check(None, name, value, |_| Ok(()));
         match set {
@@ -202,6 +211,22 @@ impl Session for Connection {
         }
     }
 
+    fn execute_columns(&mut self, sql: Sql, columns: &[Vec<i64>]) -> Result<u64, StoreError> {
+        self.in_time()?;
+        let run = || -> rusqlite::Result<usize> {
+            let mut statement = self.inner.prepare_cached(&self.texts.text(sql))?;
+            let mut changed = 0;
+            for place in 0..columns.first().map_or(0, Vec::len) {
+                changed += statement.execute(params_from_iter(columns.iter().map(|column| column[place])))?;
+            }
+            Ok(changed)
+        };
+        match run() {
+            Ok(changed) => Ok(changed as u64),
+            Err(error) => Err(self.failed("run a statement", error)),
+        }
+    }
+
     fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError> {
         self.in_time()?;
         let mut run = || -> rusqlite::Result<Result<(), StoreError>> {
@@ -230,6 +255,31 @@ impl Session for Connection {
     fn script(&mut self, source: &str) -> Result<(), StoreError> {
         let done = self.inner.execute_batch(&rewrite(source, Dialect::Sqlite));
         done.map_err(|error| classify("run a script", error))
+    }
+
+    fn execute_built(&mut self, text: &str, params: &[Value]) -> Result<u64, StoreError> {
+        self.in_time()?;
+        let text = rewrite(text, Dialect::Sqlite);
+        let run = || -> rusqlite::Result<usize> {
+            self.inner.prepare_cached(&text)?.execute(params_from_iter(params))
+        };
+        run().map(|changed| changed as u64).map_err(|error| self.failed("run a statement", error))
+    }
+
+    fn stream_built(&mut self, text: &str, each: &mut EachRow<'_>) -> Result<(), StoreError> {
+        self.in_time()?;
+        let mut run = || -> rusqlite::Result<Result<(), StoreError>> {
+            let mut statement = self.inner.prepare(text)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                if let Err(error) = each(&Row::new(row)) {
+                    return Ok(Err(error));
+                }
+            }
+            Ok(Ok(()))
+        };
+        let ran = run();
+        ran.unwrap_or_else(|error| Err(self.failed("run a query", error)))
     }
 }
 
@@ -265,6 +315,8 @@ fn classify(action: &'static str, error: rusqlite::Error) -> StoreError {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
         Some(ErrorCode::DiskFull) => StoreError::Full,
         Some(ErrorCode::OperationInterrupted) => StoreError::Interrupted,
+        // A disk that went away or read-only may come back; what was sent to it can be sent again.
+        Some(ErrorCode::SystemIoFailure) => StoreError::Unreachable { source: Arc::new(error) },
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::corrupt(error.to_string()),
         _ => StoreError::database(action, error),
     }

@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 use self::alone::Alone;
 use self::connection::Connection;
 use self::writer::Writer;
+use super::commits::{Commits, Committed};
 use super::job::{Job, pending};
 use super::queue::Queue;
 use super::watch::warn_if_slow;
@@ -32,6 +33,7 @@ pub(crate) struct Sqlite {
     reads: Jobs,
     threads: Mutex<Vec<JoinHandle<()>>>,
     alone: Mutex<Option<Alone>>,
+    commits: Arc<Commits>,
 }
 
 impl Sqlite {
@@ -44,19 +46,44 @@ impl Sqlite {
         let Opening { clock, limits, sharing, migrations } = opening;
         let alone = match sharing {
             Sharing::Alone => Some(Alone::take(file)?),
-            Sharing::WithOthers => None,
+            Sharing::WithOthers | Sharing::Reading => None,
         };
         let texts = Arc::new(Texts::new(Dialect::Sqlite));
-        let mut connection = Connection::writer(file, &texts, clock.clone(), &limits)?;
-        migrate(&mut connection, migrations, &clock)?;
+        let writer = match sharing {
+            Sharing::Reading => None,
+            Sharing::Alone | Sharing::WithOthers => {
+                let begin = || {
+                    let mut connection = Connection::writer(file, &texts, clock.clone(), &limits)?;
+                    if sharing == Sharing::Alone {
+                        connection.must_be_whole()?;
+                    }
+                    if let Some(migrations) = migrations {
+                        migrate(&mut connection, migrations, &clock)?;
+                    }
+                    Ok(connection)
+                };
+                Some(begin().map_err(|error| of_file(error, file))?)
+            }
+        };
         let engine = Self {
             writes: Arc::new(Queue::new(limits.queued)),
             reads: Arc::new(Queue::new(limits.queued)),
             threads: Mutex::default(),
             alone: Mutex::new(alone),
+            commits: Arc::default(),
         };
-        let writer = Writer::new(connection, Arc::clone(&engine.writes), limits.clone());
-        engine.spawn("store-writer", &engine.writes, move || writer.serve())?;
+        match writer {
+            Some(connection) => {
+                let writer = Writer::new(
+                    connection,
+                    Arc::clone(&engine.writes),
+                    limits.clone(),
+                    Arc::clone(&engine.commits),
+                );
+                engine.spawn("store-writer", &engine.writes, move || writer.serve())?;
+            }
+            None => engine.writes.close(),
+        }
         for _ in 0..limits.readers.max(1) {
             let connection = Connection::reader(file, &texts, clock.clone(), &limits)?;
             let (jobs, limits) = (Arc::clone(&engine.reads), limits.clone());
@@ -100,6 +127,11 @@ impl Sqlite {
         let (job, answer) = pending(work);
         self.reads.push(priority, job)?;
         receive(answer).await
+    }
+
+    /// Says how many commits are durable.
+    pub(crate) fn committed(&self) -> Committed {
+        self.commits.read()
     }
 
     pub(crate) async fn close(&self) {
@@ -150,6 +182,14 @@ fn migrate(connection: &mut Connection, list: &'static [Migration], clock: &Cloc
         if !step? {
             return Ok(());
         }
+    }
+}
+
+/// Names the file that is corrupt.
+fn of_file(error: StoreError, file: &Path) -> StoreError {
+    match error {
+        StoreError::Corrupt { what } => StoreError::corrupt(format!("{}: {what}", file.display())),
+        error => error,
     }
 }
 

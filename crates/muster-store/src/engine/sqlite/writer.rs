@@ -1,10 +1,12 @@
 //! The thread that writes: many transactions share one commit, and none is answered before it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Jobs;
 use super::connection::Connection;
+use crate::engine::commits::Commits;
 use crate::engine::job::{Job, Verdict};
 use crate::engine::watch::warn_if_slow;
 use crate::{Limits, StoreError};
@@ -14,6 +16,7 @@ pub(super) struct Writer {
     connection: Connection,
     jobs: Jobs,
     limits: Limits,
+    commits: Arc<Commits>,
 }
 
 /// How one job left the batch.
@@ -25,8 +28,8 @@ enum Ran {
 }
 
 impl Writer {
-    pub(super) fn new(connection: Connection, jobs: Jobs, limits: Limits) -> Self {
-        Self { connection, jobs, limits }
+    pub(super) fn new(connection: Connection, jobs: Jobs, limits: Limits, commits: Arc<Commits>) -> Self {
+        Self { connection, jobs, limits, commits }
     }
 
     /// Serves until the queue is closed and empty.
@@ -43,6 +46,8 @@ impl Writer {
     /// Runs one batch to its commit and returns the jobs that must run again, in order.
     fn batch(&mut self, mut waiting: VecDeque<Box<dyn Job>>) -> VecDeque<Box<dyn Job>> {
         if let Err(error) = self.connection.begin_write() {
+            // Whoever queued up meanwhile waited as long: one after the other they would wait without end.
+            waiting.extend(std::iter::from_fn(|| self.jobs.take()));
             settle(waiting, &Err(error));
             return VecDeque::new();
         }
@@ -68,7 +73,11 @@ impl Writer {
                 }
             }
         }
-        settle(done, &self.connection.commit());
+        let committed = self.connection.commit();
+        if committed.is_ok() {
+            self.commits.count(done.len());
+        }
+        settle(done, &committed);
         waiting
     }
 

@@ -1,7 +1,7 @@
 use clap::Subcommand;
 use muster_client::api::collect;
-use muster_ids::{KeyName, Timestamp};
-use muster_wire::host_key::{HostKey, HostKeyState, MintedAgentKey};
+use muster_ids::{HostId, KeyName, Timestamp};
+use muster_wire::host_key::{HostKey, HostKeyState, KeyRotation, MintedAgentKey};
 
 use crate::commands::Most;
 use crate::failure::Failure;
@@ -88,6 +88,24 @@ impl Keys {
     }
 }
 
+/// Asks a host for its next key pair.
+pub(super) async fn rotate(operator: &Operator, host_id: HostId) -> Result<(), Failure> {
+    let asked = operator.client.rotate_host_key(host_id).await?;
+    operator.output.show(&asked, |asked| asked.key.to_string(), describe_rotation)?;
+    operator.output.hint("see it happen with: muster host keys list HOST");
+    Ok(())
+}
+
+fn describe_rotation(asked: &KeyRotation) -> String {
+    let when = if asked.connected { "it is connected: now" } else { "when it connects" };
+    record(&[
+        ("Host", asked.host_id.to_string()),
+        ("Replaces", asked.key.to_string()),
+        ("Asked", moment(asked.asked_at)),
+        ("Happens", when.to_owned()),
+    ])
+}
+
 /// Who made a key: the person who minted it, or the machine with its ticket.
 fn made_by(key: &HostKey) -> String {
     match (&key.created_by, &key.ticket_id) {
@@ -99,7 +117,7 @@ fn made_by(key: &HostKey) -> String {
 
 fn ended(key: &HostKey) -> String {
     match (&key.ended_by, key.state) {
-        (_, HostKeyState::Active) => String::new(),
+        (_, HostKeyState::Active | HostKeyState::Next) => String::new(),
         (Some(by), _) => format!("{} by {by}", optional_moment(key.ended_at)),
         (None, _) => optional_moment(key.ended_at),
     }

@@ -2,8 +2,9 @@ use std::collections::BTreeMap;
 
 use muster_client::api::collect;
 use muster_ids::{SiteId, Timestamp};
+use muster_wire::channel::ConfigVersion;
 use muster_wire::enroll::Labels;
-use muster_wire::host::{Host, Reported};
+use muster_wire::host::{Host, HostConfig, HostHeld, Reported};
 
 use crate::operator::Operator;
 use crate::output::record;
@@ -38,7 +39,7 @@ pub(super) fn row(host: &Host, sites: &SiteNames, now: Timestamp) -> Vec<String>
     vec![
         host.name.clone(),
         host.id.to_string(),
-        word(&host.state),
+        state(host),
         word(&host.presence.status),
         last_seen(host, now),
         sites.of(host.site_id),
@@ -47,12 +48,35 @@ pub(super) fn row(host: &Host, sites: &SiteNames, now: Timestamp) -> Vec<String>
     ]
 }
 
+/// The state of a host, with what stands against its work.
+fn state(host: &Host) -> String {
+    let held = host.held.as_ref().map(|_| ", held");
+    let drifted = host.config.as_ref().filter(|config| config.drifted).map(|_| ", drifted");
+    [Some(word(&host.state).as_str()), held, drifted].into_iter().flatten().collect()
+}
+
+/// Says which configuration a host has, and since when it lacks the one it should have.
+fn configuration(config: &HostConfig, now: Timestamp) -> String {
+    let version = |version: ConfigVersion| format!("{}.{}", version.epoch, version.n);
+    let applied = config.applied.map_or("none".to_owned(), version);
+    match config.drifted_since {
+        None => applied,
+        Some(since) => format!(
+            "drifted since {}: wants {}, has {applied}, sent {} times",
+            relative(since, now),
+            version(config.wanted),
+            config.sent_times
+        ),
+    }
+}
+
 /// Lays out what a change of a host is about.
 pub(super) fn short(host: &Host) -> String {
     record(&[
         ("Host", host.id.to_string()),
         ("Name", host.name.clone()),
         ("State", word(&host.state)),
+        ("Held", host.held.as_ref().map(held).unwrap_or_default()),
         ("Presence", word(&host.presence.status)),
         ("Tags", joined(&host.tags)),
     ])
@@ -75,6 +99,7 @@ pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String
         ("Host", host.id.to_string()),
         ("Name", host.name.clone()),
         ("State", word(&host.state)),
+        ("Held", host.held.as_ref().map(held).unwrap_or_default()),
         ("Presence", format!("{}, last seen {}", word(&host.presence.status), last_seen(host, now))),
         ("Site", sites.of(host.site_id)),
         ("Kind", word(&host.kind)),
@@ -86,6 +111,8 @@ pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String
         ("Ticket", host.ticket_id.map(|id| id.to_string()).unwrap_or_default()),
         ("Ephemeral", host.ephemeral_hours.map(ephemeral).unwrap_or_default()),
         ("Keys", joined(&host.keys)),
+        ("Exposed", joined(&host.exposed_secrets)),
+        ("Config", host.config.as_ref().map(|config| configuration(config, now)).unwrap_or_default()),
         ("Made", moment(host.created_at)),
         ("Enrolled", optional_moment(host.enrolled_at)),
         ("Retired", optional_moment(host.retired_at)),
@@ -95,6 +122,17 @@ pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String
             format!("{own}\n\nreported by the machine itself:\n{}", describe_reported(reported))
         }
         None => own,
+    }
+}
+
+/// Says since when and why a host is held, and what ends it.
+fn held(held: &HostHeld) -> String {
+    let since = moment(held.held_at);
+    match held.claim_id {
+        Some(claim_id) => {
+            format!("since {since}: a copy of it showed itself; muster claim show {claim_id}")
+        }
+        None => format!("since {since}: no copy waits any more; muster host resume"),
     }
 }
 

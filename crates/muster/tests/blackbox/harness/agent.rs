@@ -11,6 +11,8 @@ use muster_ids::HostId;
 use muster_testkit::binaries::{self, Ended, Running};
 use serde_json::Value;
 
+use super::until;
+
 const JOIN_WITHIN: Duration = Duration::from_secs(30);
 
 /// An agent on a machine of its own: only what the test puts there is there.
@@ -21,6 +23,8 @@ pub(crate) struct Agent {
     pub(crate) home: PathBuf,
     /// Its search path, when it is not the test's.
     pub(crate) path: Option<OsString>,
+    /// More variables of its environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     machine_uid: String,
     running: Option<Running>,
 }
@@ -39,6 +43,7 @@ impl Agent {
             log: folder.join("agent.log"),
             home,
             path: None,
+            environment: Vec::new(),
             machine_uid: machine_uid.to_owned(),
             running: None,
         }
@@ -55,6 +60,7 @@ impl Agent {
         if let Some(path) = &self.path {
             command.env("PATH", path);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -69,6 +75,32 @@ impl Agent {
         let ended = self.join(join_string).await;
         assert_eq!(ended.code, 0, "join failed:\n{}", ended.said());
         self.host_id()
+    }
+
+    /// Runs any command of the agent to its end, with `input` on its standard input.
+    pub(crate) async fn carry_out(&self, arguments: &[&str], input: Option<&str>) -> Ended {
+        binaries::run(self.command(arguments), input, JOIN_WITHIN).await.unwrap()
+    }
+
+    /// Waits until it acknowledged a connection and has its configuration.
+    pub(crate) async fn until_at_work(&self) {
+        until("the agent does not get to work", JOIN_WITHIN, async || {
+            let has = |file: &str| self.state.join(file).exists();
+            (has("generation.json") && has("config.json")).then_some(())
+        })
+        .await;
+    }
+
+    /// Makes a stopped agent believe that its server is at `urls` and holds `pins`.
+    pub(crate) fn believes(&self, urls: &[String], pins: &[String]) {
+        let mut identity = self.identity();
+        (identity["urls"], identity["pins"]) = (urls.into(), pins.into());
+        fs::write(self.state.join("identity.json"), identity.to_string()).unwrap();
+    }
+
+    /// Forgets what `run` said so far.
+    pub(crate) fn forget_log(&self) {
+        fs::write(&self.log, "").unwrap();
     }
 
     /// Starts `muster-agent run`.

@@ -29,11 +29,13 @@ pub(crate) struct Channel {
     host: HostId,
     url: String,
     pub(crate) generation: Option<String>,
+    /// The statements of pins that came; they are skipped where something else is expected.
+    pub(crate) pins: Vec<String>,
 }
 
 impl Channel {
     pub(crate) fn new(socket: WebSocket, host: HostId, url: String) -> Self {
-        Self { socket, host, url, generation: None }
+        Self { socket, host, url, generation: None, pins: Vec::new() }
     }
 
     /// The next frame that is no ping or pong.
@@ -47,7 +49,10 @@ impl Channel {
                 match self.socket.next().await {
                     Some(Ok(Message::Text(text))) => {
                         let message = serde_json::from_str(text.as_str());
-                        return Next::Frame(message.unwrap_or_else(|error| panic!("{error}: {text}")));
+                        match message.unwrap_or_else(|error| panic!("{error}: {text}")) {
+                            ServerMessage::Pins { statement } => self.pins.push(statement),
+                            message => return Next::Frame(message),
+                        }
                     }
                     Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                     Some(Ok(Message::Close(frame))) => {

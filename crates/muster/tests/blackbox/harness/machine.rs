@@ -10,7 +10,7 @@ use muster_edge::Entropy;
 use muster_ids::{HostId, KeyName, MachineUid, UidSource};
 use muster_proof::dpop::{Claims, prove};
 use muster_proof::{HostKey, HtuUrl};
-use muster_wire::channel::SUBPROTOCOL;
+use muster_wire::channel::OFFERED_SUBPROTOCOLS;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -194,7 +194,7 @@ impl Machine {
         let proof = self.proof(&Method::GET, "/v1/agent/connect", None, None, Some(host), nonce);
         HeaderMap::from_iter([
             (DPOP, HeaderValue::from_str(&proof).unwrap()),
-            (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(SUBPROTOCOL)),
+            (SEC_WEBSOCKET_PROTOCOL, HeaderValue::from_static(OFFERED_SUBPROTOCOLS)),
         ])
     }
 

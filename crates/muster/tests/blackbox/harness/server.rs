@@ -3,6 +3,7 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +38,8 @@ pub(crate) struct Server {
     pub(crate) database: Option<Database>,
     public_urls: Vec<String>,
     arguments: Vec<String>,
+    /// How many files it may open, when that is not the test's own number.
+    descriptors: Option<u32>,
     process: Option<Running>,
     folder: TempDir,
 }
@@ -44,7 +47,12 @@ pub(crate) struct Server {
 impl Server {
     /// Chooses folder, database and addresses; nothing runs yet.
     pub(crate) fn prepare(backend: Backend) -> Self {
-        let folder = tempfile::Builder::new().prefix("muster-blackbox-").tempdir().unwrap();
+        Self::prepare_in(&std::env::temp_dir(), backend)
+    }
+
+    /// The same on a disk of the test's choice.
+    pub(crate) fn prepare_in(disk: &Path, backend: Backend) -> Self {
+        let folder = tempfile::Builder::new().prefix("muster-blackbox-").tempdir_in(disk).unwrap();
         let database = (backend == Backend::Postgres).then(|| Cluster::shared().database());
         let machines = ports::free();
         Self {
@@ -55,6 +63,7 @@ impl Server {
             database,
             public_urls: vec![format!("https://{machines}")],
             arguments: Vec::new(),
+            descriptors: None,
             process: None,
             folder,
         }
@@ -77,14 +86,27 @@ impl Server {
         self.arguments.extend(arguments.iter().copied().map(str::to_owned));
     }
 
+    /// Lets it open so many files and no more.
+    pub(crate) fn limit_descriptors(&mut self, most: u32) {
+        self.descriptors = Some(most);
+    }
+
     /// Gives machines these URLs and no other.
     pub(crate) fn set_public_urls(&mut self, urls: Vec<String>) {
         self.public_urls = urls;
     }
 
-    /// Starts the process and waits until it answers.
-    pub(crate) async fn launch(&mut self) {
-        let mut command = binaries::command(Path::new(env!("CARGO_BIN_EXE_muster")));
+    /// The command that serves.
+    pub(crate) fn command(&self) -> Command {
+        let program = Path::new(env!("CARGO_BIN_EXE_muster"));
+        let mut command = match self.descriptors {
+            Some(most) => {
+                let mut command = binaries::command(&binaries::installed("prlimit"));
+                command.arg(format!("--nofile={most}")).arg(program);
+                command
+            }
+            None => binaries::command(program),
+        };
         command.arg("serve").arg("--data-dir").arg(&self.data);
         command.args(["--operators", &self.operators.to_string(), "--machines", &self.machines.to_string()]);
         for url in &self.public_urls {
@@ -97,7 +119,20 @@ impl Server {
         let temporary = self.folder.path().join("server-tmp");
         fs::create_dir_all(&temporary).unwrap();
         command.env("TMPDIR", temporary);
-        let mut process = Running::start(command, &self.log).unwrap();
+        command
+    }
+
+    /// Tries to start it, which it must refuse; returns what it said.
+    pub(crate) async fn refuses_to_start(&self) -> String {
+        let ended = binaries::run(self.command(), None, READY_WITHIN).await.unwrap();
+        assert_ne!(ended.code, 0, "{}", ended.said());
+        assert!(!ended.said().contains("panicked"), "{}", ended.said());
+        ended.said()
+    }
+
+    /// Starts the process and waits until it answers.
+    pub(crate) async fn launch(&mut self) {
+        let mut process = Running::start(self.command(), &self.log).unwrap();
         let probe = format!("GET /readyz HTTP/1.1\r\nhost: {}\r\nconnection: close\r\n\r\n", self.operators);
         let operators = self.operators;
         until("the server does not get ready", READY_WITHIN, async || {

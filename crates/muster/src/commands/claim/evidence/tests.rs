@@ -32,3 +32,31 @@ fn a_claim_without_contest_shows_the_machine_alone() {
     let claim = Claim { contested: None, differences: Vec::new(), reason: ClaimReason::Approval, ..claim() };
     insta::assert_snapshot!(describe(&claim));
 }
+
+/// A copy found out by the channel: with a key of its own, and before it made one.
+fn copy(key: &str, verdicts: &str) -> Claim {
+    let mut copy: serde_json::Value = serde_json::from_str(CLAIM).expect("a claim");
+    copy["reason"] = "clone".into();
+    copy["verdicts"] = serde_json::from_str(verdicts).expect("verdicts");
+    copy["differences"] = serde_json::json!([]);
+    copy["machine"]["ticket_id"] = serde_json::Value::Null;
+    copy["machine"]["key"] = key.into();
+    copy["machine"]["former_key"] = "agk:1aB1cD2eF3gH".into();
+    copy["sighting"] = serde_json::json!({
+        "cause": "generation_stale", "consequence": "held", "shown": {"epoch": 0, "counter": 4},
+        "known": {"epoch": 1, "counter": 9}, "boot_id": "boot-a", "holder_boot_id": "boot-b",
+        "source": "203.0.113.9", "holder_source": null, "holder_connected": false,
+        "holder_seen_at": "2026-01-01T01:02:03.000Z", "at": "2026-01-02T03:05:05.000Z"
+    });
+    serde_json::from_value(copy).expect("a copy")
+}
+
+#[test]
+fn a_copy_is_told_in_words_with_both_sides() {
+    insta::assert_snapshot!(describe(&copy("agk:2aB1cD2eF3gH", r#"["replace", "new", "reject"]"#)));
+}
+
+#[test]
+fn a_copy_without_a_key_can_only_be_rejected_and_that_is_said() {
+    insta::assert_snapshot!(describe(&copy("agk:1aB1cD2eF3gH", r#"["reject"]"#)));
+}

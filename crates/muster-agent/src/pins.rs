@@ -1,0 +1,77 @@
+//! Which of the installation's keys this machine knows: certificates and instructions, now and next (DESIGN §3).
+
+#[cfg(test)]
+mod tests;
+
+use muster_ids::Timestamp;
+use muster_proof::ProofError;
+use muster_proof::instruction::{self, Pins};
+
+use crate::state::IdentityState;
+
+/// What a genuine statement of pins means to this machine.
+#[derive(Debug)]
+pub enum Judged {
+    /// It is newer than what is kept: keep this.
+    Newer(Box<IdentityState>, Timestamp),
+    /// It is the one that is kept: confirm it again.
+    Kept(Timestamp),
+    /// It is older: a recorded one, or one that was overtaken.
+    Older,
+}
+
+/// Judges a statement of pins: signed by any key whose instructions count, and newer than the one that is kept. Pure.
+///
+/// Whatever the newest statement does not name is not accepted any more.
+pub fn judge(statement: &str, identity: &IdentityState) -> Result<Judged, ProofError> {
+    let mut verified = None;
+    for key in identity.instruction_keys() {
+        match instruction::verify_pins(statement, key) {
+            Ok(pins) => {
+                verified = Some(Ok(pins));
+                break;
+            }
+            Err(cause) => verified = Some(Err(cause)),
+        }
+    }
+    let pins = verified.expect("there is an instruction key")?;
+    let kept = identity.pins_issued_at;
+    if kept == Some(pins.issued_at) {
+        return Ok(Judged::Kept(pins.issued_at));
+    }
+    if kept.is_some_and(|kept| pins.issued_at < kept) {
+        return Ok(Judged::Older);
+    }
+    let issued_at = pins.issued_at;
+    Ok(Judged::Newer(Box::new(taken(pins, identity.clone())), issued_at))
+}
+
+/// Says what a newer statement changes.
+pub fn in_words(former: &IdentityState, newer: &IdentityState) -> &'static str {
+    match (former.pins.is_empty(), newer.pins.is_empty()) {
+        (false, true) => {
+            "the server's certificates are publicly valid ones from now on: none of its keys is pinned any more"
+        }
+        (true, false) => "the server's certificates are pinned from now on",
+        _ if former.pins != newer.pins => "the server said which certificates it shows, now and next",
+        _ => "the server said whose instructions count, now and next",
+    }
+}
+
+fn taken(pins: Pins, identity: IdentityState) -> IdentityState {
+    // None in use means publicly valid ones: to pin what comes next would shut out what is there now.
+    let accepted = if pins.current.is_empty() { Vec::new() } else { [pins.current, pins.next].concat() };
+    let mut distinct = Vec::new();
+    for pin in accepted {
+        if !distinct.contains(&pin) {
+            distinct.push(pin);
+        }
+    }
+    IdentityState {
+        pins: distinct,
+        instruction_key: pins.instruction_key,
+        next_instruction_key: pins.next_instruction_key,
+        pins_issued_at: Some(pins.issued_at),
+        ..identity
+    }
+}

@@ -1,0 +1,241 @@
+//! What the machines' listener shows and agents pin: an identity of the server's own, or one the operator keeps in
+//! files. Another identity is shown from the next handshake on; open connections stay.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
+
+use muster_http::tls::{self, Shown, TlsError, TlsIdentity};
+use muster_ids::Timestamp;
+use muster_proof::instruction::MAX_PINS;
+use muster_wire::server_keys::TlsKind;
+use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+
+/// Where an identity comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TlsSource {
+    /// The server made it: keys and certificate are in this folder.
+    Own {
+        /// The folder.
+        dir: PathBuf,
+        /// Host names and addresses of the certificate.
+        names: Vec<String>,
+    },
+    /// The operator keeps it.
+    Files {
+        /// The chain, in PEM, leaf first.
+        certificate: PathBuf,
+        /// The key, in PEM.
+        key: PathBuf,
+        /// Whether agents pin its key; otherwise it is publicly valid.
+        pinned: bool,
+    },
+}
+
+/// What the listener shows, and what it will show.
+#[derive(Debug, Default)]
+pub struct Tls {
+    served: Option<Served>,
+    /// Brings the next look at the files at once.
+    pub nudge: Notify,
+    /// Held by whoever changes what is shown: two who look first and switch then must not switch twice.
+    turn: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct Served {
+    source: TlsSource,
+    /// A file with certificates or public keys that will be shown.
+    announced: Option<PathBuf>,
+    shown: Shown,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    next: Vec<String>,
+    /// How the files looked when they were last read.
+    stamps: Vec<Option<(SystemTime, u64)>>,
+    problem: Option<String>,
+}
+
+/// An identity that was found in the files and is not shown yet.
+#[derive(Debug)]
+pub struct Found(TlsIdentity);
+
+impl Found {
+    /// The pin of its key.
+    pub fn pin(&self) -> &str {
+        &self.0.spki_pin
+    }
+}
+
+impl Tls {
+    /// Of a server that speaks no TLS itself.
+    pub fn absent() -> Self {
+        Self::default()
+    }
+
+    /// Loads the identity, making the server's own where it is missing.
+    pub fn open(source: TlsSource, announced: Option<PathBuf>, now: Timestamp) -> Result<Self, TlsError> {
+        let stamps = stamps(&source, announced.as_deref());
+        let (identity, next) = read(&source, announced.as_deref(), now)?;
+        let state = Mutex::new(State { next, stamps, problem: None });
+        let served = Served { source, announced, shown: Shown::new(identity), state };
+        Ok(Self { served: Some(served), ..Self::default() })
+    }
+
+    /// Waits until nobody else changes what is shown.
+    pub async fn take_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// Returns the acceptor of the listener.
+    pub fn acceptor(&self) -> Result<Option<TlsAcceptor>, TlsError> {
+        self.served.as_ref().map(|served| served.shown.acceptor()).transpose()
+    }
+
+    /// What kind of identity is shown.
+    pub fn kind(&self) -> TlsKind {
+        match self.served.as_ref().map(|served| &served.source) {
+            None => TlsKind::Absent,
+            Some(TlsSource::Own { .. }) => TlsKind::Own,
+            Some(TlsSource::Files { pinned: true, .. }) => TlsKind::PinnedFiles,
+            Some(TlsSource::Files { pinned: false, .. }) => TlsKind::PublicFiles,
+        }
+    }
+
+    /// Pins of what is shown; empty: publicly valid, or no TLS.
+    pub fn pins(&self) -> Vec<String> {
+        match (&self.served, self.kind()) {
+            (Some(served), TlsKind::Own | TlsKind::PinnedFiles) => {
+                vec![served.shown.identity().spki_pin.clone()]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Pins of what will be shown.
+    pub fn next_pins(&self) -> Vec<String> {
+        let Some(served) = &self.served else { return Vec::new() };
+        let shown = served.shown.identity();
+        let mut next = served.state().next.clone();
+        next.retain(|pin| *pin != shown.spki_pin);
+        next
+    }
+
+    /// Pins of what is shown and will be; empty: publicly valid.
+    pub fn all_pins(&self) -> Vec<String> {
+        let mut pins = self.pins();
+        if !pins.is_empty() {
+            pins.extend(self.next_pins());
+        }
+        pins
+    }
+
+    /// When the certificate that is shown is not valid any more.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.served.as_ref().map(|served| served.shown.identity().not_after)
+    }
+
+    /// Why the files are not what is shown, if they are not.
+    pub fn problem(&self) -> Option<String> {
+        self.served.as_ref().and_then(|served| served.state().problem.clone())
+    }
+
+    /// Says why the files are not what is shown; `true`: that is news.
+    pub fn note_problem(&self, problem: Option<String>) -> bool {
+        let Some(served) = &self.served else { return false };
+        let mut state = served.state();
+        let is_news = state.problem != problem;
+        state.problem = problem;
+        is_news
+    }
+
+    /// Whether the files look other than when they were last taken, or were not taken as they are.
+    pub fn has_news(&self) -> bool {
+        let Some(served) = &self.served else { return false };
+        let stamps = stamps(&served.source, served.announced.as_deref());
+        let state = served.state();
+        state.problem.is_some() || state.stamps != stamps
+    }
+
+    /// Reads the files again; what is announced counts at once, what was found is for [`Self::show`].
+    pub fn look(&self, now: Timestamp) -> Result<Option<Found>, TlsError> {
+        let Some(served) = &self.served else { return Ok(None) };
+        let stamps = stamps(&served.source, served.announced.as_deref());
+        let read = read(&served.source, served.announced.as_deref(), now);
+        let mut state = served.state();
+        state.stamps = stamps;
+        let (identity, next) = read?;
+        state.next = next;
+        Ok(Some(Found(identity)))
+    }
+
+    /// Shows what was found from the next handshake on.
+    pub fn show(&self, found: Found) {
+        if let Some(served) = &self.served {
+            served.shown.show(found.0);
+        }
+    }
+
+    /// Puts the server's own next key in the place of the one in use. `false`: the identity is not the server's own.
+    pub fn switch(&self, now: Timestamp) -> Result<bool, TlsError> {
+        let Some(served) = &self.served else { return Ok(false) };
+        let TlsSource::Own { dir, names } = &served.source else { return Ok(false) };
+        let own = tls::switch(dir, names, now)?;
+        let next = with_announced(vec![own.next_pin], served.announced.as_deref())?;
+        let mut state = served.state();
+        state.next = next;
+        state.stamps = stamps(&served.source, served.announced.as_deref());
+        state.problem = None;
+        served.shown.show(own.identity);
+        Ok(true)
+    }
+}
+
+impl Served {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn read(
+    source: &TlsSource,
+    announced: Option<&Path>,
+    now: Timestamp,
+) -> Result<(TlsIdentity, Vec<String>), TlsError> {
+    let (identity, next) = match source {
+        TlsSource::Own { dir, names } => {
+            let own = tls::load_or_create(dir, names, now)?;
+            (own.identity, vec![own.next_pin])
+        }
+        TlsSource::Files { certificate, key, .. } => (tls::load(certificate, key, now)?, Vec::new()),
+    };
+    Ok((identity, with_announced(next, announced)?))
+}
+
+fn with_announced(mut next: Vec<String>, announced: Option<&Path>) -> Result<Vec<String>, TlsError> {
+    if let Some(file) = announced {
+        next.extend(tls::pins_in(file)?);
+    }
+    next.truncate(MAX_PINS);
+    Ok(next)
+}
+
+fn stamps(source: &TlsSource, announced: Option<&Path>) -> Vec<Option<(SystemTime, u64)>> {
+    let mut files: Vec<&Path> = announced.into_iter().collect();
+    if let TlsSource::Files { certificate, key, .. } = source {
+        files.extend([certificate.as_path(), key.as_path()]);
+    }
+    let stamp = |file: &Path| {
+        let found = fs::metadata(file).ok()?;
+        Some((found.modified().ok()?, found.len()))
+    };
+    files.into_iter().map(stamp).collect()
+}
+
+#[cfg(test)]
+mod tests;

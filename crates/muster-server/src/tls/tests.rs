@@ -1,0 +1,97 @@
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use rcgen::{CertificateParams, KeyPair};
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+fn write_pair(dir: &Path, key: &KeyPair) {
+    let mut params = CertificateParams::new(vec!["muster.example".to_owned()]).expect("params");
+    let at = |secs: i64| {
+        let secs = u64::try_from(NOW.as_secs() + secs).expect("after 1970");
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(secs)
+    };
+    (params.not_before, params.not_after) = (at(-3600), at(90 * 86_400));
+    let certificate = params.self_signed(key).expect("signed");
+    fs::write(dir.join("server.crt"), certificate.pem()).expect("written");
+    fs::write(dir.join("server.key"), key.serialize_pem()).expect("written");
+    fs::set_permissions(dir.join("server.key"), fs::Permissions::from_mode(0o600)).expect("mode");
+}
+
+fn files(dir: &Path, pinned: bool) -> TlsSource {
+    TlsSource::Files { certificate: dir.join("server.crt"), key: dir.join("server.key"), pinned }
+}
+
+#[test]
+fn what_agents_pin_is_what_the_operator_said() {
+    let dir = tempfile::tempdir().expect("folder");
+    write_pair(dir.path(), &KeyPair::generate().expect("key"));
+    let public = Tls::open(files(dir.path(), false), None, NOW).expect("opened");
+    assert_eq!((public.kind(), public.pins(), public.all_pins()), (TlsKind::PublicFiles, vec![], vec![]));
+    let pinned = Tls::open(files(dir.path(), true), None, NOW).expect("opened");
+    assert_eq!((pinned.kind(), pinned.pins().len(), pinned.next_pins()), (TlsKind::PinnedFiles, 1, vec![]));
+    assert!(
+        !pinned.switch(NOW).expect("nothing to switch"),
+        "the operator's key is not the server's to replace"
+    );
+    let absent = Tls::absent();
+    assert_eq!((absent.kind(), absent.pins(), absent.expires_at()), (TlsKind::Absent, vec![], None));
+}
+
+#[test]
+fn the_servers_own_next_key_is_announced_before_it_is_shown() {
+    let dir = tempfile::tempdir().expect("folder");
+    let source = TlsSource::Own { dir: dir.path().to_owned(), names: vec!["localhost".to_owned()] };
+    let tls = Tls::open(source, None, NOW).expect("opened");
+    let (first, next) = (tls.pins(), tls.next_pins());
+    assert_eq!(tls.all_pins(), [first.clone(), next.clone()].concat());
+    assert!(tls.switch(NOW).expect("switched"));
+    assert_eq!(tls.pins(), next);
+    assert!(!tls.all_pins().contains(&first[0]));
+    assert!(!tls.has_news(), "its own files are nobody's news");
+}
+
+#[test]
+fn a_pair_is_taken_as_a_whole_or_not_at_all() {
+    let dir = tempfile::tempdir().expect("folder");
+    write_pair(dir.path(), &KeyPair::generate().expect("key"));
+    let tls = Tls::open(files(dir.path(), true), None, NOW).expect("opened");
+    let before = tls.pins();
+    assert!(!tls.has_news());
+    // Half of a new pair: the key is not there yet.
+    let newer = KeyPair::generate().expect("key");
+    let old_key = fs::read(dir.path().join("server.key")).expect("key");
+    write_pair(dir.path(), &newer);
+    let new_key = fs::read(dir.path().join("server.key")).expect("key");
+    fs::write(dir.path().join("server.key"), &old_key).expect("written");
+    assert!(tls.has_news());
+    assert!(matches!(tls.look(NOW), Err(TlsError::Mismatch { .. })));
+    assert_eq!(tls.pins(), before);
+    tls.note_problem(Some("half a pair".to_owned()));
+    assert!(tls.has_news(), "what was not taken is looked at again, changed or not");
+    fs::write(dir.path().join("server.key"), &new_key).expect("written");
+    let found = tls.look(NOW).expect("whole").expect("found");
+    assert_eq!(tls.pins(), before, "looking shows nothing");
+    let pin = found.pin().to_owned();
+    tls.show(found);
+    tls.note_problem(None);
+    assert_eq!(tls.pins(), [pin]);
+    assert!(!tls.has_news());
+}
+
+#[test]
+fn what_is_announced_counts_until_it_is_shown() {
+    let dir = tempfile::tempdir().expect("folder");
+    let (current, next) = (KeyPair::generate().expect("key"), KeyPair::generate().expect("key"));
+    write_pair(dir.path(), &current);
+    let announced = dir.path().join("next.pem");
+    fs::write(&announced, next.public_key_pem()).expect("written");
+    let tls = Tls::open(files(dir.path(), true), Some(announced), NOW).expect("opened");
+    let [next_pin] = &tls.next_pins()[..] else { panic!("one next pin") };
+    write_pair(dir.path(), &next);
+    tls.show(tls.look(NOW).expect("whole").expect("found"));
+    assert_eq!(tls.pins(), [next_pin.clone()]);
+    assert_eq!(tls.next_pins(), Vec::<String>::new());
+}

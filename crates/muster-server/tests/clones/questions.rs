@@ -1,0 +1,121 @@
+//! What makes a copy a question, and how often.
+
+use std::time::Duration;
+
+use muster_wire::channel::close;
+use muster_wire::enroll::ForkCause;
+use serde_json::json;
+
+use crate::scene::{
+    Copied, all_of, claims, decide, is_held, is_stale, joined, knock, repo, says_goodbye, the_claim, written,
+};
+use crate::world::both;
+
+both! {
+    async fn c10_a_copy_with_an_older_state_gets_nothing_and_is_one_question_for_each_start(world) {
+        let (host, first, _) = joined(&world).await;
+        let before = all_of(&world, host.host_id).await;
+        for _ in 0..3 {
+            is_stale(&world, &host, Some(&first), "boot-a").await;
+        }
+        let claim = the_claim(&world, &host).await;
+        assert_eq!(claim["verdicts"], json!(["reject"]), "it has no key of its own");
+        assert_eq!(claim["machine"]["key"], claim["machine"]["former_key"]);
+        assert_eq!(claim["machine"]["ticket_id"], json!(null));
+        let seen = &claim["sighting"];
+        assert_eq!((&seen["cause"], &seen["consequence"]), (&json!("generation_stale"), &json!("works_on")));
+        assert_eq!((&seen["boot_id"], &seen["holder_boot_id"]), (&json!("boot-a"), &json!("boot-1")));
+        assert_eq!((&seen["shown"]["counter"], &seen["known"]["counter"]), (&json!(1), &json!(2)));
+        assert!(seen["source"].as_str().unwrap().starts_with("127.0.0.1"), "{seen}");
+        assert_eq!(world.events("clone.suspected").await.len(), 1);
+        assert_eq!(world.events("claim.opened").await.len(), 1);
+        let counted = written(&world).await;
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        assert_eq!(written(&world).await, counted, "asking again writes nothing");
+        is_stale(&world, &host, None, "boot-b").await;
+        assert_eq!(claims(&world, &host, "waiting").await.len(), 2, "another start, another question");
+        assert_eq!(all_of(&world, host.host_id).await, before, "nothing of the host changed");
+    }
+
+    async fn b16_a_fork_takes_over_the_claim_of_its_start(world) {
+        let (host, first, second) = joined(&world).await;
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        let bare = the_claim(&world, &host).await;
+        let copy = Copied::holding(&first, "boot-a");
+        let claim_id = copy.waits(&world, &host).await;
+        assert_eq!(bare["id"], json!(claim_id), "the same question");
+        let claim = the_claim(&world, &host).await;
+        assert_eq!(claim["verdicts"], json!(["replace", "new", "reject"]));
+        assert_ne!(claim["machine"]["key"], claim["machine"]["former_key"]);
+        assert_ne!(claim["evidence_version"], bare["evidence_version"], "the person must look again");
+        assert_eq!(claim["machine"]["hostname"], "copy", "what it says of itself now");
+        world.audited_times("claim.forked", 1).await;
+        // Between the two it may show its old state again: that is no other question.
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        assert_eq!(claims(&world, &host, "waiting").await.len(), 1);
+        let (_socket, _) = host.connect(&world, Some(second)).await;
+    }
+
+    async fn b16_polls_write_nothing_and_a_lost_reply_costs_nothing(world) {
+        let (host, first, _) = joined(&world).await;
+        let copy = Copied::holding(&first, "boot-a");
+        let claim_id = copy.waits(&world, &host).await;
+        let counted = written(&world).await;
+        for _ in 0..5 {
+            assert_eq!(copy.waits(&world, &host).await, claim_id);
+        }
+        assert_eq!(written(&world).await, counted);
+        let decided = decide(&world, &claim_id, "new", false).await;
+        assert_eq!(decided.status, 200, "{decided:?}");
+        let counted = written(&world).await;
+        for _ in 0..3 {
+            let answer = copy.asks(&world, &host).await;
+            assert_eq!((answer.status, &answer.body["disposition"]), (201, &json!("new")), "{answer:?}");
+            assert_eq!(answer.body["host_id"], decided.body["result_host_id"]);
+        }
+        assert_eq!(written(&world).await, counted);
+    }
+
+    async fn a_machine_that_finds_out_by_itself_asks_before_it_ever_connects(world) {
+        let (host, _, second) = joined(&world).await;
+        world.clock.advance(Duration::from_secs(48 * 3600));
+        let copy = Copied { cause: ForkCause::MachineUidDiffers, ..Copied::holding(&second, "boot-a") };
+        copy.waits(&world, &host).await;
+        let claim = the_claim(&world, &host).await;
+        assert_eq!(claim["sighting"]["cause"], "machine_uid_differs");
+        assert!(!is_held(&world, &host).await, "nobody went on with a newer state: there is no question who is genuine");
+        let (_socket, _) = host.connect(&world, Some(second)).await;
+    }
+
+    async fn c10_the_newcomer_is_the_question_when_the_first_connection_answers(world) {
+        let host = world.join("alpha", repo()).await;
+        let (mut first, generation) = host.connect(&world, None).await;
+        let before = all_of(&world, host.host_id).await;
+        for _ in 0..2 {
+            let mut copy = knock(&world, &host, Some(&generation), "boot-a").await;
+            // Listening answers pings.
+            let (told, ()) = tokio::join!(
+                first.within(Duration::from_secs(1)),
+                says_goodbye(&mut copy, "fenced", close::FENCED)
+            );
+            assert_eq!(told, None, "the first connection is not disturbed");
+        }
+        let claim = the_claim(&world, &host).await;
+        let seen = &claim["sighting"];
+        assert_eq!((&seen["cause"], &seen["holder_connected"]), (&json!("fenced"), &json!(true)));
+        assert!(seen["holder_source"].as_str().unwrap().starts_with("127.0.0.1"), "{seen}");
+        first.heartbeat().await;
+        assert!(world.app.hub.is_connected(host.host_id));
+        let copy = Copied { cause: ForkCause::Fenced, ..Copied::holding(&generation, "boot-a") };
+        assert_eq!(json!(copy.waits(&world, &host).await), claim["id"]);
+        assert_eq!(all_of(&world, host.host_id).await, before);
+    }
+
+    async fn c11_a_first_connection_that_is_silent_is_no_alarm(world) {
+        let host = world.join("alpha", repo()).await;
+        let (_deaf, generation) = host.connect(&world, None).await;
+        let (_second, _) = host.connect(&world, Some(generation)).await;
+        assert_eq!(claims(&world, &host, "waiting").await.len(), 0);
+        assert!(world.events("clone.suspected").await.is_empty());
+    }
+}

@@ -1,0 +1,8 @@
+//! What the machines' listener shows, on a whole server: its own identity, files, reloads, rotations, and how it stops.
+
+#![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
+
+mod files;
+mod own;
+mod scene;
+mod stop;

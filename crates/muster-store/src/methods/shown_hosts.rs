@@ -1,0 +1,253 @@
+//! Hosts as operators see them, one or a page.
+
+use muster_domain::host_config::Configured;
+use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, Timestamp};
+use muster_wire::host::HostState;
+use muster_wire::text::Tag;
+
+use super::channel::config;
+use super::hosts::{HostRow, LastSign, read_host};
+use crate::words::Word;
+use crate::{Row, StoreError, Tx, params};
+
+/// Most hosts that are looked at for one page, whatever is sorted out of them: no filter makes a page slow.
+pub const HOSTS_LOOKED_AT: i64 = 1000;
+const NIL: HostId = HostId::from_uuid(uuid::Uuid::nil());
+
+/// A host as operators see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownHost {
+    /// The host.
+    pub row: HostRow,
+    /// The keys it proves itself with, in order: one key pair, or agent keys.
+    pub keys: Vec<KeyName>,
+    /// Its tags, in order.
+    pub tags: Vec<Tag>,
+    /// Its flushed signs of life.
+    pub sign: Option<LastSign>,
+    /// Since when it is held.
+    pub held_at: Option<Timestamp>,
+    /// The first claim of a copy of it that waits.
+    pub copy: Option<ClaimId>,
+    /// What it should have, and has.
+    pub configured: Option<Configured>,
+}
+
+/// Which hosts a list shows.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HostFilter {
+    /// Only at this site.
+    pub site_id: Option<SiteId>,
+    /// Only those that stand here.
+    pub state: Option<HostState>,
+    /// Only with this tag.
+    pub tag: Option<Tag>,
+    /// Only those whose name or own name begins like this; ASCII case does not count.
+    pub prefix: Option<String>,
+}
+
+impl HostFilter {
+    /// Whether hosts that come by their tag, their site or their turn are sorted out by something else.
+    fn sorts_out(&self) -> bool {
+        self.state.is_some() || self.prefix.is_some() || (self.tag.is_some() && self.site_id.is_some())
+    }
+}
+
+impl Tx<'_> {
+    /// Returns a host of a team as operators see it.
+    pub fn host_shown(&mut self, team_id: TeamId, id: HostId) -> Result<Option<ShownHost>, StoreError> {
+        self.query_opt(
+            "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
+                    enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
+                    facts, labels, ephemeral_hours,
+                    (SELECT string_agg(host_key.name, ' ') FROM host_key
+                      WHERE host_key.host_id = host.id AND host_key.state = 'active'),
+                    presence.host_id, presence.seen_at, presence.said_goodbye,
+                    (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id), host.held_at,
+                    CASE WHEN host.held_at IS NOT NULL THEN
+                        (SELECT claim.id FROM claim
+                          WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
+                          ORDER BY claim.id LIMIT 1) END,
+                    host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
+                    host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+               FROM host
+               LEFT JOIN presence ON presence.host_id = host.id
+               LEFT JOIN host_config ON host_config.host_id = host.id
+              WHERE host.team_id = $1 AND host.id = $2",
+            params![team_id, id],
+            read_shown,
+        )
+    }
+
+    /// Returns hosts of a team in the order they were made, after `after`: of the first [`HOSTS_LOOKED_AT`] that come by
+    /// tag, else by site, else at all, those that the rest of the filter lets through.
+    ///
+    /// Fewer than `limit`: [`Tx::hosts_looked_through`] says whether there may be more.
+    pub fn hosts_shown(
+        &mut self,
+        team_id: TeamId,
+        filter: &HostFilter,
+        after: Option<HostId>,
+        limit: i64,
+    ) -> Result<Vec<ShownHost>, StoreError> {
+        let after = after.unwrap_or(NIL);
+        let prefix = filter.prefix.as_ref().map(|prefix| prefix.to_ascii_lowercase());
+        let window = if filter.sorts_out() { HOSTS_LOOKED_AT } else { limit };
+        let state = filter.state.map(Word);
+        match (&filter.tag, filter.site_id) {
+            (Some(tag), site_id) => self.query(
+                "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
+                        enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
+                        facts, labels, ephemeral_hours,
+                        (SELECT string_agg(host_key.name, ' ') FROM host_key
+                          WHERE host_key.host_id = host.id AND host_key.state = 'active'),
+                        presence.host_id, presence.seen_at, presence.said_goodbye,
+                        (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id), host.held_at,
+                        CASE WHEN host.held_at IS NOT NULL THEN
+                            (SELECT claim.id FROM claim
+                              WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
+                              ORDER BY claim.id LIMIT 1) END,
+                        host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
+                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+                   FROM (SELECT candidate.id FROM
+                            (SELECT host.id, state, name, hostname, site_id FROM
+                                (SELECT host_id FROM host_tag
+                                  WHERE team_id = $1 AND tag = $7 AND host_id > $2 ORDER BY host_id LIMIT $6) AS tagged
+                               JOIN host ON host.id = tagged.host_id) AS candidate
+                          WHERE (CAST($3 AS TEXT) IS NULL OR candidate.state = $3)
+                            AND (CAST($4 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($4)) = $4
+                                 OR substr(candidate.hostname, 1, length($4)) = $4)
+                            AND (CAST($8 AS UUID_T) IS NULL OR candidate.site_id = $8)
+                          ORDER BY candidate.id LIMIT $5) AS page
+                   JOIN host ON host.id = page.id
+                   LEFT JOIN presence ON presence.host_id = host.id
+                   LEFT JOIN host_config ON host_config.host_id = host.id
+                  ORDER BY host.id",
+                params![team_id, after, state, prefix, limit, window, tag, site_id],
+                read_shown,
+            ),
+            (None, Some(site_id)) => self.query(
+                "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
+                        enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
+                        facts, labels, ephemeral_hours,
+                        (SELECT string_agg(host_key.name, ' ') FROM host_key
+                          WHERE host_key.host_id = host.id AND host_key.state = 'active'),
+                        presence.host_id, presence.seen_at, presence.said_goodbye,
+                        (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id), host.held_at,
+                        CASE WHEN host.held_at IS NOT NULL THEN
+                            (SELECT claim.id FROM claim
+                              WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
+                              ORDER BY claim.id LIMIT 1) END,
+                        host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
+                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+                   FROM (SELECT candidate.id FROM
+                            (SELECT id, state, name, hostname FROM host
+                              WHERE team_id = $1 AND site_id = $7 AND id > $2 ORDER BY id LIMIT $6) AS candidate
+                          WHERE (CAST($3 AS TEXT) IS NULL OR candidate.state = $3)
+                            AND (CAST($4 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($4)) = $4
+                                 OR substr(candidate.hostname, 1, length($4)) = $4)
+                          ORDER BY candidate.id LIMIT $5) AS page
+                   JOIN host ON host.id = page.id
+                   LEFT JOIN presence ON presence.host_id = host.id
+                   LEFT JOIN host_config ON host_config.host_id = host.id
+                  ORDER BY host.id",
+                params![team_id, after, state, prefix, limit, window, site_id],
+                read_shown,
+            ),
+            (None, None) => self.query(
+                "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
+                        enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
+                        facts, labels, ephemeral_hours,
+                        (SELECT string_agg(host_key.name, ' ') FROM host_key
+                          WHERE host_key.host_id = host.id AND host_key.state = 'active'),
+                        presence.host_id, presence.seen_at, presence.said_goodbye,
+                        (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id), host.held_at,
+                        CASE WHEN host.held_at IS NOT NULL THEN
+                            (SELECT claim.id FROM claim
+                              WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
+                              ORDER BY claim.id LIMIT 1) END,
+                        host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
+                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+                   FROM (SELECT candidate.id FROM
+                            (SELECT id, state, name, hostname FROM host
+                              WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT $6) AS candidate
+                          WHERE (CAST($3 AS TEXT) IS NULL OR candidate.state = $3)
+                            AND (CAST($4 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($4)) = $4
+                                 OR substr(candidate.hostname, 1, length($4)) = $4)
+                          ORDER BY candidate.id LIMIT $5) AS page
+                   JOIN host ON host.id = page.id
+                   LEFT JOIN presence ON presence.host_id = host.id
+                   LEFT JOIN host_config ON host_config.host_id = host.id
+                  ORDER BY host.id",
+                params![team_id, after, state, prefix, limit, window],
+                read_shown,
+            ),
+        }
+    }
+
+    /// Returns the last host that [`Tx::hosts_shown`] looked at with these arguments. `None`: it looked at all of them.
+    pub fn hosts_looked_through(
+        &mut self,
+        team_id: TeamId,
+        filter: &HostFilter,
+        after: Option<HostId>,
+    ) -> Result<Option<HostId>, StoreError> {
+        if !filter.sorts_out() {
+            return Ok(None);
+        }
+        let (after, before_last) = (after.unwrap_or(NIL), HOSTS_LOOKED_AT - 1);
+        let id = |row: &Row<'_>| row.get(0);
+        match (&filter.tag, filter.site_id) {
+            (Some(tag), _) => self.query_opt(
+                "SELECT host_id FROM host_tag WHERE team_id = $1 AND tag = $4 AND host_id > $2
+                  ORDER BY host_id LIMIT 1 OFFSET $3",
+                params![team_id, after, before_last, tag],
+                id,
+            ),
+            (None, Some(site_id)) => self.query_opt(
+                "SELECT id FROM host WHERE team_id = $1 AND site_id = $4 AND id > $2
+                  ORDER BY id LIMIT 1 OFFSET $3",
+                params![team_id, after, before_last, site_id],
+                id,
+            ),
+            (None, None) => self.query_opt(
+                "SELECT id FROM host WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT 1 OFFSET $3",
+                params![team_id, after, before_last],
+                id,
+            ),
+        }
+    }
+}
+
+fn read_shown(row: &Row<'_>) -> Result<ShownHost, StoreError> {
+    let sign = match row.get::<Option<HostId>>(21)? {
+        Some(_) => Some(LastSign { seen_at: row.get(22)?, said_goodbye: row.get(23)? }),
+        None => None,
+    };
+    let tags = super::words_in_order(row.get(24)?);
+    let tags = tags.iter().map(|tag| Tag::parse(tag).map_err(|_| StoreError::corrupt("a tag is not one")));
+    let keys = super::words_in_order(row.get(20)?);
+    let keys = keys.iter().map(|key| key.parse().map_err(|_| StoreError::corrupt("a key name is not one")));
+    Ok(ShownHost {
+        row: read_host(row)?,
+        keys: keys.collect::<Result<_, _>>()?,
+        tags: tags.collect::<Result<_, _>>()?,
+        sign,
+        held_at: row.get(25)?,
+        copy: row.get(26)?,
+        configured: read_configured(row)?,
+    })
+}
+
+fn read_configured(row: &Row<'_>) -> Result<Option<Configured>, StoreError> {
+    let Some(wanted) = row.get::<Option<i64>>(27)?.zip(row.get::<Option<i64>>(28)?) else { return Ok(None) };
+    let applied = row.get::<Option<i64>>(30)?.zip(row.get::<Option<i64>>(31)?);
+    Ok(Some(Configured {
+        wanted: config(wanted)?,
+        changed_at: row.get(29)?,
+        applied: applied.map(config).transpose()?,
+        applied_at: row.get(32)?,
+        sent_at: row.get(33)?,
+        sent_times: row.get(34)?,
+    }))
+}
