@@ -64,7 +64,7 @@ fn the_server_takes_its_own_steps_in_order_only() {
     for stage in ServerStage::ALL {
         let hello = server_at(stage).hello(&claims("c1"), |_| true);
         assert_eq!(hello.is_ok(), stage == ServerStage::Hello, "hello at {stage:?}");
-        let admitted = server_at(stage).admitted("g1".into(), 30, NOW);
+        let admitted = server_at(stage).admitted("g1".into(), 30, 1, NOW);
         assert_eq!(admitted.is_ok(), stage == ServerStage::Admission, "admitted at {stage:?}");
         let acknowledged = server_at(stage).acknowledged(config(version(0, 3), "d3"), &report());
         assert_eq!(acknowledged.is_ok(), stage == ServerStage::Commit, "acknowledged at {stage:?}");
@@ -100,7 +100,7 @@ fn b04_a_hello_for_anything_else_is_refused() {
         let mut channel = server_at(ServerStage::Hello);
         assert_eq!(channel.hello(&claims, ours), Err(expected));
         assert!(!channel.is_proved());
-        assert!(channel.admitted("g1".into(), 30, NOW).is_err(), "a refused hello opened the channel");
+        assert!(channel.admitted("g1".into(), 30, 1, NOW).is_err(), "a refused hello opened the channel");
     }
     let mut channel = server_at(ServerStage::Hello);
     channel.hello(&good, ours).unwrap();
@@ -110,11 +110,11 @@ fn b04_a_hello_for_anything_else_is_refused() {
 /// A recorded handshake played again, at once or later, meets another challenge and gets no frame but that.
 #[test]
 fn b29_a_replayed_hello_answers_a_challenge_that_is_gone() {
-    let (mut first, opened) = ServerChannel::open(host(1), "c1".into(), NOW);
+    let (mut first, opened) = ServerChannel::open(host(1), Protocol::BEST, "c1".into(), NOW);
     assert!(matches!(opened, ServerMessage::Challenge { .. }));
     let recorded = claims("c1");
     first.hello(&recorded, |_| true).unwrap();
-    let (mut second, opened) = ServerChannel::open(host(1), "c2".into(), NOW);
+    let (mut second, opened) = ServerChannel::open(host(1), Protocol::BEST, "c2".into(), NOW);
     assert!(matches!(opened, ServerMessage::Challenge { challenge, .. } if challenge == "c2"));
     assert_eq!(second.hello(&recorded, |_| true), Err(Violation::ForeignChallenge));
     for (name, message) in agent_messages() {

@@ -146,7 +146,8 @@ fn pins_that_are_no_hashes_are_refused() {
     let good = pins().current;
     let many = vec![good[0].clone(); instruction::MAX_PINS + 1];
     let bad = |text: &str| vec![text.to_owned()];
-    for (current, next) in [(bad(""), vec![]), (bad("sha256/abc"), vec![]), (good, bad("x")), (many, vec![])] {
+    for (current, next) in [(bad(""), vec![]), (bad("sha256/abc"), vec![]), (good, bad("x")), (many, vec![])]
+    {
         let pins = Pins { current, next, ..pins() };
         assert!(instruction::verify_pins(&instruction::sign_pins(&key, &pins), &key.thumbprint()).is_err());
     }

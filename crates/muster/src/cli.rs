@@ -8,8 +8,9 @@ use clap::{Args, Parser, Subcommand};
 use url::Url;
 
 use crate::commands::{
-    account, admin, audit, backup, claim, completions, events, host, instruction_key, invitation, job, key, login, notify, oidc,
-    people, restore, secret, serve, settings, setup, site, support, team, ticket, tls, token, webhook, whoami,
+    account, admin, audit, backup, claim, completions, events, host, instruction_key, invitation, job, key,
+    login, notify, oidc, people, restore, secret, serve, settings, setup, site, support, team, ticket, tls,
+    token, webhook, whoami,
 };
 use crate::demo::Demo;
 use crate::failure::Failure;

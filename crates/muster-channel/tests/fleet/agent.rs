@@ -136,6 +136,9 @@ impl Agent {
                 None
             }
             Effect::RunAttempt(_) | Effect::ForgetAttempt(_) | Effect::Revoked(_) => None,
+            Effect::MakeNextKey { .. } | Effect::UseNextKey(_) | Effect::KeepPins(_) => {
+                panic!("this server rotates nothing")
+            }
         }
     }
 
@@ -175,5 +178,6 @@ fn report() -> Report {
         config_digest: None,
         running: Vec::new(),
         policy: [].into_iter().collect(),
+        pins_issued_at: None,
     }
 }

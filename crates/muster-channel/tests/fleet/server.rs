@@ -6,7 +6,7 @@ use muster_channel::server::{Effect, ServerChannel};
 use muster_domain::generation::{Generation, Judgement, Known, judge};
 use muster_ids::{HostId, Timestamp};
 use muster_wire::channel::{
-    AgentMessage, Config, ConfigVersion, DeliveredSecret, Dispatch, HelloClaims, ServerMessage,
+    AgentMessage, Config, ConfigVersion, DeliveredSecret, Dispatch, HelloClaims, Protocol, ServerMessage,
 };
 use muster_wire::job::{BackupWork, Work};
 use muster_wire::secret::Document;
@@ -74,7 +74,8 @@ impl Server {
     }
 
     pub(crate) fn accept(&mut self, connection: u64, index: usize, now: Timestamp) -> ServerMessage {
-        let (channel, first) = ServerChannel::open(host_id(index), format!("challenge {connection}"), now);
+        let challenge = format!("challenge {connection}");
+        let (channel, first) = ServerChannel::open(host_id(index), Protocol::BEST, challenge, now);
         self.connections.insert(connection, Connection { index, channel });
         first
     }
@@ -124,7 +125,7 @@ impl Server {
                 return None;
             };
             row.welcomes += 1;
-            let welcome = open.channel.admitted(generation_text(issue), 30, now).expect("it was judged");
+            let welcome = open.channel.admitted(generation_text(issue), 30, 1, now).expect("it was judged");
             return Some(vec![welcome]);
         }
         let mut sent = Vec::new();
@@ -184,6 +185,7 @@ fn a_dispatch(host_id: HostId) -> Dispatch {
         }),
         secret_version: 1,
         time_limit_secs: 60,
+        issued_at: None,
         expires_at: Timestamp::from_millis(0),
     }
 }

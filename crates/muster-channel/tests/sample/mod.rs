@@ -47,6 +47,7 @@ pub(crate) fn report() -> Report {
         config_digest: None,
         running: Vec::new(),
         policy: [].into_iter().collect(),
+        pins_issued_at: None,
     }
 }
 
@@ -62,6 +63,7 @@ pub(crate) fn dispatch(to: HostId, expires_at: Timestamp) -> Dispatch {
         secret_version: 1,
         time_limit_secs: 60,
         expires_at,
+        issued_at: None,
     }
 }
 
@@ -113,7 +115,15 @@ pub(crate) fn server_messages() -> Vec<(&'static str, ServerMessage)> {
                 server_time: NOW,
             },
         ),
-        ("welcome", ServerMessage::Welcome { generation: "g1".into(), heartbeat_secs: 30, server_time: NOW }),
+        (
+            "welcome",
+            ServerMessage::Welcome {
+                generation: "g1".into(),
+                heartbeat_secs: 30,
+                server_time: NOW,
+                reconnect_window_secs: None,
+            },
+        ),
         ("config_update", ServerMessage::ConfigUpdate { config: config(version(0, 3), "d3") }),
         ("job_run", ServerMessage::JobRun { dispatch: dispatch(host(1), NOW.plus(SOON)) }),
         ("job_recorded", ServerMessage::JobRecorded { attempt: attempt() }),
@@ -141,12 +151,12 @@ impl ServerStage {
 
 /// The server's side waiting for the named thing: challenge `c1`, generation `g1`, configuration 0.3 `d3`.
 pub(crate) fn server_at(stage: ServerStage) -> ServerChannel {
-    let (mut channel, _) = ServerChannel::open(host(1), "c1".into(), NOW);
+    let (mut channel, _) = ServerChannel::open(host(1), Protocol::BEST, "c1".into(), NOW);
     if stage >= ServerStage::Admission {
         channel.hello(&claims("c1"), |url| url == URL).unwrap();
     }
     if stage >= ServerStage::Acknowledgement {
-        channel.admitted("g1".into(), 30, NOW).unwrap();
+        channel.admitted("g1".into(), 30, 1, NOW).unwrap();
     }
     if stage >= ServerStage::Commit {
         let acknowledged = AgentMessage::GenerationAcknowledged { generation: "g1".into(), report: report() };

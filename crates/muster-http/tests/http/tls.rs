@@ -33,8 +33,9 @@ fn connector(folder: &std::path::Path, alpn: &[u8]) -> TlsConnector {
 #[tokio::test]
 async fn tls_is_served_and_refuses_other_protocols_and_slow_handshakes() {
     let folder = tempfile::tempdir().expect("folder");
-    let identity =
-        load_or_create(folder.path(), &["localhost".into(), "127.0.0.1".into()], NOW).expect("identity").identity;
+    let identity = load_or_create(folder.path(), &["localhost".into(), "127.0.0.1".into()], NOW)
+        .expect("identity")
+        .identity;
     let acceptor = identity.acceptor().expect("acceptor");
     let server = start_with(short(), Some(acceptor)).await;
     let name = || ServerName::try_from("127.0.0.1").expect("name");

@@ -101,15 +101,16 @@ impl Credentials {
         let host_id = row.host_id;
         let may_act = row.may_act();
         let known = Arc::new(Known::new(row));
-        let mut part = self.part(&interest.key);
-        if may_act && part.drops == interest.drops {
+        let Interest { key, drops } = interest;
+        let mut part = self.part(&key);
+        if may_act && part.drops == drops {
             if part.entries.len() >= self.most_in_a_part
-                && !part.entries.contains_key(&interest.key)
+                && !part.entries.contains_key(&key)
                 && let Some(another) = part.entries.keys().next().copied()
             {
                 part.entries.remove(&another);
             }
-            part.entries.insert(interest.key, Entry { host_id, known: Arc::clone(&known) });
+            part.entries.insert(key, Entry { host_id, known: Arc::clone(&known) });
         }
         known
     }

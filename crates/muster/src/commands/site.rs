@@ -1,7 +1,9 @@
 use clap::{Args, Subcommand};
 use muster_client::api::collect;
 use muster_wire::bounds::Whole;
-use muster_wire::site::{CreateSite, NewPolicy, OnClone, ReimagePolicy, SetSitePolicy, Site as View, SitePolicy};
+use muster_wire::site::{
+    CreateSite, NewPolicy, OnClone, ReimagePolicy, SetSitePolicy, Site as View, SitePolicy,
+};
 use muster_wire::text::Name;
 
 use super::Most;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -126,6 +126,26 @@ async fn on_a_small_disk() {
     installation.server.launch().await;
     assert_eq!(installation.hosts().await.len(), 1 + AT_ONCE);
     assert_eq!(steady.heartbeat(host).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c04_a_log_without_room_ends_nothing() {
+    let server = Server::prepare(Backend::Sqlite);
+    let mut command = server.command();
+    command.args(["--log", "trace"]);
+    command.stdout(Stdio::null()).stderr(File::options().write(true).open("/dev/full").unwrap());
+    let mut process = command.spawn().unwrap();
+    until("the server does not get ready", Duration::from_secs(30), async || {
+        assert_eq!(process.try_wait().unwrap(), None, "the server ended");
+        let reply = server.try_ask(Method::GET, "/readyz", None, None).await.ok()?;
+        (reply.status == 200).then_some(())
+    })
+    .await;
+    let setup = serde_json::json!({ "code": server.setup_code(), "admin_name": "first admin" });
+    let reply = server.ask(Method::POST, "/v1/setup", None, Some(&setup)).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    process.kill().unwrap();
+    process.wait().unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

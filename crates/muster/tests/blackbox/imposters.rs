@@ -160,7 +160,7 @@ async fn b23_who_does_not_hold_the_pinned_key_hears_nothing() {
     let pins = [nobody.clone(), good.pin.clone()];
     victim.is_believed("the next pinned key, whatever name and date", good, by_address, &pins).await;
     let another = Face::new("localhost", None, Wrong::Nothing);
-    victim.says_nothing("another key", Manner::Tls(another), by_address, &[nobody.clone()]).await;
+    victim.says_nothing("another key", Manner::Tls(another), by_address, std::slice::from_ref(&nobody)).await;
     let trusted = Face::new("localhost", Some(&victim.authority), Wrong::Nothing);
     victim
         .says_nothing("a trusted certificate of another key", Manner::Tls(trusted), by_name, &[nobody])

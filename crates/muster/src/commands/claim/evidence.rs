@@ -99,7 +99,8 @@ fn of_both_sides(sighting: &Sighting) -> Vec<[String; 3]> {
         epoch => format!("{} (epoch {epoch})", state.counter),
     };
     let connected = if sighting.holder_connected { "connected" } else { "not connected" };
-    let seen = sighting.holder_seen_at.map_or_else(|| "never seen".to_owned(), |at| format!("seen {}", moment(at)));
+    let seen =
+        sighting.holder_seen_at.map_or_else(|| "never seen".to_owned(), |at| format!("seen {}", moment(at)));
     vec![
         [
             "state shown".to_owned(),
@@ -112,7 +113,11 @@ fn of_both_sides(sighting: &Sighting) -> Vec<[String; 3]> {
             sighting.holder_boot_id.clone().unwrap_or_default(),
         ],
         ["when found out".to_owned(), moment(sighting.at), format!("{connected}, {seen}")],
-        ["address then".to_owned(), sighting.source.clone(), sighting.holder_source.clone().unwrap_or_default()],
+        [
+            "address then".to_owned(),
+            sighting.source.clone(),
+            sighting.holder_source.clone().unwrap_or_default(),
+        ],
     ]
 }
 
@@ -131,7 +136,9 @@ fn rows(claim: &Claim) -> Vec<[String; 3]> {
         ["came from".to_owned(), machine.source_address.clone(), String::new()],
         [
             "ticket".to_owned(),
-            machine.ticket_id.map_or_else(|| "none: it showed the host's key".to_owned(), |id| id.to_string()),
+            machine
+                .ticket_id
+                .map_or_else(|| "none: it showed the host's key".to_owned(), |id| id.to_string()),
             String::new(),
         ],
     ];

@@ -3,7 +3,8 @@
 use muster_client::api::{Answer, ClaimFilter, collect};
 use muster_ids::HostId;
 use muster_wire::claim::{
-    Claim as View, ClaimState, DecideClaims, DecidedClaim, DecidedClaims, MOST_DECISIONS, OneDecision, Verdict,
+    Claim as View, ClaimState, DecideClaims, DecidedClaim, DecidedClaims, MOST_DECISIONS, OneDecision,
+    Verdict,
 };
 use muster_wire::text::Line;
 
@@ -79,7 +80,9 @@ fn preview(claims: &[Answer<View>], verdict: Verdict) -> Vec<String> {
         lines.push(format!("{impossible} of them cannot be decided so, and will be left as they are"));
     }
     if verdict == Verdict::Replace && claims.len() > 1 {
-        lines.push("only one machine can take over a host: each decision ends the key of the one before".to_owned());
+        lines.push(
+            "only one machine can take over a host: each decision ends the key of the one before".to_owned(),
+        );
     }
     lines
 }

@@ -1,7 +1,13 @@
 use super::*;
 
-const NOTHING: PolicyChange =
-    PolicyChange { new: None, reimage: None, reimage_after: None, surge: None, require_key: None, on_clone: None };
+const NOTHING: PolicyChange = PolicyChange {
+    new: None,
+    reimage: None,
+    reimage_after: None,
+    surge: None,
+    require_key: None,
+    on_clone: None,
+};
 
 #[test]
 fn what_is_not_named_stays() {
