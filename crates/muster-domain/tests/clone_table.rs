@@ -156,6 +156,7 @@ fn the_key_of_another_host_is_no_key_of_a_copy_unless_its_claim_made_that_host()
 }
 
 #[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "a row of a table reads better without borrows")]
 fn decides(
     has_own_key: bool,
     verdict: Verdict,

@@ -97,6 +97,7 @@ impl Credentials {
     }
 
     /// Takes what the database said, and keeps it if the key may act and nothing was dropped since `interest` was taken.
+    #[expect(clippy::needless_pass_by_value, reason = "an interest proves one look, and is spent by it")]
     pub fn keep(&self, interest: Interest, row: AgentRow) -> Arc<Known> {
         let host_id = row.host_id;
         let may_act = row.may_act();

@@ -92,6 +92,6 @@ fn what_is_announced_counts_until_it_is_shown() {
     let [next_pin] = &tls.next_pins()[..] else { panic!("one next pin") };
     write_pair(dir.path(), &next);
     tls.show(tls.look(NOW).expect("whole").expect("found"));
-    assert_eq!(tls.pins(), std::slice::from_ref(&next_pin));
+    assert_eq!(*tls.pins(), [next_pin.as_str()]);
     assert_eq!(tls.next_pins(), Vec::<String>::new());
 }
