@@ -197,7 +197,7 @@ mod tests {
     #[test]
     fn a_break_counts_like_a_start() {
         let minute = |n: i64| Timestamp::from_millis(NOW.as_millis() + n * 60_000);
-        let (day, mins) = (Duration::from_secs(86_400), |n| Duration::from_secs(n * 60));
+        let (day, mins) = (Duration::from_secs(86_400), |n: u64| Duration::from_secs(n * 60));
         let steady = Rounds::default().after(minute(0)).after(minute(1));
         assert_eq!(steady.there_for(minute(2), day), day);
         let back = steady.after(minute(60));
