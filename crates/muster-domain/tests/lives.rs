@@ -90,10 +90,10 @@ fn a_generation_across_restores() {
     let lost = |holds, issue| Judgement::ServerLostState { holds, issue };
     check(at(0, 9), at(0, 5), None, 1, lost(at(0, 9), at(1, 10)));
     check(at(0, 9), at(0, 5), Some(at(0, 6)), 1, lost(at(0, 9), at(1, 10)));
-    // What was issued before the restore is still accepted and issued again.
+    // What was issued before the restore is still accepted, and never issued again: it may have been acknowledged since.
     let current = |holds, issue| Judgement::Current { holds, issue };
     check(at(0, 6), at(0, 5), Some(at(0, 6)), 1, current(at(0, 6), at(1, 7)));
-    check(at(0, 5), at(0, 5), Some(at(0, 6)), 1, current(at(0, 5), at(0, 6)));
+    check(at(0, 5), at(0, 5), Some(at(0, 6)), 1, current(at(0, 5), at(1, 6)));
     // A higher epoch is newer whatever it counts; the copy that stayed behind is stale.
     check(at(0, 99), at(1, 7), None, 1, Judgement::Stale);
     check(at(1, 6), at(1, 7), None, 1, Judgement::Stale);

@@ -83,8 +83,9 @@ fn documents_say_what_was_signed() {
     let thumbprint = key.thumbprint();
     let said = instruction::verify_revoked(&instruction::sign_revoked(&key, &revoked()), &thumbprint);
     assert_eq!(said, Ok(revoked()));
-    let said = instruction::verify_pins(&instruction::sign_pins(&key, &pins()), &thumbprint);
-    assert_eq!(said, Ok(pins()));
+    let pins = pins();
+    let said = instruction::verify_pins(&instruction::sign_pins(&key, &pins), &thumbprint);
+    assert_eq!(said, Ok(pins));
     assert_eq!(hello::verify(&hello::sign(&key, &hello_claims()), key.public_key()), Ok(hello_claims()));
 }
 

@@ -16,7 +16,7 @@ use crate::harness::{Backend, Installation, Reply, Server, both, until};
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 /// Routes without a credential; everything else answers 401.
-const OPEN: [(&str, &str); 7] = [
+const OPEN: [(&str, &str); 8] = [
     ("get", "/v1/setup"),
     ("post", "/v1/setup"),
     ("post", "/v1/sign-in"),
@@ -24,6 +24,7 @@ const OPEN: [(&str, &str); 7] = [
     ("get", "/v1/oidc/{name}/start"),
     ("get", "/v1/oidc/callback"),
     ("post", "/v1/invitations/accept"),
+    ("post", "/v1/enroll/fork"),
 ];
 
 /// Other spellings of the setup's path, none of which may lead to it.
