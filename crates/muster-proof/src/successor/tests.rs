@@ -35,15 +35,15 @@ fn a_fork_is_vouched_for_by_the_former_key_alone() {
     let (former, new, other) = (HostKey::generate(), HostKey::generate(), HostKey::generate());
     let claims = fork_claims(&new);
     let statement = sign_fork(&former, &claims);
-    assert_eq!(verify_fork(&statement, &former.public_key()), Ok(claims.clone()));
-    assert!(verify_fork(&statement, &other.public_key()).is_err());
-    assert!(verify_fork(&sign_fork(&new, &claims), &former.public_key()).is_err());
+    assert_eq!(verify_fork(&statement, former.public_key()), Ok(claims.clone()));
+    assert!(verify_fork(&statement, other.public_key()).is_err());
+    assert!(verify_fork(&sign_fork(&new, &claims), former.public_key()).is_err());
 }
 
 #[test]
 fn neither_passes_for_the_other() {
     let (former, next) = (HostKey::generate(), HostKey::generate());
-    assert!(verify_fork(&sign_next_key(&next, &next_claims(&former)), &next.public_key()).is_err());
+    assert!(verify_fork(&sign_next_key(&next, &next_claims(&former)), next.public_key()).is_err());
     assert!(verify_next_key(&sign_fork(&former, &fork_claims(&next))).is_err());
 }
 
