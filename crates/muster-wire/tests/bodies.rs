@@ -96,6 +96,7 @@ fn a_policy_left_out_is_the_safe_one() {
     let json = serde_json::to_value(&site.policy).unwrap();
     let expected = json!({
         "new": "auto", "reimage": "approve", "reimage_after_secs": 86_400, "surge": 100, "require_key": true,
+        "on_clone": "hold",
     });
     assert_eq!(json, expected);
 }
