@@ -11,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::sealing::{act, seal};
-use crate::world::{World, both};
+use crate::world::{World, both, until};
 
 /// Takes a chunked body apart.
 fn lines(raw: &str) -> Vec<Value> {
