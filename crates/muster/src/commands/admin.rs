@@ -1,11 +1,10 @@
-use std::path::PathBuf;
-
 use clap::{Args, Subcommand};
+use muster_server::backup::Place;
 use muster_server::recover::{Means, Recovered, Recovery, recover};
-use muster_store::Location;
 use muster_wire::text::{Line, Name};
 use secrecy::ExposeSecret;
 
+use super::place::ServerPlace;
 use crate::cli::Global;
 use crate::failure::Failure;
 use crate::input::wire_text;
@@ -33,21 +32,8 @@ pub(crate) enum Admin {
 /// Whom, and where.
 #[derive(Debug, Args)]
 pub(crate) struct Recover {
-    /// The server's data folder
-    #[arg(
-        long,
-        env = "MUSTER_DATA_DIR",
-        hide_env_values = true,
-        value_name = "DIR",
-        default_value = "muster-data"
-    )]
-    data_dir: PathBuf,
-    /// Another database than the embedded one, as `muster serve` has it
-    #[arg(long, env = "MUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
-    database: Option<String>,
-    /// File with the master key, as `muster serve` has it
-    #[arg(long, env = "MUSTER_MASTER_KEY_FILE", hide_env_values = true, value_name = "FILE")]
-    master_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    place: ServerPlace,
     /// Name of the admin; not needed when there is one
     #[arg(long, value_name = "NAME", value_parser = wire_text::<Name>)]
     name: Option<Name>,
@@ -69,20 +55,14 @@ impl Admin {
 
 impl Recover {
     async fn run(self, global: &Global) -> Result<(), Failure> {
-        // Parsed here and not by clap, which would quote the password of a text that does not hold.
-        let database = self.database.as_deref().map(Location::parse).transpose();
+        let Place { data_dir, database, master_key_file } = self.place.place()?;
         let means = if self.token {
             Means::Token
         } else {
             Means::Password { login: self.login.map(|login| login.to_string()) }
         };
-        let recovery = Recovery {
-            data_dir: self.data_dir,
-            database: database.map_err(|error| Failure::usage(error.to_string(), "correct --database"))?,
-            master_key_file: self.master_key_file,
-            name: self.name.map(|name| name.to_string()),
-            means,
-        };
+        let name = self.name.map(|name| name.to_string());
+        let recovery = Recovery { data_dir, database, master_key_file, name, means };
         let recovered = recover(recovery).await.map_err(|error| Failure::plain(format!("{error:#}")))?;
         show(global, &recovered)
     }
