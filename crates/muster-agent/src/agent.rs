@@ -3,26 +3,25 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use http::StatusCode;
 use muster_channel::backoff::Backoff;
 use muster_client::{Response, WebSocket, WsDialError};
 use muster_edge::Entropy;
 use muster_ids::{HostId, KeyThumbprint};
 use muster_wire::channel::Report;
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::asking::rounded;
-use crate::copied::{Fences, Verdict};
+use crate::copied::{Fences, Weighed};
 use crate::enroll;
 use crate::error::{self, AgentError};
-use crate::keys::{Chosen, Keys, Left};
+use crate::keys::{Chosen, Keys, Place, Remaining};
 use crate::machine::Machine;
 use crate::round::{self, Round};
 use crate::server::{self, Server};
 use crate::session::{self, End, Ended, Session};
-use crate::state::{IdentityState, StateDir};
+use crate::state::{IdentityState, StateDir, StateError};
 use crate::work::Jobs;
 
 /// A host at work.
@@ -44,7 +43,9 @@ pub(crate) enum Parted {
     /// It was asked to stop.
     Stopped,
     /// Its state is a copy or an older one.
-    Copied(ForkCause),
+    Copied(CopyCause),
+    /// It made itself a key, and the server does not take it: whoever said that it was admitted was another one.
+    NotAdmitted,
 }
 
 /// A way to the server, for a key and the certificates it was made for.
@@ -68,7 +69,7 @@ impl Agent {
         host_id: HostId,
         identity: IdentityState,
     ) -> Result<Self, AgentError> {
-        let keys = Keys::load(state)?;
+        let keys = Keys::of(state, &identity)?;
         let jobs = Jobs::start(machine, state, host_id)?;
         Ok(Self {
             machine: machine.clone(),
@@ -112,23 +113,47 @@ impl Agent {
             let wait = match round.word().map(|word| fences.weigh(word, now)) {
                 None => drawn,
                 // The server's hint is meant for a copy; whether this is one is found out sooner.
-                Some(Verdict::ComeBack(after)) => self.machine.pace.jittered(after),
-                Some(Verdict::Fork(cause)) => {
+                Some(Weighed::ComeBack(after)) => self.machine.pace.jittered(after),
+                Some(Weighed::Fork(_)) if self.keys.borrow().is_of_copy() => {
+                    return self.not_admitted(&round, stop).await;
+                }
+                Some(Weighed::Fork(cause)) => {
                     self.jobs.give_up().await;
-                    self.vouch_with(&round)?;
                     return Ok(Parted::Copied(cause));
                 }
             };
+            if self.keys.borrow().is_of_copy() && (round.is_unknown() || round.was_refused_in_role()) {
+                return self.not_admitted(&round, stop).await;
+            }
             tracing::warn!(next_try_secs = rounded(wait), "{}", round::in_words(&round));
             stop.run_until_cancelled(self.machine.pace.wait(wait)).await;
         }
     }
 
-    /// The key the server knows a newer state of is the one that vouches for the copy's own.
-    fn vouch_with(&self, round: &Round) -> Result<(), AgentError> {
-        if matches!(round, Round::Held(Ended { by_next: true, .. })) {
-            self.keys.borrow_mut().promote_next(&self.state)?;
+    /// Waits before this machine asks once more for an identity, as who is refused does.
+    async fn not_admitted(&self, round: &Round, stop: &CancellationToken) -> Result<Parted, AgentError> {
+        self.jobs.give_up().await;
+        let wait = self.machine.pace.jittered(self.machine.pace.refused_every);
+        let why = round::in_words(round);
+        tracing::warn!(next_try_secs = rounded(wait), "{why}: asking for an identity of its own once more");
+        stop.run_until_cancelled(self.machine.pace.wait(wait)).await;
+        Ok(if stop.is_cancelled() { Parted::Stopped } else { Parted::NotAdmitted })
+    }
+
+    /// Takes a signature that shows that the server took a key: the one beside it is not needed any more.
+    pub(crate) fn proved(&self, chosen: &mut Chosen) -> Result<(), StateError> {
+        match chosen.place {
+            Place::Host => return Ok(()),
+            Place::Next => self.keys.borrow_mut().promote_next(&self.state)?,
+            Place::Copy => {
+                self.keys.borrow_mut().promote_own(&self.state)?;
+                let proved = self.identity.borrow().clone().proved();
+                self.state.store_identity(&proved)?;
+                self.identity.replace(proved);
+            }
         }
+        chosen.place = Place::Host;
+        tracing::info!(key = %chosen.key.thumbprint(), "this key took the place of the former one");
         Ok(())
     }
 
@@ -137,30 +162,24 @@ impl Agent {
         let Some(report) = stop.run_until_cancelled(session::report(self)).await else {
             return Ok(Round::stopped());
         };
-        let mut next_was_refused = false;
         let skips_next = self.without_next.take();
         let keys = self.keys.borrow().in_order();
-        for chosen in keys.into_iter().filter(|chosen| !(skips_next && chosen.is_next)) {
+        for chosen in keys.into_iter().filter(|chosen| !(skips_next && chosen.place == Place::Next)) {
             let server = self.line(&chosen)?;
             match self.dial(&server, stop).await {
                 Dialled::Stopped => return Ok(Round::stopped()),
                 Dialled::Unreachable(causes) => return Ok(Round::Unreachable(causes)),
                 Dialled::Open(url, socket) => {
-                    let by_next = chosen.is_next;
-                    let ended = self.hold(chosen, next_was_refused, &url, *socket, report, stop).await;
+                    let by_next = chosen.place == Place::Next;
+                    let ended = self.hold(chosen, &url, *socket, report, stop).await;
                     self.without_next.set(by_next && ended.was_turned_away());
                     return Ok(Round::Held(ended));
                 }
                 Dialled::Refused(response) => {
                     let round = self.judged(response)?;
-                    let is_unknown = matches!(
-                        &round,
-                        Round::Refused(response) if response.status == StatusCode::UNAUTHORIZED
-                    );
-                    if !(chosen.is_next && is_unknown) {
+                    if !(chosen.place == Place::Next && round.is_unknown()) {
                         return Ok(round);
                     }
-                    next_was_refused = true;
                 }
             }
         }
@@ -170,17 +189,22 @@ impl Agent {
     async fn hold(
         &self,
         chosen: Chosen,
-        next_was_refused: bool,
         url: &Url,
         socket: WebSocket,
         report: Report,
         stop: &CancellationToken,
     ) -> Ended {
-        let by_next = chosen.is_next;
-        match Session::open(self, chosen, next_was_refused, url, socket, report) {
+        let shown = chosen.clone();
+        let ended = match Session::open(self, chosen, url, socket, report) {
             Ok(session) => session.hold(stop).await,
-            Err(cause) => Ended { by_next, ..Ended::before_the_welcome(End::State(cause)) },
+            Err(cause) => Ended::before_the_welcome(End::State(cause)),
+        };
+        if ended.was_refused_in_role()
+            && let Err(cause) = shown.forget_generation(&self.state)
+        {
+            return Ended::before_the_welcome(End::State(cause));
         }
+        ended
     }
 
     /// Tries the addresses in order until one answers.
@@ -213,10 +237,10 @@ impl Agent {
         let Some(revoked) = enroll::signed(statement, &self.identity.borrow()) else { return Ok(None) };
         let left = self.keys.borrow_mut().void(&self.state, Some(self.host_id), &revoked)?;
         Ok(match left {
-            Left::Nothing => Some(End::Revoked(Box::new(revoked))),
-            Left::Next => Some(End::Rekeyed),
-            Left::Current => None,
-            Left::Both => {
+            Remaining::Nothing => Some(End::Revoked(Box::new(revoked))),
+            Remaining::Next => Some(End::Rekeyed),
+            Remaining::Current => None,
+            Remaining::Both => {
                 enroll::ignored();
                 None
             }

@@ -17,6 +17,8 @@ use crate::visible;
 /// How many attempts are remembered.
 pub const REMEMBERED: usize = 200;
 const LOST: &str = "the agent stopped while the job ran: start the job again";
+const FORGOTTEN: &str =
+    "the agent has forgotten jobs as old as this one and cannot tell whether it ran: start it again";
 
 /// One attempt and what is known of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,11 +103,14 @@ impl Attempts {
     }
 
     /// Begins an attempt, unless it was begun before; on disk when this returns [`Beginning::Run`].
+    ///
+    /// What was issued after `now`, the time by the server's clock, tells nothing about age: that clock was ahead then.
     pub fn begin(
         &mut self,
         state: &StateDir,
         attempt: Attempt,
         issued_at: Option<Timestamp>,
+        now: Timestamp,
     ) -> Result<Beginning, StateError> {
         if let Some(known) = self.records.iter().find(|record| record.attempt == attempt) {
             return Ok(match &known.fate {
@@ -119,12 +124,14 @@ impl Attempts {
         if self.records.iter().any(is_later) {
             return Ok(Beginning::Superseded);
         }
-        if issued_at.is_some_and(|issued_at| self.forgotten_until.is_some_and(|until| issued_at <= until)) {
+        let forgotten_until = self.forgotten_until.filter(|until| *until <= now);
+        if issued_at.is_some_and(|issued_at| forgotten_until.is_some_and(|until| issued_at <= until)) {
             return Ok(Beginning::Forgotten);
         }
         let before = (self.records.clone(), self.forgotten_until);
         self.records.push(AttemptRecord { attempt, fate: Fate::Started, issued_at });
-        self.forget_oldest();
+        self.forgotten_until = forgotten_until;
+        self.forget_oldest(now);
         self.store_or(state, before)?;
         Ok(Beginning::Run)
     }
@@ -179,7 +186,7 @@ impl Attempts {
     }
 
     /// Makes room: ends that are told go first, then untold ones; what runs stays.
-    fn forget_oldest(&mut self) {
+    fn forget_oldest(&mut self, now: Timestamp) {
         while self.records.len() > REMEMBERED {
             let told = |record: &AttemptRecord| matches!(record.fate, Fate::Ended { recorded: true, .. });
             let ended = |record: &AttemptRecord| matches!(record.fate, Fate::Ended { .. });
@@ -189,7 +196,7 @@ impl Attempts {
                 return;
             };
             let forgotten = self.records.remove(oldest);
-            self.forgotten_until = self.forgotten_until.max(forgotten.issued_at);
+            self.forgotten_until = self.forgotten_until.max(forgotten.issued_at.filter(|at| *at <= now));
         }
     }
 
@@ -206,6 +213,11 @@ impl Attempts {
         let Self { records, forgotten_until } = self;
         state.store_attempts(&AttemptsRecord { attempts: records.clone(), forgotten_until: *forgotten_until })
     }
+}
+
+/// How an attempt ends that may have run, by what is known here.
+pub(crate) fn forgotten() -> JobEnd {
+    JobEnd { failure: visible::line(FORGOTTEN), ..lost() }
 }
 
 fn lost() -> JobEnd {

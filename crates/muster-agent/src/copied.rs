@@ -1,7 +1,8 @@
 //! What the server's word that a state is a copy means for the agent that holds it. Pure.
 //!
-//! `generation_stale` is certain: the server knows a newer state, and what this machine acknowledged was on its disk
-//! before. `fenced` is not: for a moment the other connection may be this agent's own last one, of which the server has
+//! `generation_stale` leaves no doubt about who said it: the server knows a newer state, and what this machine
+//! acknowledged was on its disk before. Whoever stands in for the server may say so as well; the server itself says then,
+//! where the copy asks for an identity, that it is none. `fenced` is not: for a moment the other connection may be this agent's own last one, of which the server has
 //! not noticed yet that nobody is there any more. Such a one is silent when the server asks, so it lasts no longer than
 //! the server waits for a peer that is gone; somebody else answers for longer than that.
 
@@ -10,8 +11,7 @@ mod tests;
 
 use std::time::Duration;
 
-use muster_wire::channel::close;
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 use muster_wire::parting::GoodbyeReason;
 
 /// How often `fenced` is waited out before another machine is sure to hold the identity.
@@ -31,20 +31,11 @@ pub enum Word {
 }
 
 impl Word {
-    /// Reads it from how a channel ended; `None`: it ended otherwise.
-    pub fn of_goodbye(reason: &str) -> Option<Self> {
-        match GoodbyeReason::parse(reason)? {
+    /// Reads it from why a channel ended; `None`: it ended otherwise.
+    pub fn of(reason: GoodbyeReason) -> Option<Self> {
+        match reason {
             GoodbyeReason::GenerationStale => Some(Self::Stale),
             GoodbyeReason::Fenced => Some(Self::Fenced),
-            _ => None,
-        }
-    }
-
-    /// Reads it from a close code.
-    pub fn of_close(code: u16) -> Option<Self> {
-        match code {
-            close::GENERATION_STALE => Some(Self::Stale),
-            close::FENCED => Some(Self::Fenced),
             _ => None,
         }
     }
@@ -59,24 +50,24 @@ pub struct Fences {
 
 /// What the agent does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Weighed {
     /// It stops using the key and asks for an identity of its own.
-    Fork(ForkCause),
+    Fork(CopyCause),
     /// It comes back with the same key, after this long at least.
     ComeBack(Duration),
 }
 
 impl Fences {
     /// Weighs a word that came at `now`, a time that only goes forward; forget the fences at each welcome.
-    pub fn weigh(&mut self, word: Word, now: Duration) -> Verdict {
+    pub fn weigh(&mut self, word: Word, now: Duration) -> Weighed {
         if word == Word::Stale {
-            return Verdict::Fork(ForkCause::GenerationStale);
+            return Weighed::Fork(CopyCause::GenerationStale);
         }
         let first_at = *self.first_at.get_or_insert(now);
         self.count += 1;
         if self.count > FENCES_WAITED_OUT || now.saturating_sub(first_at) >= FENCED_FOR {
-            return Verdict::Fork(ForkCause::Fenced);
+            return Weighed::Fork(CopyCause::Fenced);
         }
-        Verdict::ComeBack(FENCE_STEP * self.count)
+        Weighed::ComeBack(FENCE_STEP * self.count)
     }
 }

@@ -253,6 +253,9 @@ impl fmt::Display for Refusal {
                 "this machine's key belongs to a host already: if its state folder is a copy of another machine's, run \
                  `muster-agent reset` and then the same command again",
             ),
+            "not_a_copy" => f.write_str(
+                "the server says that this state is no copy: somebody else said so; coming back with its key",
+            ),
             "key_revoked" => f.write_str(
                 "the server says that this machine's key is void, without its signature: the key is kept, ask the \
                  operator",

@@ -2,21 +2,25 @@
 //! (DESIGN §4).
 //!
 //! On disk in this order, so that a crash anywhere goes on where it was: the membership `forking`; the new key; the
-//! answer. The former key is kept until then, to vouch for the new one, and opens no channel any more. Nothing of the
-//! former host goes along: its secrets are removed when the fork begins.
+//! answer; what the server signed to the new key. The former key is kept until then, to vouch for the new one, and opens no
+//! channel any more. Nothing of the former host goes along: its secrets are removed when the fork begins.
+//!
+//! Only the last of these is signed. Whoever stands in for the server can call a state a copy and admit it: the server
+//! then says that it is no copy, and the machine goes back to the channel with the key it had.
 
 use std::rc::Rc;
 
 use http::StatusCode;
-use muster_ids::UidSource;
+use muster_ids::{KeyThumbprint, UidSource};
 use muster_proof::{HostKey, successor};
-use muster_wire::enroll::{ForkCause, ForkClaims, ForkRequest};
+use muster_wire::claim::CopyCause;
+use muster_wire::enroll::{ForkClaims, ForkRequest};
 use muster_wire::text::Line;
 
 use crate::asking::Asking;
 use crate::enroll::{self, Decision};
 use crate::error::AgentError;
-use crate::keys::{Keys, Left};
+use crate::keys::{Keys, Remaining};
 use crate::machine::Machine;
 use crate::origin::{self, Comparison, Place};
 use crate::server::Server;
@@ -33,9 +37,7 @@ pub(crate) fn at_start(
     state: &StateDir,
     identity: IdentityState,
 ) -> Result<IdentityState, AgentError> {
-    if matches!(identity.membership, Membership::Joined { .. }) && state.fork_key()?.is_some() {
-        state.promote_fork_key()?;
-    }
+    let identity = settled(state, identity)?;
     if matches!(identity.membership, Membership::Revoked { .. }) {
         return Ok(identity);
     }
@@ -61,11 +63,37 @@ pub(crate) fn at_start(
     stored(state, IdentityState { made_on: Some(kept), ..identity })
 }
 
+/// Goes on where a machine stopped that was putting the key it made itself in the place of the one it was copied with.
+fn settled(state: &StateDir, identity: IdentityState) -> Result<IdentityState, AgentError> {
+    if !matches!(identity.membership, Membership::Joined { .. }) {
+        return Ok(identity);
+    }
+    match (identity.copy_of(), state.fork_key()?) {
+        (Some(_), None) => {
+            state.forget_fork_key()?;
+            stored(state, identity.proved())
+        }
+        (None, Some(_)) => {
+            // An older agent's: what it left there was the former host's.
+            state.forget_config()?;
+            state.promote_fork_key()?;
+            Ok(identity)
+        }
+        (Some(_), Some(_)) | (None, None) => Ok(identity),
+    }
+}
+
+/// Asks once more, with the same key, as the host the state was made for: the server does not take that key.
+pub(crate) fn again(state: &StateDir, identity: IdentityState) -> Result<IdentityState, AgentError> {
+    let Some(cause) = identity.copy_of().map(|copied| copied.cause) else { return Ok(identity) };
+    stored(state, identity.forking(cause))
+}
+
 fn elsewhere(
     machine: &Machine,
     state: &StateDir,
     identity: IdentityState,
-    cause: ForkCause,
+    cause: CopyCause,
 ) -> Result<IdentityState, AgentError> {
     if !matches!(identity.membership, Membership::Joining { .. }) {
         // A copy of a state that was forking holds a key that another machine made for itself.
@@ -87,7 +115,7 @@ pub(crate) fn begin(
     machine: &Machine,
     state: &StateDir,
     identity: IdentityState,
-    cause: ForkCause,
+    cause: CopyCause,
 ) -> Result<IdentityState, AgentError> {
     tracing::warn!(
         cause = visible::word(&cause),
@@ -105,9 +133,9 @@ fn described(
     machine: &Machine,
     state: &StateDir,
     identity: IdentityState,
-    cause: ForkCause,
+    cause: CopyCause,
 ) -> Result<IdentityState, AgentError> {
-    let is_elsewhere = matches!(cause, ForkCause::MachineUidDiffers | ForkCause::InstallIdDiffers);
+    let is_elsewhere = matches!(cause, CopyCause::MachineUidDiffers | CopyCause::InstallIdDiffers);
     if is_elsewhere && machine.place(state)?.hardware.source() == UidSource::Random {
         state.forget_uid_random()?;
     }
@@ -122,19 +150,19 @@ fn stored(state: &StateDir, identity: IdentityState) -> Result<IdentityState, Ag
 }
 
 /// Says what a machine found out about its state.
-pub(crate) fn in_words(cause: ForkCause) -> &'static str {
+pub(crate) fn in_words(cause: CopyCause) -> &'static str {
     match cause {
-        ForkCause::GenerationStale => {
+        CopyCause::GenerationStale => {
             "the server knows a newer state of this host than this machine holds: its state folder is a copy, or was \
              restored from an older one"
         }
-        ForkCause::Fenced => {
+        CopyCause::Fenced => {
             "another agent is connected as this host and answers: one of both state folders is a copy"
         }
-        ForkCause::MachineUidDiffers => {
+        CopyCause::MachineUidDiffers => {
             "this state folder was made on another machine, or this machine's hardware was exchanged"
         }
-        ForkCause::InstallIdDiffers => "this state folder was made in another installation",
+        CopyCause::InstallIdDiffers => "this state folder was made in another installation",
     }
 }
 
@@ -174,8 +202,8 @@ pub(crate) async fn until_decided(
             }
             Ok(Decision::Revoked(revoked)) => match keys.void(state, None, &revoked)? {
                 // The key that took the place of the former one vouches as well.
-                Left::Next => continue,
-                Left::Both | Left::Current | Left::Nothing => {
+                Remaining::Next => continue,
+                Remaining::Both | Remaining::Current | Remaining::Nothing => {
                     return Err(enroll::give_up(state, identity, &revoked));
                 }
             },
@@ -185,6 +213,12 @@ pub(crate) async fn until_decided(
                     return Err(AgentError::NotJoined);
                 };
                 return Err(AgentError::CopyRefused { claim: waiting.map(|waiting| waiting.claim_id) });
+            }
+            Err(cause @ AgentError::Refused(_)) if is_no_copy(&identity, &cause) => {
+                // Whoever said that it is a copy may say so again: it is asked no faster than anybody who is refused.
+                asking.pause(&machine.pace, &cause, None).await;
+                state.forget_fork_key()?;
+                return stored(state, identity.no_copy(machine.clock.now()));
             }
             Err(AgentError::Refused(refusal))
                 if refusal.status == StatusCode::CONFLICT && refusal.code == "key_in_use" =>
@@ -216,7 +250,7 @@ async fn ask(
         host_id,
         key: server.key().thumbprint(),
         cause,
-        generation: state.generation_of(former.thumbprint(), false)?,
+        generation: generation_of(state, former.thumbprint())?,
         boot_id: machine.boot_id(),
     };
     let statement = successor::sign_fork(former, &claims);
@@ -233,7 +267,23 @@ async fn ask(
     enroll::judge(&answer, identity, &[server.key(), former], None)
 }
 
-/// Becomes the host of the answer; what belonged to another one goes.
+/// A generation of the key that vouches, whether or not it took the place of another one.
+fn generation_of(state: &StateDir, key: KeyThumbprint) -> Result<Option<String>, AgentError> {
+    Ok(state.generation_of_unproved(key)?.or(state.generation_of(key)?))
+}
+
+/// Whether the server says that it never called this state a copy. A machine that found out by itself knows better.
+fn is_no_copy(identity: &IdentityState, cause: &AgentError) -> bool {
+    let was_told = matches!(
+        identity.membership,
+        Membership::Forking { cause: CopyCause::GenerationStale | CopyCause::Fenced, .. }
+    );
+    let AgentError::Refused(refusal) = cause else { return false };
+    was_told && refusal.status == StatusCode::CONFLICT && refusal.code == "not_a_copy"
+}
+
+/// Becomes the host of the answer, which nobody signed: the key it was copied with stays beside its own until something
+/// that is signed shows that the server took that.
 fn adopt(
     state: &StateDir,
     identity: IdentityState,
@@ -246,7 +296,5 @@ fn adopt(
     if !is_same_host {
         state.forget_attempts()?;
     }
-    let identity = stored(state, identity.joined(reply, reply.server_time))?;
-    state.promote_fork_key()?;
-    Ok(identity)
+    stored(state, identity.joined(reply, reply.server_time))
 }

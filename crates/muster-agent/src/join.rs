@@ -18,7 +18,7 @@ use muster_wire::text::Hostname;
 use crate::enroll::{self, Decision};
 use crate::error::AgentError;
 use crate::fork;
-use crate::keys::{Keys, Left};
+use crate::keys::{Keys, Remaining};
 use crate::machine::Machine;
 use crate::server::Server;
 use crate::state::{IdentityState, Membership, StateDir};
@@ -154,7 +154,8 @@ async fn again(
     let host_id = identity.host_id().ok_or(AgentError::NotJoined)?;
     let moved = described(machine, state, identity.moved(join), options)?;
     if join.ticket.kind == BearerKind::SiteKey {
-        return present(machine, state, moved, enroll::kept_key(state)?, &join.ticket).await;
+        let key = Keys::of(state, &moved)?.current();
+        return present(machine, state, moved, key, &join.ticket).await;
     }
     state.store_identity(&moved)?;
     Ok(Joined::Moved { host_id })
@@ -189,8 +190,8 @@ async fn present(
     }
     let mut decision = ask(machine, state, &identity, key, ticket).await?;
     if let (Some(host_id), Decision::Revoked(revoked)) = (identity.host_id(), &decision) {
-        let mut keys = Keys::load(state)?;
-        if keys.void(state, Some(host_id), revoked)? == Left::Next {
+        let mut keys = Keys::of(state, &identity)?;
+        if keys.void(state, Some(host_id), revoked)? == Remaining::Next {
             decision = ask(machine, state, &identity, keys.current(), ticket).await?;
         }
     }

@@ -6,7 +6,7 @@ use http::StatusCode;
 use muster_ids::HostId;
 
 use crate::error::AgentError;
-use crate::keys::{self, Keys};
+use crate::keys::{Keys, Remaining};
 use crate::machine::Machine;
 use crate::server::{self, Server};
 use crate::state::{IdentityState, StateDir};
@@ -70,14 +70,14 @@ async fn retire(
     identity: &IdentityState,
     host_id: HostId,
 ) -> Result<Left, AgentError> {
-    let mut keys = Keys::load(state)?;
+    let mut keys = Keys::of(state, identity)?;
     let answer = loop {
         let server = Server::of(identity, keys.current(), machine)?;
         let answer = server.post(&format!("v1/hosts/{host_id}/leave"), None, None, Some(host_id)).await?;
         let statement = server::revoked_statement(&answer.response);
         match statement.and_then(|text| enroll::genuine(&text, identity, &keys.current(), Some(host_id))) {
             None => break answer,
-            Some(revoked) if keys.void(state, Some(host_id), &revoked)? == keys::Left::Next => {}
+            Some(revoked) if keys.void(state, Some(host_id), &revoked)? == Remaining::Next => {}
             Some(_) => return Ok(Left::AlreadyRevoked(host_id)),
         }
     };

@@ -16,7 +16,7 @@ use aws_lc_rs::digest;
 use data_encoding::HEXLOWER;
 use muster_edge::Entropy;
 use muster_ids::{MachineUid, UidSource};
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 use serde::{Deserialize, Serialize};
 
 const FILE: &str = "id";
@@ -42,7 +42,7 @@ pub enum Comparison {
     /// It is, and more is known of it now: keep this.
     Learned(Place),
     /// It is not: the state is a copy.
-    Elsewhere(ForkCause),
+    Elsewhere(CopyCause),
 }
 
 /// Compares a machine with where its state was made. Pure.
@@ -54,17 +54,17 @@ pub fn compare(made_on: &Place, here: &Place) -> Comparison {
     let (then, now) = (&made_on.hardware, &here.hardware);
     let is_other_source = then.source() != now.source();
     if !is_other_source && then != now {
-        return Comparison::Elsewhere(ForkCause::MachineUidDiffers);
+        return Comparison::Elsewhere(CopyCause::MachineUidDiffers);
     }
     let is_same_install = match (&made_on.install, &here.install) {
         (Some(then), Some(now)) if then != now => {
-            return Comparison::Elsewhere(ForkCause::InstallIdDiffers);
+            return Comparison::Elsewhere(CopyCause::InstallIdDiffers);
         }
         (Some(_), Some(_)) => true,
         _ => false,
     };
     if is_other_source && !is_same_install {
-        return Comparison::Elsewhere(ForkCause::MachineUidDiffers);
+        return Comparison::Elsewhere(CopyCause::MachineUidDiffers);
     }
     let is_stronger = is_other_source && strength(now.source()) > strength(then.source());
     let hardware = if is_stronger { *now } else { *then };

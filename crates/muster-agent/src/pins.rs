@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use muster_ids::Timestamp;
+use muster_ids::{KeyName, KeyThumbprint, Timestamp};
 use muster_proof::ProofError;
 use muster_proof::instruction::{self, Pins};
 
@@ -20,10 +20,11 @@ pub enum Judged {
     Older,
 }
 
-/// Judges a statement of pins: signed by any key whose instructions count, and newer than the one that is kept. Pure.
+/// Judges a statement of pins: signed by any key whose instructions count, said to the key of this channel, and newer
+/// than the one that is kept. Pure.
 ///
 /// Whatever the newest statement does not name is not accepted any more.
-pub fn judge(statement: &str, identity: &IdentityState) -> Result<Judged, ProofError> {
+pub fn judge(statement: &str, identity: &IdentityState, key: KeyThumbprint) -> Result<Judged, ProofError> {
     let mut verified = None;
     for key in identity.instruction_keys() {
         match instruction::verify_pins(statement, key) {
@@ -35,6 +36,9 @@ pub fn judge(statement: &str, identity: &IdentityState) -> Result<Judged, ProofE
         }
     }
     let pins = verified.expect("there is an instruction key")?;
+    if pins.to != KeyName::Pair(key) {
+        return Err(ProofError::Invalid("said to another key"));
+    }
     let kept = identity.pins_issued_at;
     if kept == Some(pins.issued_at) {
         return Ok(Judged::Kept(pins.issued_at));
@@ -44,6 +48,11 @@ pub fn judge(statement: &str, identity: &IdentityState) -> Result<Judged, ProofE
     }
     let issued_at = pins.issued_at;
     Ok(Judged::Newer(Box::new(taken(pins, identity.clone())), issued_at))
+}
+
+/// When a statement was issued that is just older than one that is kept: who keeps that hears the newest again.
+pub const fn just_older(kept: Timestamp) -> Timestamp {
+    Timestamp::from_millis(kept.as_millis() - 1)
 }
 
 /// Says what a newer statement changes.

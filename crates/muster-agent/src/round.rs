@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::StatusCode;
 use muster_channel::backoff::Backoff;
 use muster_client::Response;
-use muster_wire::channel::close;
 use muster_wire::parting::GoodbyeReason;
 
 use crate::copied::Word;
@@ -41,10 +40,19 @@ impl Round {
     /// The server's word that this state is a copy, if it said so.
     pub(crate) fn word(&self) -> Option<Word> {
         match self {
-            Self::Held(Ended { end: End::Left { reason, .. }, .. }) => Word::of_goodbye(reason),
-            Self::Held(Ended { end: End::Closed { code }, .. }) => Word::of_close(*code),
+            Self::Held(ended) => ended.end.reason().and_then(Word::of),
             _ => None,
         }
+    }
+
+    /// Whether the server did not bear what was shown to it.
+    pub(crate) fn was_refused_in_role(&self) -> bool {
+        matches!(self, Self::Held(ended) if ended.was_refused_in_role())
+    }
+
+    /// Whether the server did not take the key, as one that does not know it.
+    pub(crate) fn is_unknown(&self) -> bool {
+        matches!(self, Self::Refused(response) if response.status == StatusCode::UNAUTHORIZED)
     }
 }
 
@@ -59,7 +67,7 @@ pub(crate) fn pause(round: &Round, backoff: &mut Backoff, fraction: f64) -> Dura
         Round::Held(Ended { end: End::Left { retry_after, .. }, .. }) => {
             backoff.delay(fraction, Some(*retry_after))
         }
-        Round::Held(Ended { end: End::Closed { code: close::HELD }, .. }) => {
+        Round::Held(ended) if ended.end.reason() == Some(GoodbyeReason::Held) => {
             backoff.delay(fraction, Some(SUSPENDED_FOR))
         }
         Round::Held(ended) if ended.welcomed && ended.is_without_a_word() => {
@@ -89,25 +97,22 @@ pub(crate) fn in_words(round: &Round) -> String {
         }
         Round::Unreachable(causes) => return causes.clone(),
     };
-    match end {
-        End::Left { reason, .. } => match GoodbyeReason::parse(reason) {
-            Some(GoodbyeReason::GenerationStale) => STALE.to_owned(),
-            Some(GoodbyeReason::Fenced) => FENCED.to_owned(),
-            Some(GoodbyeReason::Held) => HELD.to_owned(),
-            Some(GoodbyeReason::Restart) => "the server restarts".to_owned(),
-            Some(GoodbyeReason::Suspended) => {
-                "the host is suspended: it goes on when the operator resumes it".to_owned()
-            }
-            _ => format!("the server said goodbye: {reason}"),
-        },
-        End::Closed { code: close::GENERATION_STALE } => STALE.to_owned(),
-        End::Closed { code: close::FENCED } => FENCED.to_owned(),
-        End::Closed { code: close::HELD } => HELD.to_owned(),
-        End::Closed { code } => format!("the server closed the channel with code {code}"),
-        End::Lost(cause) => format!("the channel broke: {cause}"),
-        End::Violation(cause) => format!("closed the channel: {cause}; is this agent older than the server?"),
-        End::State(cause) => cause.to_string(),
-        End::Rekeyed => "coming back with the next key".to_owned(),
-        End::Stopped | End::Revoked(_) => String::new(),
+    match (end.reason(), end) {
+        (Some(GoodbyeReason::GenerationStale), _) => STALE.to_owned(),
+        (Some(GoodbyeReason::Fenced), _) => FENCED.to_owned(),
+        (Some(GoodbyeReason::Held), _) => HELD.to_owned(),
+        (Some(GoodbyeReason::Restart), _) => "the server restarts".to_owned(),
+        (Some(GoodbyeReason::Suspended), _) => {
+            "the host is suspended: it goes on when the operator resumes it".to_owned()
+        }
+        (_, End::Left { reason, .. }) => format!("the server said goodbye: {reason}"),
+        (_, End::Closed { code }) => format!("the server closed the channel with code {code}"),
+        (_, End::Lost(cause)) => format!("the channel broke: {cause}"),
+        (_, End::Violation(cause)) => {
+            format!("closed the channel: {cause}; is this agent older than the server?")
+        }
+        (_, End::State(cause)) => cause.to_string(),
+        (_, End::Rekeyed) => "coming back with the next key".to_owned(),
+        (_, End::Stopped | End::Revoked(_)) => String::new(),
     }
 }

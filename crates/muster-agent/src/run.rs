@@ -49,6 +49,7 @@ async fn serve(machine: &Machine, folder: &Path, stop: &CancellationToken) -> Re
                 match agent.keep_channel(stop).await? {
                     Parted::Stopped => return Ok(()),
                     Parted::Copied(cause) => fork::begin(machine, &state, agent.into_identity(), cause)?,
+                    Parted::NotAdmitted => fork::again(&state, agent.into_identity())?,
                 }
             }
             Membership::Revoked { reason, .. } => {

@@ -11,6 +11,7 @@ use muster_proof::instruction::Revoked;
 use muster_proof::{hello, successor};
 use muster_wire::Object;
 use muster_wire::channel::{AgentMessage, Config, MAX_FRAME, NextKeyClaims, Report, ServerMessage, close};
+use muster_wire::parting::GoodbyeReason;
 use muster_wire::text::Line;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::error::ProtocolError;
@@ -21,7 +22,7 @@ use url::Url;
 
 use crate::agent::Agent;
 use crate::error::AgentError;
-use crate::keys::Chosen;
+use crate::keys::{Chosen, Place};
 use crate::pins::{self, Judged};
 use crate::state::{LastChannel, StateError};
 use crate::{facts, policy, visible};
@@ -73,13 +74,22 @@ pub(crate) struct Ended {
     pub(crate) welcomed: bool,
     /// Over which time the server wants its fleet back, if it said so.
     pub(crate) window: Option<Duration>,
-    /// Whether it was opened with the next key.
-    pub(crate) by_next: bool,
+}
+
+impl End {
+    /// Why the server let go of the channel, as it said or by its close code.
+    pub fn reason(&self) -> Option<GoodbyeReason> {
+        match self {
+            Self::Left { reason, .. } => GoodbyeReason::parse(reason),
+            Self::Closed { code } => GoodbyeReason::of_close(*code),
+            _ => None,
+        }
+    }
 }
 
 impl Ended {
     pub(crate) fn before_the_welcome(end: End) -> Self {
-        Self { end, held_for: Duration::ZERO, welcomed: false, window: None, by_next: false }
+        Self { end, held_for: Duration::ZERO, welcomed: false, window: None }
     }
 
     /// Whether it ended without a goodbye, as when a server dies or the way to it breaks.
@@ -91,10 +101,15 @@ impl Ended {
         }
     }
 
-    /// Whether the server opened the socket and then did not welcome this host.
+    /// Whether the server did not bear what was shown to it.
+    pub(crate) fn was_refused_in_role(&self) -> bool {
+        !self.welcomed && matches!(self.end, End::Closed { code: close::POLICY })
+    }
+
+    /// Whether the server opened the socket and then did not welcome this host, in words: a connection that broke says
+    /// nothing, and a key that ended is an alarm when it is shown.
     pub(crate) fn was_turned_away(&self) -> bool {
-        let by_the_server =
-            matches!(self.end, End::Closed { .. } | End::Left { .. } | End::Violation(_) | End::Lost(_));
+        let by_the_server = matches!(self.end, End::Closed { .. } | End::Left { .. } | End::Violation(_));
         !self.welcomed && by_the_server
     }
 }
@@ -103,8 +118,6 @@ impl Ended {
 pub(crate) struct Session<'a> {
     agent: &'a Agent,
     chosen: Chosen,
-    /// The server took another key before this one and does not know that one.
-    next_was_refused: bool,
     url: &'a Url,
     socket: WebSocket,
     channel: AgentChannel,
@@ -129,7 +142,6 @@ impl<'a> Session<'a> {
     pub(crate) fn open(
         agent: &'a Agent,
         chosen: Chosen,
-        next_was_refused: bool,
         url: &'a Url,
         socket: WebSocket,
         report: Report,
@@ -137,14 +149,13 @@ impl<'a> Session<'a> {
         let held = Held {
             host_id: agent.host_id,
             server_url: url.to_string(),
-            generation: agent.state.generation_of(chosen.key.thumbprint(), chosen.is_next)?,
+            generation: chosen.generation(&agent.state)?,
             boot_id: agent.machine.boot_id(),
             config: agent.jobs.config(),
         };
         Ok(Self {
             agent,
             chosen,
-            next_was_refused,
             url,
             socket,
             channel: AgentChannel::open(held),
@@ -157,7 +168,6 @@ impl<'a> Session<'a> {
 
     /// Keeps the channel until it ends.
     pub(crate) async fn hold(mut self, stop: &CancellationToken) -> Ended {
-        let by_next = self.chosen.is_next;
         let end = tokio::select! {
             pumped = self.pump(stop) => match pumped {
                 Ok(never) => match never {},
@@ -181,7 +191,6 @@ impl<'a> Session<'a> {
             held_for: self.proved_at.map_or(Duration::ZERO, |at| at.elapsed()),
             welcomed: self.proved_at.is_some(),
             window: self.window,
-            by_next,
         }
     }
 
@@ -240,6 +249,10 @@ impl<'a> Session<'a> {
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Ok(()),
             Some(Ok(Message::Close(frame))) => {
                 let code = frame.map_or(close::NORMAL, |frame| frame.code.into());
+                let says_copy = GoodbyeReason::of_close(code).is_some_and(GoodbyeReason::says_copy);
+                if says_copy && !self.channel.awaits_judgement() {
+                    return Err(End::Violation("the server judged a state it was not shown".to_owned()));
+                }
                 return Err(End::Closed { code });
             }
             Some(Ok(_)) => return Err(End::Violation("the server sent a frame that is no text".to_owned())),
@@ -264,7 +277,7 @@ impl<'a> Session<'a> {
     async fn carry_out(&mut self, effect: Effect) -> Result<(), End> {
         match effect {
             Effect::SignHello(claims) => {
-                if self.chosen.is_next {
+                if self.chosen.place == Place::Next {
                     // The server took its upgrade: from now on it may have taken the place of the former key.
                     let key = self.chosen.key.thumbprint();
                     self.agent.keys.borrow_mut().next_is_known(&self.agent.state, key).map_err(End::State)?;
@@ -304,7 +317,7 @@ impl<'a> Session<'a> {
             },
             Effect::ServerLeaves { reason, retry_after_secs } => {
                 let reason = visible::line::<64>(&reason).map_or_else(String::new, |line| line.to_string());
-                let retry_after = Duration::from_secs(u64::from(retry_after_secs.min(3600)));
+                let retry_after = Duration::from_secs(u64::from(retry_after_secs));
                 Err(End::Left { reason, retry_after })
             }
         }
@@ -312,23 +325,18 @@ impl<'a> Session<'a> {
 
     /// The generation is on disk before it is acknowledged: a crash in between costs nothing.
     async fn acknowledge(&mut self, generation: &str, heartbeat_secs: u32) -> Result<(), End> {
-        let Agent { state, jobs, keys, .. } = self.agent;
-        let key = self.chosen.key.thumbprint();
-        state.store_generation(generation, key).map_err(End::State)?;
+        let Agent { state, jobs, .. } = self.agent;
+        self.chosen.store_generation(state, generation).map_err(End::State)?;
         let report = self.report.take().ok_or_else(|| End::Violation("a second welcome".to_owned()))?;
-        let report = Report { running: jobs.running(), ..report };
+        let mut report = Report { running: jobs.running(), ..report };
+        if !self.chosen.place.is_proved() {
+            // The server says its pins once more: what it signs to this key shows that it took it.
+            report.pins_issued_at = report.pins_issued_at.map(pins::just_older);
+        }
         let effect =
             self.channel.generation_persisted(report).map_err(|cause| End::Violation(cause.to_string()))?;
         if let Effect::Send(message) = effect {
             self.send(&message).await?;
-        }
-        // The server welcomed this key: whichever other one there is, it does not need it any more.
-        if self.chosen.is_next {
-            keys.borrow_mut().promote_next(state).map_err(End::State)?;
-            self.chosen.is_next = false;
-            tracing::info!(key = %key, "the next key took the place of the former one");
-        } else if self.next_was_refused {
-            keys.borrow_mut().forget_next(state).map_err(End::State)?;
         }
         let heartbeat_secs = heartbeat_secs.clamp(*HEARTBEAT_SECS.start(), *HEARTBEAT_SECS.end());
         self.heartbeat_every = Duration::from_secs(u64::from(heartbeat_secs));
@@ -345,6 +353,10 @@ impl<'a> Session<'a> {
     /// The next key is on disk before it is shown: whatever breaks, this machine holds the key the server may know.
     async fn show_next_key(&mut self, challenge: String) -> Result<(), End> {
         let Agent { state, keys, host_id, .. } = self.agent;
+        if !self.chosen.place.is_proved() {
+            tracing::info!("made no next key: nothing shows yet that the server took this one");
+            return Ok(());
+        }
         let next = keys.borrow_mut().make_next(state).map_err(End::State)?;
         let former = self.chosen.key.thumbprint();
         let claims = NextKeyClaims { host_id: *host_id, former, challenge };
@@ -357,7 +369,11 @@ impl<'a> Session<'a> {
 
     async fn keep_pins(&mut self, statement: &str) -> Result<(), End> {
         let Agent { state, identity, .. } = self.agent;
-        let judged = pins::judge(statement, &identity.borrow());
+        let key = self.chosen.key.thumbprint();
+        if pins::judge(statement, &identity.borrow(), key).is_ok() {
+            self.agent.proved(&mut self.chosen).map_err(End::State)?;
+        }
+        let judged = pins::judge(statement, &identity.borrow(), key);
         let issued_at = match judged {
             Ok(Judged::Newer(newer, issued_at)) => {
                 state.store_identity(&newer).map_err(End::State)?;

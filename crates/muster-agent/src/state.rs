@@ -13,6 +13,6 @@ mod tests;
 
 pub use error::{Damage, StateError};
 pub use folder::{StateDir, StateView};
-pub use identity::{IdentityState, Membership, Waiting};
+pub use identity::{Admitted, CopyOf, IdentityState, Membership, Waiting};
 pub(crate) use records::AttemptsRecord;
 pub use records::LastChannel;

@@ -4,8 +4,8 @@ use std::fmt;
 use std::path::Path;
 
 use muster_ids::{ClaimId, HostId, MachineUid, Timestamp};
-use muster_wire::claim::ClaimReason;
-use muster_wire::enroll::{Disposition, ForkCause};
+use muster_wire::claim::{ClaimReason, CopyCause};
+use muster_wire::enroll::Disposition;
 use serde::Serialize;
 use url::Url;
 
@@ -68,7 +68,7 @@ pub enum Standing {
         /// The host its state names.
         former_host_id: HostId,
         /// How it found out.
-        cause: ForkCause,
+        cause: CopyCause,
         /// The claim a person must decide, once the server answered.
         claim_id: Option<ClaimId>,
         /// Whether a person refused it.
@@ -128,7 +128,7 @@ fn standing(membership: Membership) -> Standing {
         Membership::Joined { host_id, disposition, joined_at, .. } => {
             Standing::Joined { host_id, disposition, joined_at }
         }
-        Membership::Forking { host_id, cause, waiting, refused } => Standing::Copied {
+        Membership::Forking { host_id, cause, waiting, refused, .. } => Standing::Copied {
             former_host_id: host_id,
             cause,
             claim_id: waiting.map(|waiting| waiting.claim_id),

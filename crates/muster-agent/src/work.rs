@@ -19,7 +19,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::attempts::{Attempts, Beginning};
+use crate::attempts::{self, Attempts, Beginning};
 use crate::machine::Machine;
 use crate::policy::Policy;
 use crate::restic::{self, Failure, Limits, Repository, ResticEvent, Stopped};
@@ -213,7 +213,7 @@ impl Desk {
     /// Begins an attempt on disk; `false`: it may not run, and what is known of it is told.
     fn may_begin(&self, dispatch: &Dispatch) -> bool {
         let Dispatch { attempt, issued_at, .. } = *dispatch;
-        let beginning = self.attempts.borrow_mut().begin(&self.state, attempt, issued_at);
+        let beginning = self.attempts.borrow_mut().begin(&self.state, attempt, issued_at, self.now());
         match beginning {
             Ok(Beginning::Run) => return true,
             Ok(Beginning::Running) => self.say(AgentMessage::JobStarted { attempt }),
@@ -222,7 +222,8 @@ impl Desk {
                 tracing::info!(job.id = %attempt.job_id, "ignored an attempt older than the last one");
             }
             Ok(Beginning::Forgotten) => {
-                tracing::warn!(job.id = %attempt.job_id, "ignored a job as old as jobs this machine has forgotten");
+                tracing::warn!(job.id = %attempt.job_id, "a job is as old as jobs this machine has forgotten");
+                self.say(AgentMessage::JobFinished { attempt, end: attempts::forgotten() });
             }
             Err(cause) => {
                 tracing::error!("{cause}");

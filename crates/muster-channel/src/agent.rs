@@ -4,6 +4,7 @@ use muster_ids::{HostId, KeyThumbprint, Timestamp};
 use muster_wire::channel::{
     AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, Protocol, Report, ServerMessage,
 };
+use muster_wire::parting::GoodbyeReason;
 
 /// What the server did that its role does not allow; the agent closes and backs off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -105,6 +106,11 @@ impl AgentChannel {
         self.stage == Stage::Proved
     }
 
+    /// Whether the server has the hello and has not answered it: only then can it say that the state is a copy.
+    pub fn awaits_judgement(&self) -> bool {
+        self.stage == Stage::AwaitWelcome
+    }
+
     /// Takes a message of the server.
     pub fn handle(&mut self, message: ServerMessage, now: Timestamp) -> Result<Vec<Effect>, Violation> {
         match message {
@@ -117,6 +123,12 @@ impl AgentChannel {
                 Ok(vec![Effect::PersistGeneration { generation, heartbeat_secs, reconnect_window_secs }])
             }
             ServerMessage::Revoked { statement } => Ok(vec![Effect::Revoked(statement)]),
+            ServerMessage::Goodbye { reason, .. }
+                if GoodbyeReason::parse(reason.as_str()).is_some_and(GoodbyeReason::says_copy)
+                    && !self.awaits_judgement() =>
+            {
+                Err(Violation::OutOfOrder)
+            }
             ServerMessage::Goodbye { reason, retry_after_secs } => {
                 Ok(vec![Effect::ServerLeaves { reason: reason.to_string(), retry_after_secs }])
             }

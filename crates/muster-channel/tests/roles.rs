@@ -7,9 +7,10 @@ mod sample;
 use muster_channel::agent;
 use muster_channel::server::{Effect, MAX_LOG_LINE, ServerChannel, Violation};
 use muster_wire::channel::{AgentMessage, Protocol, ServerMessage};
+use muster_wire::parting::GoodbyeReason;
 use sample::{
     AgentStage, NOW, ServerStage, URL, agent_at, agent_messages, attempt, claims, config, held, host, report,
-    server_at, server_messages, version,
+    server_at, server_messages, server_of, version,
 };
 
 fn server_allows(stage: ServerStage, message: &str) -> bool {
@@ -26,11 +27,14 @@ fn server_allows(stage: ServerStage, message: &str) -> bool {
 fn b03_every_agent_message_at_every_stage_of_the_server() {
     for stage in ServerStage::ALL {
         for (name, message) in agent_messages() {
-            let answer = server_at(stage).handle(message);
-            if server_allows(stage, name) {
-                assert!(answer.is_ok(), "{name} at {stage:?}: {answer:?}");
-            } else {
-                assert_eq!(answer, Err(Violation::OutOfOrder), "{name} at {stage:?}");
+            for protocol in [Protocol::V1, Protocol::V2] {
+                let came_with_v2 = matches!(name, "next_key" | "pins_kept");
+                let answer = server_of(protocol, stage).handle(message.clone());
+                if server_allows(stage, name) && !(came_with_v2 && protocol == Protocol::V1) {
+                    assert!(answer.is_ok(), "{name} at {stage:?} of {protocol:?}: {answer:?}");
+                } else {
+                    assert_eq!(answer, Err(Violation::OutOfOrder), "{name} at {stage:?} of {protocol:?}");
+                }
             }
         }
     }
@@ -55,6 +59,19 @@ fn b03_every_server_message_at_every_stage_of_the_agent() {
             } else {
                 assert_eq!(answer, Err(agent::Violation::OutOfOrder), "{name} at {stage:?}");
             }
+        }
+    }
+}
+
+/// Whoever has not seen the state cannot say that it is a copy.
+#[test]
+fn b23_the_word_that_a_state_is_a_copy_answers_a_hello_and_nothing_else() {
+    for stage in AgentStage::ALL {
+        for reason in GoodbyeReason::ALL {
+            let goodbye = ServerMessage::Goodbye { reason: reason.line(), retry_after_secs: 5 };
+            let is_heard = agent_at(stage, held()).handle(goodbye, NOW).is_ok();
+            let is_word = matches!(reason, GoodbyeReason::GenerationStale | GoodbyeReason::Fenced);
+            assert_eq!(is_heard, !is_word || stage == AgentStage::Welcome, "{reason} at {stage:?}");
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::ticket::Ticket;
 pub const COLLISION_WINDOW: Duration = Duration::from_secs(15 * 60);
 /// How long a claim waits for a person.
 pub const CLAIM_LIFE: Duration = Duration::from_secs(7 * 24 * 3600);
-/// Most claims that may contest one host.
+/// Most claims that may contest one host; copies of it have a bound of their own.
 pub const CLAIMS_PER_HOST: u32 = 5;
 /// Most claims that may wait at one site.
 pub const CLAIMS_PER_SITE: u32 = 200;
@@ -80,7 +80,7 @@ pub fn admit_with_verdict(
     policy: &SitePolicy,
     verdict: Verdict,
 ) -> Result<Option<Admission>, Refusal> {
-    if !crate::claim::verdicts(claim.reason).contains(&verdict) {
+    if !crate::claim::verdicts(claim.reason, true).contains(&verdict) {
         return Err(Refusal::VerdictNotPossible);
     }
     if verdict == Verdict::Reject {

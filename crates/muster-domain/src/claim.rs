@@ -8,13 +8,14 @@ use muster_wire::host::HostState;
 use crate::admission::Machine;
 use crate::clone;
 
-/// Returns what a person may decide about a claim of this reason; of a copy, once it made itself a key of its own.
-pub const fn verdicts(reason: ClaimReason) -> &'static [Verdict] {
+/// Returns what a person may decide about a claim of this reason; `has_own_key`: whether its machine proved a key that is
+/// not its host's, as all do but copies that made themselves none.
+pub const fn verdicts(reason: ClaimReason, has_own_key: bool) -> &'static [Verdict] {
     match reason {
         ClaimReason::Collision | ClaimReason::Reimage | ClaimReason::UidTaken => {
             &[Verdict::Replace, Verdict::New, Verdict::Reject]
         }
-        ClaimReason::Clone => clone::verdicts(true),
+        ClaimReason::Clone => clone::verdicts(has_own_key),
         ClaimReason::SiteConflict => &[Verdict::Move, Verdict::New, Verdict::Reject],
         ClaimReason::Retired | ClaimReason::Approval | ClaimReason::Surge => &[Verdict::New, Verdict::Reject],
     }
@@ -29,6 +30,8 @@ pub struct Evidence<'a> {
     pub reason: ClaimReason,
     /// The key the machine proved.
     pub key: KeyName,
+    /// Where that key came from.
+    pub source_address: &'a str,
     /// The name it reports.
     pub hostname: &'a str,
     /// What it reports to be.

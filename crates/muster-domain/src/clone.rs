@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use muster_ids::{ClaimId, HostId, KeyName, Timestamp};
-use muster_wire::claim::{ClaimReason, ClaimState, CopyConsequence, Verdict};
+use muster_wire::claim::{ClaimReason, ClaimState, CopyCause, CopyConsequence, Verdict};
 use muster_wire::host::HostState;
 use muster_wire::site::OnClone;
 
@@ -15,6 +15,10 @@ use crate::admission::{Admission, CLAIMS_PER_SITE, HostView, KeyHistory, KnownCl
 
 /// A holder of the current state that was seen within this time works on when an older state shows itself.
 pub const HOLDER_SEEN_WITHIN: Duration = Duration::from_secs(24 * 3600);
+
+/// Most claims of copies that may wait on one host: those of a whole batch from one image, and no more, for each of them
+/// takes a place at the site.
+pub const COPIES_PER_HOST: u32 = 50;
 
 /// Decides what becomes of a host when a copy of it is found out.
 ///
@@ -41,6 +45,12 @@ pub struct KnownFork {
     pub former_key: KeyName,
     /// Whether that key is still its host's.
     pub former_is_active: bool,
+    /// How it says that it found out.
+    pub cause: CopyCause,
+    /// Whether it showed the state the server knows, or a newer one.
+    pub is_current: bool,
+    /// Whether a connection of the host is open.
+    pub host_is_connected: bool,
     /// The key it made itself.
     pub key: KeyName,
     /// What is known of that key.
@@ -51,6 +61,8 @@ pub struct KnownFork {
     pub claim: Option<KnownClaim>,
     /// The waiting or rejected claim of this start of its machine, from before it made itself a key.
     pub of_this_start: Option<KnownClaim>,
+    /// Claims of copies that wait on the host.
+    pub copies_of_host: u32,
     /// Claims that wait at the site.
     pub claims_at_site: u32,
 }
@@ -97,11 +109,28 @@ pub fn answer_fork(known: &KnownFork) -> Result<ForkAnswer, Refusal> {
     if !known.former_is_active {
         return Err(Refusal::KeyRevoked { host_id: known.host_id, key: known.former_key });
     }
+    if is_no_copy(known) {
+        return Err(Refusal::NotACopy);
+    }
     match &known.of_this_start {
         Some(claim) if claim.state == ClaimState::Rejected => Err(Refusal::ClaimRejected),
         Some(claim) => Ok(ForkAnswer::TakeOver(claim.id)),
-        None if known.claims_at_site >= CLAIMS_PER_SITE => Err(Refusal::TooManyClaims),
+        None if known.copies_of_host >= COPIES_PER_HOST || known.claims_at_site >= CLAIMS_PER_SITE => {
+            Err(Refusal::TooManyClaims)
+        }
         None => Ok(ForkAnswer::Open),
+    }
+}
+
+/// Whether a machine was told that it is a copy by somebody who is not this server, which would know.
+///
+/// Anybody who stands in for the server can say so. Whoever holds the current state goes back to the channel with its
+/// key, where a copy is found out as ever.
+fn is_no_copy(known: &KnownFork) -> bool {
+    match known.cause {
+        CopyCause::GenerationStale => known.is_current,
+        CopyCause::Fenced => known.is_current && !known.host_is_connected && known.of_this_start.is_none(),
+        CopyCause::MachineUidDiffers | CopyCause::InstallIdDiffers => false,
     }
 }
 

@@ -12,6 +12,9 @@ use muster_wire::host::HostState;
 /// Most hosts that are asked for their next key in one round: a fleet that joined on one day does not rotate on one.
 pub const MOST_AT_ONCE: i64 = 20;
 
+/// How long a next key stands before another one that the same host makes takes its place unused.
+pub const NEXT_KEY_STANDS: Duration = Duration::from_secs(600);
+
 /// Why a host is not asked for its next key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAsked {
@@ -50,6 +53,10 @@ pub struct Offered<'a> {
     pub key: KeyName,
     /// The challenge of the channel.
     pub challenge: &'a str,
+    /// Since when the host has a next key that was never used.
+    pub unused_since: Option<Timestamp>,
+    /// The time.
+    pub now: Timestamp,
 }
 
 /// What is known of the key that is offered.
@@ -72,21 +79,32 @@ pub enum Taken {
     Again,
 }
 
-/// Why a key is not taken; the channel it was offered on is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a key is not taken; the channel it was offered on is closed, unless it only came too soon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NotTaken {
     /// It is offered for another host.
-    #[error("the next key is another host's")]
     ForeignHost,
     /// It is to take the place of another key than the one that opened the channel.
-    #[error("the next key follows another key")]
     ForeignKey,
     /// It answers another challenge.
-    #[error("the next key answers another challenge")]
     ForeignChallenge,
     /// It is somebody's key, or was.
-    #[error("the next key was a key before")]
     KnownKey,
+    /// The host has one that it did not use yet: one that it lost gives way after a while.
+    TooSoon,
+}
+
+impl NotTaken {
+    /// Says what was wrong with it.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ForeignHost => "the next key is another host's",
+            Self::ForeignKey => "the next key follows another key",
+            Self::ForeignChallenge => "the next key answers another challenge",
+            Self::KnownKey => "the next key was a key before",
+            Self::TooSoon => "the host has a next key that it did not use yet",
+        }
+    }
 }
 
 /// Decides whether a key whose own signature holds becomes the next one.
@@ -106,10 +124,17 @@ pub fn take(
         return Err(NotTaken::ForeignChallenge);
     }
     match known {
-        Known::Unknown if KeyName::Pair(key) != offered.key => Ok(Taken::Store),
+        Known::Unknown if KeyName::Pair(key) == offered.key => Err(NotTaken::KnownKey),
+        Known::Unknown if stands(offered) => Err(NotTaken::TooSoon),
+        Known::Unknown => Ok(Taken::Store),
         Known::NextOf(host_id) if host_id == offered.host_id => Ok(Taken::Again),
-        Known::Unknown | Known::NextOf(_) | Known::Of(_) => Err(NotTaken::KnownKey),
+        Known::NextOf(_) | Known::Of(_) => Err(NotTaken::KnownKey),
     }
+}
+
+/// Each key that gives way is remembered for ever: a host that shows one after another must not fill the table.
+fn stands(offered: &Offered<'_>) -> bool {
+    offered.unused_since.is_some_and(|since| offered.now.since(since) < NEXT_KEY_STANDS)
 }
 
 #[cfg(test)]

@@ -56,9 +56,10 @@ impl Rounds {
         self.back_at.is_none_or(|back_at| now >= back_at && now.since(back_at) >= RECONNECT_WINDOW)
     }
 
-    /// Returns how long the server is there without a break, when its process runs for `up_for`.
+    /// Returns how long the server is there without a break, when its process runs for `up_for`. A break counts from its
+    /// end on, before a round took it into account.
     pub fn there_for(self, now: Timestamp, up_for: Duration) -> Duration {
-        self.back_at.map_or(up_for, |back_at| up_for.min(now.since(back_at)))
+        self.after(now).back_at.map_or(up_for, |back_at| up_for.min(now.since(back_at)))
     }
 }
 
@@ -200,9 +201,12 @@ mod tests {
         let (day, mins) = (Duration::from_secs(86_400), |n: u64| Duration::from_secs(n * 60));
         let steady = Rounds::default().after(minute(0)).after(minute(1));
         assert_eq!(steady.there_for(minute(2), day), day);
+        assert_eq!(steady.there_for(minute(60), day), mins(0), "over, and no round was made yet");
         let back = steady.after(minute(60));
-        assert_eq!([60, 61, 75].map(|at| back.there_for(minute(at), day)), [mins(0), mins(1), mins(15)]);
-        assert_eq!(back.there_for(minute(75), mins(3)), mins(3));
+        assert_eq!([60, 61].map(|at| back.there_for(minute(at), day)), [mins(0), mins(1)]);
+        let steady = [64, 69, 74].iter().fold(back, |rounds, at| rounds.after(minute(*at)));
+        assert_eq!(steady.there_for(minute(75), day), mins(15));
+        assert_eq!(steady.there_for(minute(75), mins(3)), mins(3));
     }
 
     #[test]

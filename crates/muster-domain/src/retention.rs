@@ -41,7 +41,8 @@ pub const TABLES: &[Growth] = &[
     growth("audit", "an entry of the audit trail", Days(SettingName::AuditKeepDays)),
     growth(
         "claim",
-        "a claim; from its end, unless it was rejected: that keeps a machine out until it is cleared",
+        "a claim; from its end, unless it was rejected: that keeps a machine out until it is cleared. The last one of a \
+         copied key stays while a secret that key received has the same value",
         Days(SettingName::ClaimsKeepDays),
     ),
     growth(

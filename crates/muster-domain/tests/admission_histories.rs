@@ -440,7 +440,9 @@ fn word(answer: &Result<Admission, Refusal>) -> &'static str {
         Err(Refusal::HostSuspended) => "host suspended",
         Err(Refusal::ClaimRejected) => "claim rejected",
         Err(Refusal::TooManyClaims) => "too many claims",
-        Err(Refusal::KeyRequired | Refusal::HostHeld | Refusal::VerdictNotPossible) => "other",
+        Err(Refusal::KeyRequired | Refusal::HostHeld | Refusal::NotACopy | Refusal::VerdictNotPossible) => {
+            "other"
+        }
     }
 }
 

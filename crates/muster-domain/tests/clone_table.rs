@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use muster_domain::admission::{Admission, CLAIMS_PER_SITE, HostView, KeyHistory, KnownClaim, Refusal};
 use muster_domain::clone::{
-    ForkAnswer, HOLDER_SEEN_WITHIN, KnownFork, WaitingCopy, admit_copy, answer_fork, consequence, verdicts,
+    COPIES_PER_HOST, ForkAnswer, HOLDER_SEEN_WITHIN, KnownFork, WaitingCopy, admit_copy, answer_fork,
+    consequence, verdicts,
 };
 use muster_ids::{ClaimId, KeyName};
 use muster_wire::claim::CopyConsequence::{self, Held, Suspended, WorksOn};
-use muster_wire::claim::{ClaimReason, ClaimState, Verdict};
+use muster_wire::claim::{ClaimReason, ClaimState, CopyCause, Verdict};
 use muster_wire::host::HostState;
 use muster_wire::site::OnClone;
 use scene::{NOW, ago, host, hours, pair, quiet_host, uuid};
@@ -76,11 +77,15 @@ fn fork() -> KnownFork {
         host_id: host(2),
         former_key: pair(FORMER),
         former_is_active: true,
+        cause: CopyCause::GenerationStale,
+        is_current: false,
+        host_is_connected: false,
         key: pair(OWN),
         history: KeyHistory::Unknown,
         came_of_claim: None,
         claim: None,
         of_this_start: None,
+        copies_of_host: 0,
         claims_at_site: 0,
     }
 }
@@ -108,11 +113,14 @@ fn every_answer_to_a_fork() {
     answers(|fork| fork.former_is_active = false, revoked(pair(FORMER), 2));
     answers(|fork| fork.claims_at_site = CLAIMS_PER_SITE - 1, Ok(ForkAnswer::Open));
     answers(|fork| fork.claims_at_site = CLAIMS_PER_SITE, Err(Refusal::TooManyClaims));
+    answers(|fork| fork.copies_of_host = COPIES_PER_HOST - 1, Ok(ForkAnswer::Open));
+    answers(|fork| fork.copies_of_host = COPIES_PER_HOST, Err(Refusal::TooManyClaims));
 }
 
 #[test]
 fn what_waits_or_was_decided_is_answered_when_the_site_is_full_and_the_former_key_ended() {
     let full_and_ended = |fork: &mut KnownFork| {
+        fork.copies_of_host = COPIES_PER_HOST;
         fork.claims_at_site = CLAIMS_PER_SITE;
         fork.former_is_active = false;
     };
@@ -129,6 +137,7 @@ fn what_waits_or_was_decided_is_answered_when_the_site_is_full_and_the_former_ke
     };
     answers(replaced, Ok(ForkAnswer::Host(host(2))));
     let start_waits = |fork: &mut KnownFork| {
+        fork.copies_of_host = COPIES_PER_HOST;
         fork.claims_at_site = CLAIMS_PER_SITE;
         fork.of_this_start = Some(claim(ClaimState::Waiting));
     };
@@ -153,6 +162,42 @@ fn the_key_of_another_host_is_no_key_of_a_copy_unless_its_claim_made_that_host()
     };
     answers(with(HostState::Suspended, false), Err(Refusal::HostSuspended));
     answers(with(HostState::Active, true), Err(Refusal::HostHeld));
+}
+
+/// Whoever stands in for the server can say that a state is a copy; this server would know if it had said so.
+#[test]
+fn b23_a_machine_that_holds_the_current_state_is_sent_back_to_its_channel() {
+    let told = |cause| {
+        move |fork: &mut KnownFork| {
+            fork.cause = cause;
+            fork.is_current = true;
+        }
+    };
+    answers(told(CopyCause::GenerationStale), Err(Refusal::NotACopy));
+    answers(told(CopyCause::Fenced), Err(Refusal::NotACopy));
+    answers(told(CopyCause::MachineUidDiffers), Ok(ForkAnswer::Open));
+    answers(told(CopyCause::InstallIdDiffers), Ok(ForkAnswer::Open));
+    let start = claim(ClaimState::Waiting);
+    let fenced_here = |fork: &mut KnownFork| {
+        told(CopyCause::Fenced)(fork);
+        fork.of_this_start = Some(start);
+    };
+    answers(fenced_here, Ok(ForkAnswer::TakeOver(start.id)));
+    let beside_another = |fork: &mut KnownFork| {
+        told(CopyCause::Fenced)(fork);
+        fork.host_is_connected = true;
+    };
+    answers(beside_another, Ok(ForkAnswer::Open));
+    let ended = |fork: &mut KnownFork| {
+        told(CopyCause::GenerationStale)(fork);
+        fork.former_is_active = false;
+    };
+    answers(ended, revoked(pair(FORMER), 2));
+    let full = |fork: &mut KnownFork| {
+        told(CopyCause::GenerationStale)(fork);
+        fork.claims_at_site = CLAIMS_PER_SITE;
+    };
+    answers(full, Err(Refusal::NotACopy));
 }
 
 #[track_caller]
@@ -200,6 +245,10 @@ fn a_copy_without_a_key_of_its_own_can_only_be_rejected() {
     }
     decides(false, Verdict::Reject, known(), Some(quiet_host(2)), Ok(None));
     assert_eq!(verdicts(false), [Verdict::Reject]);
+    for has_own_key in [true, false] {
+        let said = muster_domain::claim::verdicts(ClaimReason::Clone, has_own_key);
+        assert_eq!(said, verdicts(has_own_key));
+    }
 }
 
 #[test]

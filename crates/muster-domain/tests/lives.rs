@@ -178,6 +178,7 @@ fn a_decision_rests_on_everything_the_person_saw() {
     let base = Evidence {
         reason: ClaimReason::Collision,
         key: pair(1),
+        source_address: "192.0.2.7",
         hostname: "web-1",
         facts: &facts.clone(),
         contested: Some(contested(HostState::Active, &secrets)),
@@ -188,6 +189,7 @@ fn a_decision_rests_on_everything_the_person_saw() {
     let changed = [
         Evidence { reason: ClaimReason::Reimage, ..base.clone() },
         Evidence { key: pair(3), ..base.clone() },
+        Evidence { source_address: "192.0.2.8", ..base.clone() },
         Evidence { hostname: "web-2", ..base.clone() },
         Evidence { facts: &facts, ..base.clone() },
         Evidence { contested: None, ..base.clone() },
@@ -238,7 +240,7 @@ fn differences_name_only_what_differs() {
 fn every_claim_can_be_rejected_and_only_contested_ones_replace() {
     use ClaimReason::{Approval, Collision, Reimage, Retired, SiteConflict, Surge, UidTaken};
     for reason in [Collision, Reimage, UidTaken, Retired, Approval, Surge, SiteConflict] {
-        let possible = verdicts(reason);
+        let possible = verdicts(reason, true);
         assert!(possible.contains(&Verdict::Reject) && possible.contains(&Verdict::New), "{reason:?}");
         let contests = matches!(reason, Collision | Reimage | UidTaken);
         assert_eq!(possible.contains(&Verdict::Replace), contests, "{reason:?}");

@@ -70,6 +70,12 @@ pub enum TlsError {
         /// The file of the certificate.
         path: PathBuf,
     },
+    /// Agents were never told of the key.
+    #[error("{} does not hold the key that was announced to the hosts", path.display())]
+    Unannounced {
+        /// The file.
+        path: PathBuf,
+    },
     /// No certificate can be made for these names.
     #[error("cannot make a certificate for the configured names")]
     Certificate(#[source] rcgen::Error),

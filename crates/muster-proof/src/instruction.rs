@@ -33,6 +33,8 @@ pub struct Revoked {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pins {
+    /// The key of the channel it is said on: who accepted another key, or none, never said this one.
+    pub to: KeyName,
     /// When it was said: a machine keeps the newest.
     pub issued_at: Timestamp,
     /// The pins of the certificates in use, see [`crate::digest::spki_pin`]; empty: publicly valid ones.
@@ -68,7 +70,7 @@ pub fn verify_revoked(compact: &str, instruction_key: &KeyThumbprint) -> Result<
     verify(compact, Typ::Revoked, instruction_key)
 }
 
-/// Verifies `pins` against the pinned instruction key.
+/// Verifies `pins` against the pinned instruction key; the caller compares whom it is said to with its own key.
 pub fn verify_pins(compact: &str, instruction_key: &KeyThumbprint) -> Result<Pins, ProofError> {
     let pins: Pins = verify(compact, Typ::Pins, instruction_key)?;
     if pins.current.len() > MAX_PINS || pins.next.len() > MAX_PINS {

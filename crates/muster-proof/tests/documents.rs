@@ -35,6 +35,7 @@ fn revoked() -> Revoked {
 
 fn pins() -> Pins {
     Pins {
+        to: KeyName::Pair(HostKey::generate().thumbprint()),
         issued_at: NOW,
         current: vec![digest::spki_pin(b"current")],
         next: vec![digest::spki_pin(b"next")],

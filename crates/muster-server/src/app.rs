@@ -202,13 +202,13 @@ impl App {
 
     /// How long this server is there without a break: a pause of its machine or of its database counts like a start.
     pub fn there_for(&self) -> Duration {
-        self.presences.there_for(self.clock.now(), self.up_for())
+        self.presences.there_for(&self.clock, self.up_for())
     }
 
     /// Takes a round of background work that could read into account. `false`: not all hosts had the time to come back
     /// since this server started, or was away.
-    pub fn all_are_back(&self, now: Timestamp) -> bool {
-        self.presences.round(now) && self.up_for() >= RECONNECT_WINDOW
+    pub fn all_are_back(&self) -> bool {
+        self.presences.round(&self.clock) && self.up_for() >= RECONNECT_WINDOW
     }
 
     async fn follow_server_keys(&self) {

@@ -25,6 +25,8 @@ use muster_ids::Timestamp;
 use muster_store::{Location, StoreError, WriteError};
 use serde::{Deserialize, Serialize};
 
+use crate::serve::{DATABASE_FILE, MASTER_KEY_FILE};
+
 pub use anew::Voided;
 pub use create::{Created, Target, create};
 pub use restore::{Restoration, Restored, restore};
@@ -43,6 +45,18 @@ pub struct Place {
     pub database: Option<Location>,
     /// Another place of the master key.
     pub master_key_file: Option<PathBuf>,
+}
+
+impl Place {
+    /// Its database: the embedded one, unless another is named.
+    pub fn location(&self) -> Location {
+        self.database.clone().unwrap_or_else(|| Location::Sqlite(self.data_dir.join(DATABASE_FILE)))
+    }
+
+    /// The file of its master key: in the data folder, unless another is named.
+    pub fn key_file(&self) -> PathBuf {
+        self.master_key_file.clone().unwrap_or_else(|| self.data_dir.join(MASTER_KEY_FILE))
+    }
 }
 
 /// Hears how much is done, of how much.

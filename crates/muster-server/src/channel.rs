@@ -18,6 +18,7 @@ use muster_wire::channel::Protocol;
 use crate::app::App;
 use crate::auth::Agent;
 
+pub(crate) use connect::FIRST_ANSWERS_WITHIN;
 pub use connect::PATH;
 pub use hub::{Command, Hub, Registration, Waiting, revoked_statement};
 pub use task::HEARTBEAT_SECS;

@@ -140,19 +140,22 @@ async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, 
     let is_limited = ticket.is_one_time() || ticket.max_uses.is_some();
     let turn = if is_limited { Some(app.budgets.tickets.take(ticket.id).await?) } else { None };
     let place = app.budgets.entering.take().await?;
+    let inner = app.clone();
+    to_the_end(app, (turn, place), now, move |unit| decide(unit, &inner, &knock)).await
+}
+
+/// Runs the one transaction of a machine to its end, also when the machine hangs up; what is `held` ends with it.
+async fn to_the_end<H, D>(app: &App, held: H, now: Timestamp, decide: D) -> Result<Outcome, Failure>
+where
+    H: Send + 'static,
+    D: Fn(&mut Unit<'_, '_>) -> Result<Outcome, Failure> + Clone + Send + Sync + 'static,
+{
     let app = app.clone();
     let entering = async move {
-        // Turn and place end with the transaction, also when the machine hangs up.
-        let _held = (turn, place);
-        let closure = || {
-            let (app, knock) = (app.clone(), Arc::clone(&knock));
-            move |unit: &mut Unit<'_, '_>| decide(unit, &app, &knock)
-        };
-        match app.change(Priority::Normal, now, closure()).await {
-            // The commit may have happened: the same key asks again and gets the same host.
-            Err(Failure::Store(StoreError::CommitUnknown)) => {
-                app.change(Priority::Normal, now, closure()).await
-            }
+        let _held = held;
+        match app.change(Priority::Normal, now, decide.clone()).await {
+            // The commit may have happened: the same key asks again and gets the same answer.
+            Err(Failure::Store(StoreError::CommitUnknown)) => app.change(Priority::Normal, now, decide).await,
             answered => answered,
         }
     };

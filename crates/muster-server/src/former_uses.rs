@@ -3,7 +3,7 @@
 //! Bounded: who shows more former keys than fit is counted. Written down in the background and never on the urgent
 //! lane: the alarm must not cost what the attack could not.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use muster_ids::{HostId, KeyName, TeamId, Timestamp};
@@ -44,8 +44,8 @@ struct Waiting {
 #[derive(Debug, Default)]
 struct Noted {
     hour: i64,
-    /// How often each key was shown in this hour.
-    keys: HashMap<KeyName, u64>,
+    /// Those that were shown in this hour, and are told of.
+    keys: HashSet<KeyName>,
     waiting: Vec<Waiting>,
     /// Uses of keys that were not told apart.
     others: u64,
@@ -64,15 +64,14 @@ impl FormerUses {
             noted.hour = hour;
             noted.keys.clear();
         }
-        if let Some(count) = noted.keys.get_mut(&used.key) {
-            *count = count.saturating_add(1);
+        if noted.keys.contains(&used.key) {
             return false;
         }
         if noted.keys.len() >= TOLD_APART || noted.waiting.len() >= WAITING {
             noted.others = noted.others.saturating_add(1);
             return false;
         }
-        noted.keys.insert(used.key, 1);
+        noted.keys.insert(used.key);
         noted.waiting.push(Waiting { used, source, at: now });
         true
     }
@@ -91,7 +90,10 @@ impl FormerUses {
             written += some.len();
             let told = some.clone();
             let change = app.change(Priority::Normal, app.clock.now(), move |unit| {
-                told.iter().for_each(|one| unit.happened(fact(one)));
+                for one in &told {
+                    unit.tx.host_key_was_shown(&one.used.key)?;
+                    unit.happened(fact(one));
+                }
                 Ok(())
             });
             if let Err(failure) = change.await {
@@ -109,7 +111,9 @@ impl FormerUses {
 
     fn put_back(&self, some: Vec<Waiting>) {
         let mut noted = self.noted();
-        let room = WAITING.saturating_sub(noted.waiting.len());
+        let room = WAITING.saturating_sub(noted.waiting.len()).min(some.len());
+        let without_room = u64::try_from(some.len() - room).unwrap_or(u64::MAX);
+        noted.others = noted.others.saturating_add(without_room);
         noted.waiting.extend(some.into_iter().take(room));
     }
 
@@ -154,21 +158,43 @@ mod tests {
         assert_eq!(uses.take().0.len(), 3);
     }
 
-    #[test]
-    fn a_flood_of_former_keys_fills_nothing() {
-        let uses = FormerUses::default();
-        for n in 0..100_000 {
+    fn note_many(uses: &FormerUses, numbers: std::ops::Range<u32>) {
+        for n in numbers {
             uses.note(used(n), "-".to_owned(), NOW);
         }
-        let (waiting, keys) = {
-            let noted = uses.noted();
-            (noted.waiting.len(), noted.keys.len())
-        };
-        assert!(waiting <= WAITING && keys <= TOLD_APART, "{waiting} {keys}");
-        assert_eq!(uses.take().1, 100_000 - WAITING as u64);
-        // What cannot be written is kept within the same bounds.
-        let some = uses.take().0;
+    }
+
+    fn waiting(uses: &FormerUses) -> usize {
+        uses.noted().waiting.len()
+    }
+
+    #[test]
+    fn a_flood_that_cannot_be_written_down_fills_nothing_and_is_counted() {
+        let uses = FormerUses::default();
+        note_many(&uses, 0..10_000);
+        assert_eq!(waiting(&uses), WAITING);
+        let (some, others) = uses.take();
+        assert_eq!((some.len(), others), (AT_ONCE, 10_000 - WAITING as u64));
+        // Most of the room was taken before it came back.
+        note_many(&uses, 20_000..20_040);
         uses.put_back(some);
-        assert!(uses.noted().waiting.len() <= WAITING);
+        assert_eq!((waiting(&uses), uses.take().1), (WAITING, 40));
+    }
+
+    #[test]
+    fn a_flood_that_is_written_down_at_once_is_told_apart_up_to_a_bound() {
+        let uses = FormerUses::default();
+        let (mut told, mut others) = (0, 0);
+        for n in 0..200 {
+            note_many(&uses, n * AT_ONCE as u32..(n + 1) * AT_ONCE as u32);
+            let (some, more) = uses.take();
+            (told, others) = (told + some.len(), others + more);
+            assert_eq!(waiting(&uses), 0);
+        }
+        let all = 200 * AT_ONCE;
+        assert_eq!(
+            (told, uses.noted().keys.len(), others),
+            (TOLD_APART, TOLD_APART, (all - TOLD_APART) as u64)
+        );
     }
 }

@@ -69,13 +69,11 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
 
 fn config(row: &HostRow, configured: &Configured) -> Option<HostConfig> {
     let admitted_at = row.enrolled_at.filter(|_| row.state != HostState::Retired)?;
-    let drifted_since = drifted_since(configured, admitted_at);
     Some(HostConfig {
         wanted: configured.wanted,
         applied: configured.applied,
         applied_at: configured.applied_at,
-        drifted: drifted_since.is_some(),
-        drifted_since,
+        drifted_since: drifted_since(configured, admitted_at),
         sent_times: configured.sent_times,
         sent_at: configured.sent_at,
     })

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use muster_domain::presence::Rounds;
+use muster_edge::Clock;
 use muster_ids::{HostId, Timestamp};
 
 /// What was last heard of one host on this node.
@@ -62,15 +63,20 @@ impl Presences {
     }
 
     /// Takes a round of the server's work into account. `false`: it was away, and not all hosts can be back yet.
-    pub fn round(&self, now: Timestamp) -> bool {
+    ///
+    /// Rounds of several reconcilers overtake each other: the clock is read with the lock held, or the later one would
+    /// look like a clock that was set back.
+    pub fn round(&self, clock: &Clock) -> bool {
         let mut memory = self.memory();
+        let now = clock.now();
         memory.rounds = memory.rounds.after(now);
         memory.rounds.all_are_back(now)
     }
 
     /// Returns how long the server is there without a break.
-    pub fn there_for(&self, now: Timestamp, up_for: Duration) -> Duration {
-        self.memory().rounds.there_for(now, up_for)
+    pub fn there_for(&self, clock: &Clock, up_for: Duration) -> Duration {
+        let memory = self.memory();
+        memory.rounds.there_for(clock.now(), up_for)
     }
 
     /// Forgets a host that is no more; when it was last heard is still written down.

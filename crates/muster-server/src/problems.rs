@@ -11,6 +11,8 @@ use muster_store::StoreError;
 use crate::event_stream::COME_BACK_AFTER;
 use crate::failure::Failure;
 
+/// Seconds a suspended host is asked to wait, at whatever door.
+pub(crate) const SUSPENDED_RETRY_SECS: u32 = 30;
 const HELD_RETRY: Duration = Duration::from_secs(60);
 const OVER_BUDGET_RETRY: Duration = Duration::from_secs(2);
 const UNSEEN_RETRY: Duration = Duration::from_secs(5);
@@ -95,6 +97,12 @@ pub fn host_held() -> Problem {
     .retry_after(HELD_RETRY)
 }
 
+/// The 403 of a suspended host.
+pub fn host_suspended() -> Problem {
+    forbidden("host_suspended", "the host is suspended")
+        .retry_after(Duration::from_secs(SUSPENDED_RETRY_SECS.into()))
+}
+
 fn of_the_store(error: StoreError) -> Problem {
     if error.is_unavailable() {
         return Problem::unavailable(Duration::from_secs(1)).caused_by(error);
@@ -112,14 +120,16 @@ fn at_the_door(refusal: &Refusal) -> Problem {
         Refusal::KeyInUse => {
             Problem::new(StatusCode::CONFLICT, "key_in_use", "this key belongs to another host")
         }
-        Refusal::HostSuspended => {
-            Problem::new(StatusCode::FORBIDDEN, "host_suspended", "the host is suspended")
-                .retry_after(Duration::from_secs(30))
-        }
+        Refusal::HostSuspended => host_suspended(),
         Refusal::HostHeld => host_held(),
         Refusal::ClaimRejected => {
             Problem::new(StatusCode::FORBIDDEN, "claim_rejected", "a person refused this machine")
         }
+        Refusal::NotACopy => Problem::new(
+            StatusCode::CONFLICT,
+            "not_a_copy",
+            "this state is the host's own: come back with its key",
+        ),
         Refusal::KeyRequired => Problem::validation().field("/agent_secret", "key_pair_required"),
         Refusal::TooManyClaims => Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

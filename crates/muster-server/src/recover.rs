@@ -5,7 +5,6 @@
 //! the second factor goes; API tokens stay, for programs work with them, and are the admin's to revoke. The trail
 //! tells of it.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
@@ -14,17 +13,18 @@ use muster_edge::{Clock, Entropy};
 use muster_ids::{Bearer, BearerKind, TeamId, TokenId, UserId};
 use muster_keyring::Keyring;
 use muster_store::rows::{OperatorTokenRow, PersonRow};
-use muster_store::{Location, Lock, LockKey, Priority, Store, StoreError, Tx};
+use muster_store::{Lock, LockKey, Priority, Store, StoreError, Tx};
 use muster_wire::happening::Happening;
 use muster_wire::people::Role;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
+use crate::backup::Place;
 use crate::effects::Ended;
 use crate::failure::Failure;
 use crate::installation::{four_groups, is_master_key_of};
 use crate::passwords::hash_here;
-use crate::serve::{MASTER_KEY_FILE, lock_data_dir, open_alone};
+use crate::serve::{lock_data_dir, open_alone};
 use crate::unit::{Author, Fact, Unit};
 
 /// Who acts in the audit trail.
@@ -47,12 +47,8 @@ pub enum Means {
 /// Whom to let in again, and where.
 #[derive(Debug, Clone)]
 pub struct Recovery {
-    /// The server's data folder.
-    pub data_dir: PathBuf,
-    /// Another database than the embedded one.
-    pub database: Option<Location>,
-    /// Another place of the master key.
-    pub master_key_file: Option<PathBuf>,
+    /// Where the server keeps its state.
+    pub place: Place,
     /// The name of the admin; not needed when there is one.
     pub name: Option<String>,
     /// What they get.
@@ -80,18 +76,17 @@ pub struct Recovered {
 
 /// Lets an admin in again.
 pub async fn recover(recovery: Recovery) -> anyhow::Result<Recovered> {
-    if !recovery.data_dir.is_dir() {
-        bail!("there is no data folder {}: name the server's", recovery.data_dir.display());
+    let Recovery { place, name, means } = recovery;
+    if !place.data_dir.is_dir() {
+        bail!("there is no data folder {}: name the server's", place.data_dir.display());
     }
-    let key_file = recovery.master_key_file.clone().unwrap_or(recovery.data_dir.join(MASTER_KEY_FILE));
+    let key_file = place.key_file();
     if !key_file.is_file() {
         bail!("there is no master key {}: name the server's", key_file.display());
     }
-    let _lock = lock_data_dir(&recovery.data_dir).context("stop the server first, then recover")?;
+    let _lock = lock_data_dir(&place.data_dir).context("stop the server first, then recover")?;
     let (clock, entropy) = (Clock::system(), Entropy);
-    let Recovery { data_dir, database, master_key_file, name, means } = recovery;
-    let opened = open_alone(&data_dir, database, master_key_file.as_deref(), &clock, &entropy);
-    let (store, keyring) = opened.await?;
+    let (store, keyring) = open_alone(&place, &clock, &entropy).await?;
     let recovered = recover_in(&store, &keyring, &clock, &entropy, name, means).await;
     store.close().await;
     recovered

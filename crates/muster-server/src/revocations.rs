@@ -42,9 +42,17 @@ impl Revocations {
         }
     }
 
-    /// Whether this node saw to a row itself; it is asked once.
+    /// Whether this node saw to a row itself.
     pub fn was_followed(&self, number: i64) -> bool {
-        self.followed().remove(&number)
+        self.followed().contains(&number)
+    }
+
+    /// Forgets rows that were found in the log: none of them is found again.
+    pub fn forget(&self, numbers: &[i64]) {
+        let mut followed = self.followed();
+        for number in numbers {
+            followed.remove(number);
+        }
     }
 
     /// Notes that everything committed before `at`, on the monotonic clock, was read.
@@ -82,7 +90,9 @@ mod tests {
     fn a_row_is_followed_once_by_whoever_wrote_it() {
         let revocations = Revocations::default();
         revocations.follows(&[3, 5]);
-        assert_eq!([3, 4, 5, 3].map(|number| revocations.was_followed(number)), [true, false, true, false]);
+        assert_eq!([3, 4, 5, 3].map(|number| revocations.was_followed(number)), [true, false, true, true]);
+        revocations.forget(&[3, 4]);
+        assert_eq!([3, 5].map(|number| revocations.was_followed(number)), [false, true]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::app::{App, Parts};
+use crate::backup::Place;
 use crate::channel::Hub;
 use crate::installation::{Installation, Opening};
 use crate::metrics::Metrics;
@@ -83,6 +84,8 @@ pub struct TlsOptions {
     pub pin: bool,
     /// A PEM file with certificates or public keys that will be shown: agents are told of them in advance.
     pub announce: Option<PathBuf>,
+    /// Shows a key of the server's own although hosts pin another one.
+    pub accept_new_key: bool,
 }
 
 impl Options {
@@ -99,6 +102,20 @@ impl Options {
             allow_outbound: Vec::new(),
             trusted_proxies: TrustedProxies::none(),
             tls: TlsOptions::default(),
+        }
+    }
+
+    /// Takes the defaults, with everything at this place.
+    pub fn at(place: Place) -> Self {
+        let Place { data_dir, database, master_key_file } = place;
+        Self { database, master_key_file, ..Self::new(data_dir) }
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            data_dir: self.data_dir.clone(),
+            database: self.database.clone(),
+            master_key_file: self.master_key_file.clone(),
         }
     }
 }
@@ -233,14 +250,10 @@ async fn open_app(
     clock: Clock,
     entropy: Entropy,
 ) -> anyhow::Result<App> {
-    let (store, keyring) = open_alone(
-        &options.data_dir,
-        options.database.clone(),
-        options.master_key_file.as_deref(),
-        &clock,
-        &entropy,
-    )
-    .await?;
+    let (store, keyring) = open_alone(&options.place(), &clock, &entropy).await?;
+    if !options.tls.accept_new_key {
+        server_keys::refuse_unknown(&store, &tls).await?;
+    }
     let installation = Installation::open(Opening {
         store: &store,
         keyring: &keyring,
@@ -284,21 +297,18 @@ async fn open_app(
 
 /// Opens database and keys as the only process that does so.
 pub(crate) async fn open_alone(
-    data_dir: &Path,
-    database: Option<Location>,
-    master_key_file: Option<&Path>,
+    place: &Place,
     clock: &Clock,
     entropy: &Entropy,
 ) -> anyhow::Result<(Store, Arc<Keyring>)> {
-    let location = database.unwrap_or_else(|| Location::Sqlite(data_dir.join(DATABASE_FILE)));
-    let store = Store::open_alone(StoreConfig::new(location, clock.clone()))
+    let store = Store::open_alone(StoreConfig::new(place.location(), clock.clone()))
         .await
         .context("cannot open the database")?;
-    crate::backup::refuse_unfinished(&store, data_dir).await?;
+    crate::backup::refuse_unfinished(&store, &place.data_dir).await?;
     let has_data = store.read(|tx| tx.installation_exists()).await.context("cannot read the database")?;
-    let master = match master_key_file {
+    let master = match &place.master_key_file {
         Some(file) => MasterKey::load_credential(file)?,
-        None => MasterKey::load_or_create(&data_dir.join(MASTER_KEY_FILE), has_data, entropy)?,
+        None => MasterKey::load_or_create(&place.key_file(), has_data, entropy)?,
     };
     Ok((store, Arc::new(Keyring::derive(&master))))
 }

@@ -7,13 +7,16 @@ mod rotate;
 mod stored;
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use anyhow::{Context, bail};
 use muster_domain::server_keys::{Heard, Overlap, Said, ServerKeys, Signer, Spread, signer};
-use muster_ids::{HostId, KeyThumbprint, PublicId, TicketId, Timestamp};
+use muster_ids::{HostId, KeyName, KeyThumbprint, PublicId, TicketId, Timestamp};
 use muster_proof::HostKey;
 use muster_proof::instruction::{self, Pins, Revoked};
 use muster_store::rows::{PinsKeptRow, TrustRow};
-use muster_store::{StoreError, Tx};
+use muster_store::{Store, StoreError, Tx};
+use muster_wire::server_keys::TlsKind;
 
 use crate::app::App;
 use crate::failure::Failure;
@@ -21,6 +24,9 @@ use crate::tls::Tls;
 
 pub use rotate::{announce, finish, rotate_tls, say_pins, switch};
 pub(crate) use stored::{begin, first, open};
+
+/// How long may be asked which key signs for an agent.
+const SIGNER_WITHIN: Duration = Duration::from_millis(200);
 
 /// The keys that sign instructions, and what was said of them.
 pub struct InstructionKeys {
@@ -67,10 +73,11 @@ impl InstructionKeys {
         instruction::sign_revoked(self.key(signer), revoked)
     }
 
-    /// Signs what was said last.
-    pub fn pins(&self, signer: Signer) -> String {
+    /// Signs what was said last, to the key of a channel.
+    pub fn pins(&self, signer: Signer, to: KeyName) -> String {
         let ServerKeys { current, next, instruction, next_instruction } = self.said.keys.clone();
         let pins = Pins {
+            to,
             issued_at: self.said.issued_at,
             current,
             next,
@@ -101,8 +108,10 @@ pub async fn revoked(app: &App, host_id: HostId, revoked: &Revoked) -> String {
     keys.revoked(signer, revoked)
 }
 
+/// A socket that is to be cut waits for the answer: whoever would be signed for wrongly hears it again at the door.
 async fn signer_of(app: &App, keys: &Arc<InstructionKeys>, host_id: HostId) -> Signer {
-    match app.look(move |tx| tx.host_trust(host_id)).await {
+    let read = tokio::time::timeout(SIGNER_WITHIN, app.look_first(move |tx| tx.host_trust(host_id))).await;
+    match read.unwrap_or_else(|elapsed| Err(Failure::internal(elapsed))) {
         Ok(trust) => trust.map_or(Signer::Current, |trust| keys.signer(trust)),
         Err(error) => {
             tracing::warn!(%error, "what an agent knows of the instruction keys cannot be read");
@@ -121,6 +130,23 @@ pub async fn told_with(app: &App, ticket: Option<PublicId>) -> Result<KeyThumbpr
     let minted_at = minted_at.await?;
     let is_older = minted_at.is_some_and(|minted_at| minted_at < overlap.switched_at);
     Ok(if is_older { former } else { keys.current() })
+}
+
+/// Refuses to show hosts a key of the server's own that they were never told of: it is not the one they joined.
+pub(crate) async fn refuse_unknown(store: &Store, tls: &Tls) -> anyhow::Result<()> {
+    if tls.kind() != TlsKind::Own {
+        return Ok(());
+    }
+    let read = store.read(|tx| Ok::<_, Failure>((stored::told_pins(tx)?, tx.hosts_active_count()?)));
+    let (told, hosts) = read.await.context("cannot read the keys of this server")?;
+    if hosts == 0 || told.is_empty() || tls.pins().iter().any(|pin| told.contains(pin)) {
+        return Ok(());
+    }
+    bail!(
+        "the TLS key in the data folder is not the one the {hosts} hosts of this server know, none of them would \
+         connect: put back tls/tls.key and tls/next.key, from a backup for example; if they are lost, start once with \
+         --accept-new-tls-key and give every host a join string of the new key"
+    )
 }
 
 /// Returns the keys as they are: what was said may be older.

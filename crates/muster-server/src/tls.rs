@@ -63,12 +63,15 @@ struct State {
 
 /// An identity that was found in the files and is not shown yet.
 #[derive(Debug)]
-pub struct Found(TlsIdentity);
+pub struct Found {
+    identity: TlsIdentity,
+    next: Vec<String>,
+}
 
 impl Found {
     /// The pin of its key.
     pub fn pin(&self) -> &str {
-        &self.0.spki_pin
+        &self.identity.spki_pin
     }
 }
 
@@ -170,23 +173,34 @@ impl Tls {
         let mut state = served.state();
         state.stamps = stamps;
         let (identity, next) = read?;
-        state.next = next;
-        Ok(Some(Found(identity)))
+        // Beside another key of the server's own lies what comes after that one: agents know neither yet.
+        let is_own = matches!(served.source, TlsSource::Own { .. });
+        if !is_own || identity.spki_pin == served.shown.identity().spki_pin {
+            state.next.clone_from(&next);
+        }
+        Ok(Some(Found { identity, next }))
     }
 
     /// Shows what was found from the next handshake on.
     pub fn show(&self, found: Found) {
         if let Some(served) = &self.served {
-            served.shown.show(found.0);
+            served.state().next = found.next;
+            served.shown.show(found.identity);
         }
     }
 
-    /// Puts the server's own next key in the place of the one in use. `false`: the identity is not the server's own.
-    pub fn switch(&self, now: Timestamp) -> Result<bool, TlsError> {
+    /// Puts the server's own next key in the place of the one in use, if it is one of those `announced`, or shows what a
+    /// former call put there that broke off. `false`: the identity is not the server's own.
+    pub fn switch(&self, now: Timestamp, announced: &[String]) -> Result<bool, TlsError> {
         let Some(served) = &self.served else { return Ok(false) };
         let TlsSource::Own { dir, names } = &served.source else { return Ok(false) };
-        let own = tls::switch(dir, names, now)?;
-        let next = with_announced(vec![own.next_pin], served.announced.as_deref())?;
+        // Whatever may fail of what only reads fails before the first key moves.
+        let others = with_announced(Vec::new(), served.announced.as_deref())?;
+        let shown = served.shown.identity().spki_pin.clone();
+        let own = tls::switch(dir, names, now, &shown, announced)?;
+        let mut next = vec![own.next_pin];
+        next.extend(others);
+        next.truncate(MAX_PINS);
         let mut state = served.state();
         state.next = next;
         state.stamps = stamps(&served.source, served.announced.as_deref());

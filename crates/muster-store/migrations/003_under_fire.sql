@@ -50,6 +50,9 @@ CREATE INDEX claim_expiry ON claim (expires_at) WHERE state = 'waiting';
 -- A host that may be the copy: it gets and does nothing until a person answered.
 ALTER TABLE host ADD COLUMN held_at BIGINT;
 CREATE INDEX host_held ON host (team_id, id) WHERE held_at IS NOT NULL;
+-- When it was last told that as many copies of it wait as may, and as many claims at a site.
+ALTER TABLE host ADD COLUMN copies_full_at BIGINT;
+ALTER TABLE site ADD COLUMN claims_full_at BIGINT;
 
 -- At most one next key; it takes the place of the active one when its machine first connects with it.
 CREATE UNIQUE INDEX host_key_next ON host_key (host_id) WHERE state = 'next';
@@ -80,3 +83,4 @@ CREATE INDEX ticket_unused_expired ON ticket (expires_at) WHERE spent_by_key IS 
 CREATE INDEX ticket_unused_revoked ON ticket (revoked_at) WHERE spent_by_key IS NULL AND uses = 0;
 -- What a key received is exposed when a copy of it shows itself.
 CREATE INDEX claim_of_former_key ON claim (former_key) WHERE former_key IS NOT NULL;
+CREATE INDEX secret_delivery_of_key ON secret_delivery (key_name);

@@ -38,6 +38,12 @@ pub enum StoreError {
         /// What the driver said.
         source: Arc<dyn Error + Send + Sync>,
     },
+    /// The database itself says that pages of it are damaged. The server goes on with what it can read.
+    #[error("the database is damaged: {what}; restore a backup")]
+    Damaged {
+        /// Where, and what was found.
+        what: String,
+    },
     /// A stored value is not what the program wrote.
     #[error("stored data is corrupt: {what}")]
     Corrupt {
@@ -61,6 +67,11 @@ impl StoreError {
         Self::Database { action, source: Arc::from(source.into()) }
     }
 
+    /// Says that the database is damaged.
+    pub(crate) fn damaged(what: impl Into<String>) -> Self {
+        Self::Damaged { what: what.into() }
+    }
+
     /// Says that a stored value is not what the program wrote.
     pub fn corrupt(what: impl Into<String>) -> Self {
         Self::Corrupt { what: what.into() }
@@ -75,6 +86,7 @@ impl StoreError {
                 | Self::Interrupted
                 | Self::Full
                 | Self::Unreachable { .. }
+                | Self::Damaged { .. }
                 | Self::CommitUnknown
         )
     }

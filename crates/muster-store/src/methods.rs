@@ -45,6 +45,7 @@ pub(crate) mod rows {
     pub use super::audit_pages::AuditFilter;
     pub use super::channel::{AgentRow, HostConfigRow};
     pub use super::claims::{ClaimEnd, ClaimFilter, ClaimRow, WaitingClaim};
+    pub use super::copies::ForkedClaim;
     pub use super::deliveries::{DueRow, EventDeliveryRow, NOT_ITS_TURN, ShownDelivery, Tried};
     pub use super::endpoints::EndpointRow;
     pub use super::ephemeral::EphemeralRow;

@@ -1,5 +1,7 @@
 //! The store: opens a database and runs closures on it.
 
+mod health;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,9 +11,10 @@ use std::time::Duration;
 use muster_edge::{Clock, Entropy};
 use muster_ids::Timestamp;
 
+use self::health::Health;
 use crate::engine::{Closure, Committed, Opening, Postgres, Sharing, Sqlite, Work};
 use crate::migrate::{MIGRATIONS, Migration, advance};
-use crate::{StoreError, Tx, WriteError, params};
+use crate::{StoreError, Tx, WriteError};
 
 const TRIES: u32 = 8;
 
@@ -132,7 +135,12 @@ pub enum Priority {
 
 /// An open database. Clones share it; dropping the last one ends its threads, [`Store::close`] also waits for them.
 #[derive(Clone)]
-pub struct Store(Arc<Engine>);
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    health: Health,
+}
 
 enum Engine {
     Sqlite(Sqlite),
@@ -189,7 +197,7 @@ impl Store {
             Location::Sqlite(file) => Engine::Sqlite(Sqlite::open(file, opening).await?),
             Location::Postgres(url) => Engine::Postgres(Postgres::open(&url, opening).await?),
         };
-        Ok(Self(Arc::new(engine)))
+        Ok(Self(Arc::new(Inner { engine, health: Health::default() })))
     }
 
     /// Runs `closure` in a write transaction and answers after its commit is durable.
@@ -206,10 +214,11 @@ impl Store {
         let work = named(closure);
         let mut tries = 1;
         loop {
-            let result = match &*self.0 {
+            let result = match &self.0.engine {
                 Engine::Sqlite(engine) => engine.write(priority, work.clone()).await,
                 Engine::Postgres(engine) => engine.write(priority, work.clone()).await,
             };
+            self.0.health.after_write(&result);
             if tries == TRIES || !is_conflict(&result) {
                 return result;
             }
@@ -244,20 +253,28 @@ impl Store {
         T: Send + 'static,
         E: WriteError + Send + 'static,
     {
-        match &*self.0 {
+        let result = match &self.0.engine {
             Engine::Sqlite(engine) => engine.read(priority, named(closure)).await,
             Engine::Postgres(engine) => engine.read(priority, named(closure)).await,
-        }
+        };
+        self.0.health.after_read(&result);
+        result
     }
 
-    /// Says whether the database answers.
+    /// Says whether the database answers: with a row, for a statement without one reads no page. When the last change
+    /// did not reach it, whether it takes one. A database that was found damaged is not ready until the server starts
+    /// anew, which looks at all of it.
     pub async fn check(&self) -> Result<(), StoreError> {
-        self.read(|tx| tx.query_one("SELECT 1", params![], |row| row.get::<i64>(0)).map(drop)).await
+        match self.0.health.trouble() {
+            Some(damaged @ StoreError::Damaged { .. }) => Err(damaged),
+            Some(_) => self.write(Priority::Normal, |tx| tx.schema_touch()).await,
+            None => self.read(|tx| tx.migrations_applied().map(drop)).await,
+        }
     }
 
     /// Says how many commits were made durable since the store was opened, and for how many transactions.
     pub fn committed(&self) -> Committed {
-        match &*self.0 {
+        match &self.0.engine {
             Engine::Sqlite(engine) => engine.committed(),
             Engine::Postgres(engine) => engine.committed(),
         }
@@ -265,7 +282,7 @@ impl Store {
 
     /// Refuses new work, finishes what was accepted and lets go of the database.
     pub async fn close(&self) {
-        match &*self.0 {
+        match &self.0.engine {
             Engine::Sqlite(engine) => engine.close().await,
             Engine::Postgres(engine) => engine.close().await,
         }
@@ -274,7 +291,7 @@ impl Store {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match &*self.0 {
+        f.write_str(match &self.0.engine {
             Engine::Sqlite(_) => "Store(Sqlite)",
             Engine::Postgres(_) => "Store(Postgres)",
         })

@@ -5,7 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use crate::migrate::{Migration, known_tables, matching};
+use muster_ids::Timestamp;
+
+use crate::migrate::{Migration, advance, known_tables, matching};
 use crate::{MIGRATIONS, Row, StoreError, Tx, Value};
 
 /// The record of the migrations: it belongs to the schema and not to the data.
@@ -91,6 +93,13 @@ impl Tx<'_> {
             return Ok(None);
         }
         self.migrations_applied().map(Some)
+    }
+
+    /// Drops every table and makes those of these migrations, all at once: nobody ever sees them half made.
+    pub fn schema_anew(&mut self, list: &'static [Migration], now: Timestamp) -> Result<(), StoreError> {
+        self.tables_drop()?;
+        while advance(self, list, now)? {}
+        Ok(())
     }
 
     /// Returns tables that no program of this project made.

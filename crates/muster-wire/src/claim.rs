@@ -223,7 +223,7 @@ pub struct DecideClaim {
     pub verdict: Verdict,
     /// The evidence that was seen.
     pub evidence_version: Line<64>,
-    /// Whether the machine that takes over a host receives its secrets.
+    /// Whether the machine that takes over a host receives its secrets: for who may manage secrets. Else they are destroyed.
     #[serde(default)]
     pub with_secrets: bool,
 }
@@ -252,7 +252,7 @@ pub struct OneDecision {
     pub verdict: Verdict,
     /// The evidence that was seen.
     pub evidence_version: Line<64>,
-    /// Whether the machine that takes over a host receives its secrets.
+    /// Whether the machine that takes over a host receives its secrets: for who may manage secrets. Else they are destroyed.
     #[serde(default)]
     pub with_secrets: bool,
 }

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::bounds::{Few, FewEntries, Whole};
-use crate::claim::ClaimReason;
+use crate::claim::{ClaimReason, CopyCause};
 use crate::host::HostState;
 use crate::object::object;
 use crate::text::{Hostname, Line, Tag, line_string};
@@ -59,27 +59,13 @@ pub struct ForkClaims {
     /// The machine's new key.
     pub key: KeyThumbprint,
     /// How the machine found out.
-    pub cause: ForkCause,
+    pub cause: CopyCause,
     /// The generation its state holds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<String>,
     /// Names this start of the machine; one line of at most 64 characters.
     #[serde(deserialize_with = "line_string::<_, 64>")]
     pub boot_id: String,
-}
-
-/// How a machine found out that its state is a copy or an older one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ForkCause {
-    /// The server said that it knows a newer state of the host.
-    GenerationStale,
-    /// The server said that another machine is connected as this host, and answers.
-    Fenced,
-    /// The machine is not the one its state was made on.
-    MachineUidDiffers,
-    /// The installation is not the one its state was made in.
-    InstallIdDiffers,
 }
 
 /// 32 bytes as 43 base64url characters; wiped on drop, never printed.

@@ -156,9 +156,7 @@ pub struct HostConfig {
     pub applied: Option<ConfigVersion>,
     /// When it did.
     pub applied_at: Option<Timestamp>,
-    /// Whether it lacks what it should have.
-    pub drifted: bool,
-    /// Since when.
+    /// Since when it lacks what it should have; none: it has it.
     pub drifted_since: Option<Timestamp>,
     /// How often the wanted version was sent.
     pub sent_times: u32,

@@ -74,6 +74,18 @@ impl GoodbyeReason {
         }
     }
 
+    /// Reads a close code that belongs to one reason alone. A suspended host shares its own with a key that ended.
+    pub fn of_close(code: u16) -> Option<Self> {
+        let mut of_code = Self::ALL.into_iter().filter(|reason| reason.close_code() == code);
+        let only = of_code.next().filter(|_| of_code.next().is_none());
+        only.filter(|reason| *reason != Self::Suspended)
+    }
+
+    /// Whether it says that the state the agent showed is a copy, or may be one.
+    pub const fn says_copy(self) -> bool {
+        matches!(self, Self::GenerationStale | Self::Fenced)
+    }
+
     /// The word as the message carries it.
     pub fn line(self) -> Line<64> {
         Line::parse(self.as_str()).expect("reasons are short words")
@@ -128,5 +140,17 @@ mod tests {
             assert_eq!(GoodbyeReason::parse(reason.as_str()), Some(reason));
         }
         assert_eq!(GoodbyeReason::parse("tea"), None);
+    }
+
+    #[test]
+    fn a_close_code_names_the_reason_that_alone_has_it() {
+        use GoodbyeReason::{Fenced, GenerationStale, Held, Restart};
+        let named = GoodbyeReason::ALL.into_iter().filter(|reason| {
+            let named = GoodbyeReason::of_close(reason.close_code());
+            assert!(named.is_none_or(|named| named == *reason), "{reason}");
+            named.is_some()
+        });
+        assert_eq!(named.collect::<Vec<_>>(), [Restart, Held, GenerationStale, Fenced]);
+        assert_eq!(GoodbyeReason::of_close(1000), None);
     }
 }

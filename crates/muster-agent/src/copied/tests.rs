@@ -1,12 +1,12 @@
 use std::time::Duration;
 
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 
-use super::{FENCED_FOR, FENCES_WAITED_OUT, Fences, Verdict, Word};
+use super::{FENCED_FOR, FENCES_WAITED_OUT, Fences, Weighed, Word};
 
 /// Words with the second each comes at, a welcome in between as `None`.
 #[track_caller]
-fn check(words: &[(u64, Option<Word>)], expected: &[Verdict]) {
+fn check(words: &[(u64, Option<Word>)], expected: &[Weighed]) {
     let mut fences = Fences::default();
     let mut verdicts = Vec::new();
     for (second, word) in words {
@@ -21,14 +21,14 @@ fn check(words: &[(u64, Option<Word>)], expected: &[Verdict]) {
 const FENCED: Option<Word> = Some(Word::Fenced);
 const STALE: Option<Word> = Some(Word::Stale);
 
-fn back(seconds: u64) -> Verdict {
-    Verdict::ComeBack(Duration::from_secs(seconds))
+fn back(seconds: u64) -> Weighed {
+    Weighed::ComeBack(Duration::from_secs(seconds))
 }
 
 #[test]
 fn c10_an_older_state_forks_at_once() {
-    check(&[(0, STALE)], &[Verdict::Fork(ForkCause::GenerationStale)]);
-    check(&[(0, FENCED), (5, STALE)], &[back(5), Verdict::Fork(ForkCause::GenerationStale)]);
+    check(&[(0, STALE)], &[Weighed::Fork(CopyCause::GenerationStale)]);
+    check(&[(0, FENCED), (5, STALE)], &[back(5), Weighed::Fork(CopyCause::GenerationStale)]);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn c11_an_agents_own_last_connection_is_waited_out() {
 
 #[test]
 fn c10_somebody_who_goes_on_answering_is_another_machine() {
-    let fork = Verdict::Fork(ForkCause::Fenced);
+    let fork = Weighed::Fork(CopyCause::Fenced);
     check(&[(0, FENCED), (6, FENCED), (18, FENCED)], &[back(5), back(10), fork]);
     let later = FENCED_FOR.as_secs();
     check(&[(0, FENCED), (later - 1, FENCED)], &[back(5), back(10)]);
@@ -55,7 +55,7 @@ fn c10_waiting_out_ends_within_the_time_a_server_believes_in_a_silent_peer() {
     let mut fences = Fences::default();
     let mut at = Duration::ZERO;
     for _ in 0..FENCES_WAITED_OUT {
-        let Verdict::ComeBack(after) = fences.weigh(Word::Fenced, at) else { panic!("too soon") };
+        let Weighed::ComeBack(after) = fences.weigh(Word::Fenced, at) else { panic!("too soon") };
         // The longest jitter, and a connection that takes its time.
         at += after.mul_f64(1.25) + Duration::from_secs(20);
     }

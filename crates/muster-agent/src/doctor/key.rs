@@ -1,11 +1,13 @@
 //! Whether the server takes this machine's key: an upgrade up to the challenge, which earns and changes nothing.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
 use http::StatusCode;
 use muster_client::{Response, WebSocket, WsDialError};
 use muster_ids::{HostId, Timestamp};
+use muster_proof::HostKey;
 use muster_wire::channel::ServerMessage;
 use tokio_tungstenite::tungstenite::Message;
 use url::Url;
@@ -13,9 +15,10 @@ use url::Url;
 use super::{Check, Known, clock};
 use crate::enroll;
 use crate::error::in_full;
+use crate::keys::Keys;
 use crate::machine::Machine;
 use crate::server::{self, Server};
-use crate::state::{IdentityState, StateView};
+use crate::state::IdentityState;
 
 const KEY: &str = "key";
 const CHALLENGE_WITHIN: Duration = Duration::from_secs(5);
@@ -26,14 +29,15 @@ pub(super) async fn check(machine: &Machine, known: &Known, url: &Url, about: &s
     let Known { view: Some(view), identity: Some(identity) } = known else { return Vec::new() };
     let Some(host_id) = identity.host_id() else { return Vec::new() };
     // A key that is missing or damaged is told elsewhere.
-    let Ok(key) = enroll::kept_key(view) else { return Vec::new() };
-    let server = match Server::of(identity, key, machine) {
+    let Ok(keys) = Keys::of(view, identity) else { return Vec::new() };
+    let key = keys.current();
+    let server = match Server::of(identity, Rc::clone(&key), machine) {
         Ok(server) => server,
         Err(cause) => return vec![Check::fail(KEY, about, cause)],
     };
     match server.connect(url, host_id).await {
         Ok(socket) => challenged(machine, socket, about).await,
-        Err(WsDialError::Refused(response)) => vec![refused(&response, identity, view, host_id, about)],
+        Err(WsDialError::Refused(response)) => vec![refused(&response, identity, &key, host_id, about)],
         Err(cause) => vec![Check::fail(KEY, about, in_full(&cause))],
     }
 }
@@ -69,12 +73,12 @@ fn server_time(text: &str) -> Option<Timestamp> {
 fn refused(
     response: &Response,
     identity: &IdentityState,
-    view: &StateView,
+    key: &HostKey,
     host_id: HostId,
     about: &str,
 ) -> Check {
-    let statement = server::revoked_statement(response).zip(enroll::kept_key(view).ok());
-    let genuine = statement.and_then(|(text, key)| enroll::genuine(&text, identity, &key, Some(host_id)));
+    let genuine = server::revoked_statement(response)
+        .and_then(|text| enroll::genuine(&text, identity, key, Some(host_id)));
     if genuine.is_some() {
         let said = "the server revoked this key, with its signature: `muster-agent run` removes it; to join again, take a \
                     new join string";

@@ -4,7 +4,7 @@ use muster_proof::instruction::Revoked;
 use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::{Keys, Left};
+use super::{Keys, Remaining};
 use crate::enroll;
 use crate::state::StateDir;
 
@@ -30,7 +30,7 @@ impl Scene {
         Keys::load(&self.state).unwrap()
     }
 
-    fn void(&self, host: HostId, key: KeyThumbprint) -> Left {
+    fn void(&self, host: HostId, key: KeyThumbprint) -> Remaining {
         let at = Timestamp::from_millis(1);
         let revoked = Revoked { host_id: host, key: KeyName::Pair(key), reason: "replaced".into(), at };
         self.keys().void(&self.state, Some(self::host()), &revoked).unwrap()
@@ -60,35 +60,25 @@ fn the_next_key_is_on_disk_before_it_is_shown_and_the_same_again() {
 }
 
 #[test]
-fn a_next_key_the_server_does_not_know_is_given_up() {
-    let scene = Scene::new();
-    let former = scene.keys().current().thumbprint();
-    let first = scene.keys().make_next(&scene.state).unwrap().thumbprint();
-    scene.keys().forget_next(&scene.state).unwrap();
-    assert_eq!(scene.order(), [former]);
-    assert_ne!(scene.keys().make_next(&scene.state).unwrap().thumbprint(), first);
-}
-
-#[test]
 fn b24_a_statement_takes_the_key_it_names_and_no_other() {
     let scene = Scene::new();
     let former = scene.keys().current().thumbprint();
     let stranger = HostKey::generate().thumbprint();
     let next = scene.keys().make_next(&scene.state).unwrap().thumbprint();
-    assert_eq!(scene.void(host(), stranger), Left::Both);
+    assert_eq!(scene.void(host(), stranger), Remaining::Both);
     let other_host = HostId::from_uuid(Uuid::from_u128(8));
-    assert_eq!(scene.void(other_host, former), Left::Both);
+    assert_eq!(scene.void(other_host, former), Remaining::Both);
     assert_eq!(scene.order(), [next, former]);
 
-    assert_eq!(scene.void(host(), next), Left::Current, "the former one still stands");
+    assert_eq!(scene.void(host(), next), Remaining::Current, "the former one still stands");
     assert_eq!(scene.order(), [former]);
 
     let next = scene.keys().make_next(&scene.state).unwrap().thumbprint();
     scene.keys().next_is_known(&scene.state, next).unwrap();
-    assert_eq!(scene.void(host(), former), Left::Next, "the next one took its place");
+    assert_eq!(scene.void(host(), former), Remaining::Next, "the next one took its place");
     assert_eq!(scene.order(), [next]);
-    assert_eq!(scene.void(host(), former), Left::Both);
-    assert_eq!(scene.void(host(), next), Left::Nothing);
+    assert_eq!(scene.void(host(), former), Remaining::Both);
+    assert_eq!(scene.void(host(), next), Remaining::Nothing);
 }
 
 #[test]
@@ -96,19 +86,45 @@ fn a_next_key_the_server_never_knew_does_not_outlive_a_revocation() {
     let scene = Scene::new();
     scene.keys().make_next(&scene.state).unwrap();
     let former = scene.keys().current().thumbprint();
-    assert_eq!(scene.void(host(), former), Left::Nothing);
+    assert_eq!(scene.void(host(), former), Remaining::Nothing);
 }
 
 #[test]
-fn a_generation_belongs_to_its_key() {
+fn a_generation_belongs_to_its_key_and_the_former_ones_stays_until_its_place_is_taken() {
     let scene = Scene::new();
     let former = scene.keys().current().thumbprint();
     let next = scene.keys().make_next(&scene.state).unwrap().thumbprint();
-    let holds = |key, is_next| scene.state.generation_of(key, is_next).unwrap();
-    scene.state.store_generation("g1", former).unwrap();
-    assert_eq!((holds(former, false).as_deref(), holds(next, true)), (Some("g1"), None));
-    scene.state.store_generation("n1", next).unwrap();
-    assert_eq!((holds(former, false), holds(next, true).as_deref()), (None, Some("n1")));
+    let holds = || {
+        let chosen = scene.keys().in_order();
+        chosen.iter().map(|chosen| chosen.generation(&scene.state).unwrap()).collect::<Vec<_>>()
+    };
+    let some = |generation: &str| Some(generation.to_owned());
+    scene.keys().in_order()[1].store_generation(&scene.state, "g1").unwrap();
+    assert_eq!(holds(), [None, some("g1")]);
+    scene.keys().in_order()[0].store_generation(&scene.state, "n1").unwrap();
+    assert_eq!(holds(), [some("n1"), some("g1")]);
+    scene.keys().in_order()[0].forget_generation(&scene.state).unwrap();
+    assert_eq!((holds(), scene.order()), (vec![None, some("g1")], vec![next, former]));
+    scene.keys().in_order()[0].store_generation(&scene.state, "n2").unwrap();
     scene.keys().promote_next(&scene.state).unwrap();
-    assert_eq!(holds(next, false).as_deref(), Some("n1"));
+    assert_eq!((holds(), scene.order()), (vec![some("n2")], vec![next]));
+}
+
+/// The power fails after each step of the exchange: one key is left that opens the channel, with its generation.
+#[test]
+fn c03_a_crash_between_the_files_of_an_exchange_leaves_the_next_key_whole() {
+    let scene = Scene::new();
+    let next = scene.keys().make_next(&scene.state).unwrap().thumbprint();
+    scene.keys().in_order()[0].store_generation(&scene.state, "n1").unwrap();
+    let first = |scene: &Scene| {
+        let chosen = scene.keys().in_order().remove(0);
+        (chosen.key.thumbprint(), chosen.generation(&scene.state).unwrap())
+    };
+    let expected = (next, Some("n1".to_owned()));
+    scene.state.store_generation("n1", next).unwrap();
+    assert_eq!(first(&scene), expected);
+    let folder = scene.state.path();
+    std::fs::rename(folder.join("next.pk8"), folder.join("key.pk8")).unwrap();
+    assert_eq!(first(&scene), expected);
+    assert_eq!(scene.order(), [next]);
 }

@@ -3,7 +3,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use muster_ids::{MachineUid, UidSource};
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 use tempfile::TempDir;
 
 use super::{Comparison, Place, beside, compare, make, read};
@@ -20,7 +20,7 @@ fn check(then: &Place, now: &Place, expected: &Comparison) {
 #[test]
 fn a_state_is_a_copy_where_hardware_or_installation_differ() {
     use Comparison::{Elsewhere, Learned, Same};
-    use ForkCause::{InstallIdDiffers, MachineUidDiffers};
+    use CopyCause::{InstallIdDiffers, MachineUidDiffers};
     use UidSource::{Disk, Machine, Random, Smbios};
     let here = place(Smbios, 1, Some("a"));
     check(&here, &here, &Same);

@@ -1,4 +1,4 @@
-use muster_ids::{Bearer, BearerKind, MachineUid, PublicId, Timestamp, UidSource};
+use muster_ids::{Bearer, BearerKind, KeyName, KeyThumbprint, MachineUid, PublicId, Timestamp, UidSource};
 use muster_proof::instruction::{Pins, sign_pins};
 use muster_proof::{HostKey, digest};
 use muster_wire::JoinString;
@@ -24,8 +24,14 @@ fn identity(instruction: &HostKey) -> IdentityState {
     IdentityState::joining(&join_string(instruction), uid)
 }
 
+/// The key of the channel.
+fn own() -> KeyThumbprint {
+    "A".repeat(43).parse().unwrap()
+}
+
 fn pins(at: i64, current: &[&str], next: &[&str], key: &HostKey, next_key: Option<&HostKey>) -> Pins {
     Pins {
+        to: KeyName::Pair(own()),
         issued_at: Timestamp::from_millis(at),
         current: current.iter().map(|text| pin(text)).collect(),
         next: next.iter().map(|text| pin(text)).collect(),
@@ -37,7 +43,7 @@ fn pins(at: i64, current: &[&str], next: &[&str], key: &HostKey, next_key: Optio
 
 #[track_caller]
 fn newer(statement: &str, identity: &IdentityState) -> IdentityState {
-    match judge(statement, identity) {
+    match judge(statement, identity, own()) {
         Ok(Judged::Newer(newer, _)) => *newer,
         other => panic!("{other:?}"),
     }
@@ -57,7 +63,7 @@ fn b23_keys_move_on_in_steps_and_what_is_not_named_any_more_does_not_count() {
     assert!(!switched.obeys(&first.thumbprint()) && switched.obeys(&third.thumbprint()));
     // The former one is a stranger now.
     let late = sign_pins(&first, &pins(30, &["one"], &[], &first, None));
-    judge(&late, &switched).unwrap_err();
+    judge(&late, &switched, own()).unwrap_err();
 }
 
 #[test]
@@ -65,23 +71,25 @@ fn b29_older_pins_are_ignored_and_the_same_are_confirmed_again() {
     let key = HostKey::generate();
     let statement = |at| sign_pins(&key, &pins(at, &["one"], &[], &key, None));
     let kept = newer(&statement(10), &identity(&key));
-    assert!(matches!(judge(&statement(10), &kept), Ok(Judged::Kept(at)) if at.as_millis() == 10));
-    assert!(matches!(judge(&statement(9), &kept), Ok(Judged::Older)));
+    assert!(matches!(judge(&statement(10), &kept, own()), Ok(Judged::Kept(at)) if at.as_millis() == 10));
+    assert!(matches!(judge(&statement(9), &kept, own()), Ok(Judged::Older)));
     // A new join string lets the server say the same again, and still nothing that is older.
     let moved = kept.clone().moved(&join_string(&key));
     assert!(moved.pins_issued_at < kept.pins_issued_at);
-    assert!(matches!(judge(&statement(10), &moved), Ok(Judged::Newer(..))));
-    assert!(matches!(judge(&statement(8), &moved), Ok(Judged::Older)));
+    assert!(matches!(judge(&statement(10), &moved, own()), Ok(Judged::Newer(..))));
+    assert!(matches!(judge(&statement(8), &moved, own()), Ok(Judged::Older)));
 }
 
 #[test]
 fn b23_a_stranger_pins_nothing() {
     let (key, stranger) = (HostKey::generate(), HostKey::generate());
     let forged = sign_pins(&stranger, &pins(10, &["evil"], &[], &stranger, None));
-    judge(&forged, &identity(&key)).unwrap_err();
+    judge(&forged, &identity(&key), own()).unwrap_err();
     let swapped = sign_pins(&stranger, &pins(10, &["evil"], &[], &key, None));
-    judge(&swapped, &identity(&key)).unwrap_err();
-    judge("no statement", &identity(&key)).unwrap_err();
+    judge(&swapped, &identity(&key), own()).unwrap_err();
+    judge("no statement", &identity(&key), own()).unwrap_err();
+    let to_another = Pins { to: KeyName::Pair(key.thumbprint()), ..pins(10, &["evil"], &[], &key, None) };
+    judge(&sign_pins(&key, &to_another), &identity(&key), own()).unwrap_err();
 }
 
 #[test]

@@ -1,7 +1,7 @@
 use muster_ids::{Bearer, ClaimId, HostId, KeyThumbprint, MachineUid, Timestamp};
 use muster_wire::JoinString;
-use muster_wire::claim::ClaimReason;
-use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting, ForkCause, Labels};
+use muster_wire::claim::{ClaimReason, CopyCause};
+use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting, Labels};
 use muster_wire::text::Hostname;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -63,19 +63,25 @@ pub enum Membership {
         heartbeat_secs: u32,
         /// When it was admitted.
         joined_at: Timestamp,
+        /// What it was a copy of, for as long as no signature shows that the server took the key it made itself.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        copy_of: Option<Box<CopyOf>>,
     },
     /// Its state is a copy or an older one: it made itself another key and asks for an identity of its own.
     Forking {
         /// The host its state names.
         host_id: HostId,
         /// How it found out.
-        cause: ForkCause,
+        cause: CopyCause,
         /// The claim a person must decide first, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         waiting: Option<Waiting>,
         /// Whether a person refused it.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         refused: bool,
+        /// How it was that host; absent in a state that began with an older agent.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        former: Option<Admitted>,
     },
     /// A signed `revoked` was received: the key is void.
     Revoked {
@@ -86,6 +92,31 @@ pub enum Membership {
         /// When it said so.
         revoked_at: Timestamp,
     },
+}
+
+/// How a machine was let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Admitted {
+    /// How it came to be.
+    pub disposition: Disposition,
+    /// Seconds between heartbeats.
+    pub heartbeat_secs: u32,
+    /// When.
+    pub joined_at: Timestamp,
+}
+
+/// What a machine was a copy of: all that it takes to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CopyOf {
+    /// The host its state named.
+    pub host_id: HostId,
+    /// How it found out.
+    pub cause: CopyCause,
+    /// How it was that host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub former: Option<Admitted>,
 }
 
 /// The claim of a machine that waits for a person.
@@ -120,39 +151,81 @@ impl IdentityState {
         let waiting = Some(Waiting { claim_id: reply.claim_id, reason: reply.reason });
         let membership = match self.membership {
             Membership::Joining { ticket, .. } => Membership::Joining { ticket, waiting },
-            Membership::Forking { host_id, cause, .. } => {
-                Membership::Forking { host_id, cause, waiting, refused: false }
+            Membership::Forking { host_id, cause, former, .. } => {
+                Membership::Forking { host_id, cause, waiting, refused: false, former }
             }
             membership @ (Membership::Joined { .. } | Membership::Revoked { .. }) => membership,
         };
         Self { membership, ..self }
     }
 
-    /// Takes the news that this state is a copy or an older one; a machine that is no host stays as it is.
-    pub fn forking(self, cause: ForkCause) -> Self {
-        let host_id = match self.membership {
-            Membership::Joined { host_id, .. } | Membership::Forking { host_id, .. } => host_id,
+    /// Takes the news that this state is a copy or an older one; a machine that is no host stays as it is. One whose own
+    /// key is not proved yet is what it was a copy of.
+    pub fn forking(self, cause: CopyCause) -> Self {
+        let (host_id, former) = match self.membership {
+            Membership::Joined { copy_of: Some(copied), .. } => (copied.host_id, copied.former),
+            Membership::Joined { host_id, disposition, heartbeat_secs, joined_at, copy_of: None } => {
+                (host_id, Some(Admitted { disposition, heartbeat_secs, joined_at }))
+            }
+            Membership::Forking { host_id, former, .. } => (host_id, former),
             Membership::Joining { .. } | Membership::Revoked { .. } => return self,
         };
-        let membership = Membership::Forking { host_id, cause, waiting: None, refused: false };
+        let membership = Membership::Forking { host_id, cause, waiting: None, refused: false, former };
         Self { membership, ..self }
     }
 
     /// Takes the news that a person refused to give it an identity of its own.
     pub fn refused(self) -> Self {
-        let Membership::Forking { host_id, cause, waiting, .. } = self.membership else { return self };
-        Self { membership: Membership::Forking { host_id, cause, waiting, refused: true }, ..self }
+        let Membership::Forking { host_id, cause, waiting, former, .. } = self.membership else {
+            return self;
+        };
+        Self { membership: Membership::Forking { host_id, cause, waiting, refused: true, former }, ..self }
     }
 
-    /// Takes the server's answer; the ticket is forgotten.
+    /// Takes the news that it is no copy: it is the host it was, since `now` where that is not known.
+    pub fn no_copy(self, now: Timestamp) -> Self {
+        let Membership::Forking { host_id, former, .. } = self.membership else { return self };
+        let unknown = Admitted { disposition: Disposition::Reuse, heartbeat_secs: 30, joined_at: now };
+        let Admitted { disposition, heartbeat_secs, joined_at } = former.unwrap_or(unknown);
+        let membership =
+            Membership::Joined { host_id, disposition, heartbeat_secs, joined_at, copy_of: None };
+        Self { membership, ..self }
+    }
+
+    /// Takes the server's answer; the ticket is forgotten, and what it was a copy of is not.
     pub fn joined(self, reply: &EnrollReply, now: Timestamp) -> Self {
+        let copy_of = match self.membership {
+            Membership::Forking { host_id, cause, former, .. } => Some(CopyOf { host_id, cause, former }),
+            Membership::Joining { .. } | Membership::Joined { .. } | Membership::Revoked { .. } => None,
+        };
         let membership = Membership::Joined {
             host_id: reply.host_id,
             disposition: reply.disposition,
             heartbeat_secs: reply.heartbeat_secs,
             joined_at: now,
+            copy_of: copy_of.map(Box::new),
         };
         Self { membership, ..self }
+    }
+
+    /// What it was a copy of, for as long as the key it made itself is not proved.
+    pub fn copy_of(&self) -> Option<&CopyOf> {
+        match &self.membership {
+            Membership::Joined { copy_of, .. } => copy_of.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Takes the news that the key it made itself is the server's to know: it is a host like any other.
+    pub fn proved(self) -> Self {
+        match self.membership {
+            Membership::Joined { host_id, disposition, heartbeat_secs, joined_at, .. } => {
+                let membership =
+                    Membership::Joined { host_id, disposition, heartbeat_secs, joined_at, copy_of: None };
+                Self { membership, ..self }
+            }
+            _ => self,
+        }
     }
 
     /// Takes new URLs and pins; key, host and membership stay.
@@ -160,8 +233,7 @@ impl IdentityState {
     /// The statement kept last counts as just older than it is: the server says it again, and none that is older is
     /// taken.
     pub fn moved(self, join: &JoinString) -> Self {
-        let just_older = |issued_at: Timestamp| Timestamp::from_millis(issued_at.as_millis() - 1);
-        let pins_issued_at = self.pins_issued_at.map(just_older);
+        let pins_issued_at = self.pins_issued_at.map(crate::pins::just_older);
         Self { urls: join.urls.clone(), pins: join.pins.clone(), pins_issued_at, ..self }
     }
 

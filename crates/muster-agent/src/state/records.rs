@@ -16,6 +16,7 @@ const HOST_KEY: &str = "key.pk8";
 const NEXT_KEY: &str = "next.pk8";
 const KNOWN_NEXT_KEY: &str = "next.json";
 const FORK_KEY: &str = "fork.pk8";
+const FORK_GENERATION: &str = "fork.json";
 const IDENTITY: &str = "identity.json";
 const GENERATION: &str = "generation.json";
 const CONFIG: &str = "config.json";
@@ -37,6 +38,9 @@ struct Generation {
 #[serde(deny_unknown_fields)]
 struct KnownNextKey {
     key: KeyThumbprint,
+    /// What was acknowledged with it; the generation of the key it is to replace stays beside it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    generation: Option<String>,
 }
 
 /// The last channel that was proved, for `status`.
@@ -79,12 +83,22 @@ impl StateView {
         Ok(self.json::<Generation>(GENERATION)?.map(|stored| stored.generation))
     }
 
-    /// Returns the generation acknowledged last with this key: one of another key opens nothing.
-    pub fn generation_of(&self, key: KeyThumbprint, is_next: bool) -> Result<Option<String>, StateError> {
+    /// Returns the generation acknowledged last with the host key: one of another key opens nothing.
+    pub fn generation_of(&self, key: KeyThumbprint) -> Result<Option<String>, StateError> {
         let stored = self.json::<Generation>(GENERATION)?;
-        // An older agent had one key only, and never stored the generation of a next one.
-        let is_ours = |stored: &Generation| stored.key.map_or(!is_next, |of| of == key);
+        // An older agent did not say which key: it had one.
+        let is_ours = |stored: &Generation| stored.key.is_none_or(|of| of == key);
         Ok(stored.filter(is_ours).map(|stored| stored.generation))
+    }
+
+    /// Returns the generation acknowledged last with a key that has not taken the host key's place yet.
+    pub fn generation_of_unproved(&self, key: KeyThumbprint) -> Result<Option<String>, StateError> {
+        let next = self.json::<KnownNextKey>(KNOWN_NEXT_KEY)?.filter(|next| next.key == key);
+        let own = self.json::<Generation>(FORK_GENERATION)?.filter(|own| own.key == Some(key));
+        // The place was taken halfway when the power failed.
+        let taken = self.json::<Generation>(GENERATION)?.filter(|taken| taken.key == Some(key));
+        let stored = next.and_then(|next| next.generation).or(own.map(|own| own.generation));
+        Ok(stored.or(taken.map(|taken| taken.generation)))
     }
 
     /// Returns the key that is to take the place of the host key as a PKCS#8 document, if one was made.
@@ -162,13 +176,21 @@ impl StateDir {
         self.write(NEXT_KEY, pkcs8)
     }
 
-    /// Stores that the server knows the next key.
+    /// Stores that the server knows the next key, and nothing of what it gave to it.
     pub fn store_known_next_key(&self, key: KeyThumbprint) -> Result<(), StateError> {
-        self.store_json(KNOWN_NEXT_KEY, &KnownNextKey { key })
+        self.store_json(KNOWN_NEXT_KEY, &KnownNextKey { key, generation: None })
+    }
+
+    /// Stores a generation of the next key, to be acknowledged afterwards.
+    pub fn store_next_generation(&self, generation: &str, key: KeyThumbprint) -> Result<(), StateError> {
+        self.store_json(KNOWN_NEXT_KEY, &KnownNextKey { key, generation: Some(generation.to_owned()) })
     }
 
     /// Puts the next key in the place of the host key, which is gone in the same step.
-    pub fn promote_next_key(&self) -> Result<(), StateError> {
+    pub fn promote_next_key(&self, key: KeyThumbprint) -> Result<(), StateError> {
+        if let Some(generation) = self.generation_of_unproved(key)? {
+            self.store_generation(&generation, key)?;
+        }
         self.rename(NEXT_KEY, HOST_KEY)?;
         self.remove(KNOWN_NEXT_KEY)
     }
@@ -183,18 +205,31 @@ impl StateDir {
         self.write(FORK_KEY, pkcs8)
     }
 
-    /// Removes the key a copy made itself.
-    pub fn forget_fork_key(&self) -> Result<(), StateError> {
-        self.remove(FORK_KEY)
+    /// Stores a generation of the key a copy made itself, to be acknowledged afterwards.
+    pub fn store_fork_generation(&self, generation: &str, key: KeyThumbprint) -> Result<(), StateError> {
+        self.store_json(FORK_GENERATION, &Generation { generation: generation.to_owned(), key: Some(key) })
     }
 
-    /// Removes what belongs to the former host and puts the key of a copy in the place of its key: that last, so that
-    /// the key's file says what is left to do.
+    /// Removes the generation of the key a copy made itself.
+    pub fn forget_fork_generation(&self) -> Result<(), StateError> {
+        self.remove(FORK_GENERATION)
+    }
+
+    /// Removes the key a copy made itself.
+    pub fn forget_fork_key(&self) -> Result<(), StateError> {
+        [FORK_KEY, FORK_GENERATION].into_iter().try_for_each(|name| self.remove(name))
+    }
+
+    /// Removes the keys of the former host and puts the key of a copy in the place of its key: that last, so that the
+    /// key's file says what is left to do.
     pub fn promote_fork_key(&self) -> Result<(), StateError> {
-        [CONFIG, GENERATION, NEXT_KEY, KNOWN_NEXT_KEY, LAST_CHANNEL]
-            .into_iter()
-            .try_for_each(|name| self.remove(name))?;
-        self.rename(FORK_KEY, HOST_KEY)
+        match self.json::<Generation>(FORK_GENERATION)? {
+            Some(own) => self.store_json(GENERATION, &own)?,
+            None => self.remove(GENERATION)?,
+        }
+        [NEXT_KEY, KNOWN_NEXT_KEY].into_iter().try_for_each(|name| self.remove(name))?;
+        self.rename(FORK_KEY, HOST_KEY)?;
+        self.remove(FORK_GENERATION)
     }
 
     /// Removes the host key alone.
@@ -239,7 +274,7 @@ impl StateDir {
 
     /// Removes every key, generation and secrets after a signed `revoked`; the identity stays, to say why.
     pub fn forget_credentials(&self) -> Result<(), StateError> {
-        [CONFIG, HOST_KEY, NEXT_KEY, KNOWN_NEXT_KEY, FORK_KEY, GENERATION]
+        [CONFIG, HOST_KEY, NEXT_KEY, KNOWN_NEXT_KEY, FORK_KEY, FORK_GENERATION, GENERATION]
             .into_iter()
             .try_for_each(|name| self.remove(name))
     }

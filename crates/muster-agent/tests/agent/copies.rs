@@ -13,7 +13,8 @@ use muster_agent::status::{self, Standing};
 use muster_ids::{BearerKind, ClaimId, HostId, KeyThumbprint};
 use muster_proof::{HostKey, PublicKey, successor};
 use muster_wire::channel::ServerMessage;
-use muster_wire::enroll::{ForkCause, ForkClaims, ForkRequest};
+use muster_wire::claim::CopyCause;
+use muster_wire::enroll::{ForkClaims, ForkRequest};
 use muster_wire::parting::GoodbyeReason;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -67,6 +68,12 @@ fn forks(fake: &Fake) -> Vec<(KeyThumbprint, ForkRequest)> {
     forks.map(|seen| (seen.key(), serde_json::from_slice(&seen.body).unwrap())).collect()
 }
 
+async fn told_stale(fake: &mut Fake) {
+    let mut peer = fake.channel().await;
+    peer.hello().await;
+    peer.turn_away(GoodbyeReason::GenerationStale).await;
+}
+
 fn public_key(machine: &Rig) -> PublicKey {
     let view = StateView::open(&machine.folder()).unwrap().unwrap();
     *HostKey::from_pkcs8(&view.host_key().unwrap().unwrap()).unwrap().public_key()
@@ -111,6 +118,7 @@ async fn c10_a_stale_state_forks_at_once_and_becomes_a_host_of_its_own() {
     })
     .await;
     let former = public_key(&machine);
+    let instruction = Arc::clone(&fake.instruction);
     let stop = CancellationToken::new();
     let test = async {
         let mut peer = fake.channel().await;
@@ -126,6 +134,7 @@ async fn c10_a_stale_state_forks_at_once_and_becomes_a_host_of_its_own() {
         let (claims, _) = peer.welcome_in("n1", None).await;
         assert_eq!((claims.host_id, claims.generation), (other_host(), None));
         assert_ne!(peer.key(), former.thumbprint());
+        peer.sign(&instruction).await;
         stop.cancel();
     };
     machine.running(&stop, test).await.unwrap();
@@ -134,7 +143,7 @@ async fn c10_a_stale_state_forks_at_once_and_becomes_a_host_of_its_own() {
     for (key, request) in &asked {
         assert_eq!(*key, asked[0].0, "every try by the same new key");
         let claims = vouched(request, &former);
-        assert_eq!((claims.key, claims.host_id, claims.cause), (*key, host_id(), ForkCause::GenerationStale));
+        assert_eq!((claims.key, claims.host_id, claims.cause), (*key, host_id(), CopyCause::GenerationStale));
         assert_eq!(claims.generation.as_deref(), Some("g1"));
     }
     assert_eq!(public_key(&machine).thumbprint(), asked[0].0);
@@ -153,9 +162,7 @@ async fn c10_a_copy_keeps_no_secret_of_the_host_it_was_copied_from_while_it_wait
         peer.say(&ServerMessage::ConfigUpdate { config: config(1, &secrets) }).await;
         peer.hear().await;
         drop(peer);
-        let mut peer = fake.channel().await;
-        peer.hello().await;
-        peer.turn_away(GoodbyeReason::GenerationStale).await;
+        told_stale(&mut fake).await;
         let told = async {
             loop {
                 let status = status::read(&machine.folder(), &machine.machine.policy).unwrap();
@@ -227,7 +234,7 @@ async fn c10_a_copy_beside_a_machine_that_answers_forks_after_a_bounded_time() {
         stop.cancel();
     };
     machine.running(&stop, test).await.unwrap();
-    assert_eq!(vouched(&forks(&fake)[0].1, &former).cause, ForkCause::Fenced);
+    assert_eq!(vouched(&forks(&fake)[0].1, &former).cause, CopyCause::Fenced);
 }
 
 #[tokio::test]
@@ -260,18 +267,21 @@ async fn c10_a_folder_on_other_hardware_never_uses_the_key_it_found() {
     };
     machine.running(&stop, test).await.unwrap();
     let former = public_key(&machine);
+    let instruction = Arc::clone(&fake.instruction);
     let mut copy = copy_of(&machine);
     on_hardware(&mut copy, "6d0a3b1e-0000-4000-8000-00000000000b");
     let connects = fake.requests().len();
     let stop = CancellationToken::new();
     let test = async {
-        let (claims, _) = fake.channel().await.welcome_in("n1", None).await;
+        let mut peer = fake.channel().await;
+        let (claims, _) = peer.welcome_in("n1", None).await;
         assert_eq!(claims.host_id, other_host());
+        peer.sign(&instruction).await;
         stop.cancel();
     };
     copy.running(&stop, test).await.unwrap();
     let (new, request) = forks(&fake)[0].clone();
-    assert_eq!(vouched(&request, &former).cause, ForkCause::MachineUidDiffers);
+    assert_eq!(vouched(&request, &former).cause, CopyCause::MachineUidDiffers);
     assert_ne!(request.machine_uid, machine.identity().unwrap().machine_uid, "it tells its own hardware");
     let seen = fake.requests();
     let with_former = seen[connects..]
@@ -314,7 +324,7 @@ async fn c10_a_folder_in_another_installation_is_a_copy_and_a_reinstalled_packag
         stop.cancel();
     };
     copy.running(&stop, test).await.unwrap();
-    assert_eq!(vouched(&forks(&fake)[0].1, &public_key(&machine)).cause, ForkCause::InstallIdDiffers);
+    assert_eq!(vouched(&forks(&fake)[0].1, &public_key(&machine)).cause, CopyCause::InstallIdDiffers);
 }
 
 #[tokio::test]
@@ -344,9 +354,7 @@ async fn a_refused_copy_stops_with_words_and_asks_once_more_at_its_next_start() 
     .await;
     let stop = CancellationToken::new();
     let test = async {
-        let mut peer = fake.channel().await;
-        peer.hello().await;
-        peer.turn_away(GoodbyeReason::GenerationStale).await;
+        told_stale(&mut fake).await;
     };
     let ended = machine.running(&stop, test).await.unwrap_err();
     assert_eq!(ended.exit(), Exit::Failed);
@@ -375,9 +383,7 @@ async fn b23_a_waiting_copy_gives_up_for_a_genuine_statement_only() {
     statements.set((revoked_by(&HostKey::generate(), former), fake.revoked(former))).unwrap();
     let stop = CancellationToken::new();
     let test = async {
-        let mut peer = fake.channel().await;
-        peer.hello().await;
-        peer.turn_away(GoodbyeReason::GenerationStale).await;
+        told_stale(&mut fake).await;
     };
     let ended = machine.running(&stop, test).await.unwrap_err();
     assert_eq!(ended.exit(), Exit::Revoked);
@@ -394,12 +400,13 @@ async fn a_key_that_another_copy_took_is_exchanged() {
         _ => admitted_as(other_host(), instruction, "new"),
     })
     .await;
+    let instruction = Arc::clone(&fake.instruction);
     let stop = CancellationToken::new();
     let test = async {
+        told_stale(&mut fake).await;
         let mut peer = fake.channel().await;
-        peer.hello().await;
-        peer.turn_away(GoodbyeReason::GenerationStale).await;
-        fake.channel().await.welcome_in("n1", None).await;
+        peer.welcome_in("n1", None).await;
+        peer.sign(&instruction).await;
         stop.cancel();
     };
     machine.running(&stop, test).await.unwrap();
@@ -411,53 +418,64 @@ async fn a_key_that_another_copy_took_is_exchanged() {
 /// Every point at which the power may fail, as the files it leaves behind: the next start ends in the same place.
 #[tokio::test]
 async fn c03_a_crash_at_any_step_of_a_fork_goes_on_where_it_was() {
-    for step in 0..4 {
+    for step in 0..6 {
         let (machine, mut fake) =
             forking(|_, instruction, _| admitted_as(other_host(), instruction, "new")).await;
         let state = muster_agent::state::StateDir::open(&machine.folder()).unwrap();
         let identity = state.identity().unwrap().unwrap();
         let new = HostKey::generate();
-        let fork = identity.clone().forking(ForkCause::GenerationStale);
-        match step {
-            // The membership is on disk, the new key is not.
-            0 => state.store_identity(&fork).unwrap(),
-            // The new key is on disk, the server was not asked; the secrets are not removed yet.
-            1 => {
-                state.store_identity(&fork).unwrap();
-                state.store_config(&config(1, &json!({}))).unwrap();
-                state.store_fork_key(&new.to_pkcs8()).unwrap();
-            }
-            // Admitted, and the identity is on disk; what belonged to the former host is still there.
-            _ => {
-                state.store_fork_key(&new.to_pkcs8()).unwrap();
-                let reply = json!({
-                    "host_id": other_host(), "disposition": "new", "state": "active", "heartbeat_secs": 1,
-                    "server_time": muster_ids::Timestamp::from_millis(1), "instruction_key": identity.instruction_key,
-                });
-                let reply = serde_json::from_value(reply).unwrap();
-                state.store_identity(&fork.joined(&reply, muster_ids::Timestamp::from_millis(1))).unwrap();
-                state.store_generation("g1", new.thumbprint()).unwrap();
-                state.store_config(&config(1, &json!({}))).unwrap();
-            }
+        let fork = identity.clone().forking(CopyCause::GenerationStale);
+        let reply = json!({
+            "host_id": other_host(), "disposition": "new", "state": "active", "heartbeat_secs": 1,
+            "server_time": muster_ids::Timestamp::from_millis(1), "instruction_key": identity.instruction_key,
+        });
+        let reply = serde_json::from_value(reply).unwrap();
+        let adopted = fork.clone().joined(&reply, muster_ids::Timestamp::from_millis(1));
+        state.store_generation("g1", public_key(&machine).thumbprint()).unwrap();
+        // The membership is on disk; the secrets are not removed yet.
+        state.store_config(&config(1, &json!({}))).unwrap();
+        state.store_identity(&fork).unwrap();
+        if step > 0 {
+            // The new key is on disk, the server was not asked.
+            state.store_fork_key(&new.to_pkcs8()).unwrap();
         }
-        if step == 3 {
+        if step > 1 {
+            // Admitted, and the identity is on disk.
+            state.forget_config().unwrap();
+            state.store_identity(&adopted).unwrap();
+        }
+        if step > 2 {
+            // Its first channel was welcomed, and nothing that is signed came.
+            state.store_fork_generation("n0", new.thumbprint()).unwrap();
+        }
+        if step > 3 {
+            // The server signed something to the new key.
+            state.store_generation("n0", new.thumbprint()).unwrap();
+        }
+        if step > 4 {
             state.promote_fork_key().unwrap();
         }
         drop(state);
+        let instruction = Arc::clone(&fake.instruction);
         let stop = CancellationToken::new();
         let test = async {
             let mut peer = fake.channel().await;
             let (claims, report) = peer.welcome_in("n1", None).await;
-            assert_eq!((claims.host_id, claims.generation), (other_host(), None), "step {step}");
+            let generation = (step > 2).then_some("n0");
+            assert_eq!((claims.host_id, claims.generation.as_deref()), (other_host(), generation), "{step}");
             assert!(report.config_version.is_none(), "step {step}");
             if step > 0 {
                 assert_eq!(peer.key(), new.thumbprint(), "step {step}");
             }
+            peer.sign(&instruction).await;
+            assert_eq!(public_key(&machine).thumbprint(), peer.key(), "step {step}");
             stop.cancel();
         };
         machine.running(&stop, test).await.unwrap();
         assert_eq!(forks(&fake).len(), usize::from(step < 2), "step {step}");
-        assert!(matches!(machine.identity().unwrap().membership, Membership::Joined { .. }));
+        let identity = machine.identity().unwrap();
+        assert!(matches!(identity.membership, Membership::Joined { copy_of: None, .. }), "step {step}");
+        assert!(!machine.file("fork.pk8").exists() && !machine.file("fork.json").exists(), "step {step}");
     }
 }
 

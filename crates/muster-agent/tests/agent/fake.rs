@@ -16,7 +16,7 @@ use muster_client::{ProxyRules, Timeouts};
 use muster_edge::Clock;
 use muster_ids::{Bearer, BearerKind, HostId, KeyName, KeyThumbprint, PublicId, Timestamp};
 use muster_proof::dpop::{Expected, Proof, VerifiedProof};
-use muster_proof::instruction::{Revoked, sign_revoked};
+use muster_proof::instruction::{Pins, Revoked, sign_pins, sign_revoked};
 use muster_proof::{HostKey, HtuUrl, ProofError, PublicKey, digest, hello};
 use muster_wire::JoinString;
 use muster_wire::channel::{AgentMessage, Attempt, HelloClaims, Protocol, Report, ServerMessage};
@@ -334,6 +334,35 @@ impl Peer {
         claims
     }
 
+    /// Says its pins, as a server does that took the key of this channel, and hears that they are kept.
+    pub(crate) async fn sign(&mut self, instruction: &HostKey) {
+        let statement = self.pins(instruction, self.key());
+        self.say(&statement).await;
+        let Some(AgentMessage::PinsKept { .. }) = self.hear().await else { panic!("not kept") };
+    }
+
+    /// The pins of a server without certificates, said to this key.
+    #[allow(clippy::unused_self)]
+    pub(crate) fn pins(&self, instruction: &HostKey, to: KeyThumbprint) -> ServerMessage {
+        let issued_at = Timestamp::from_millis(10);
+        let pins = Pins {
+            to: KeyName::Pair(to),
+            issued_at,
+            current: Vec::new(),
+            next: Vec::new(),
+            instruction_key: instruction.thumbprint(),
+            next_instruction_key: None,
+            not_before: issued_at,
+        };
+        ServerMessage::Pins { statement: sign_pins(instruction, &pins) }
+    }
+
+    /// Closes with a code and no other word.
+    pub(crate) async fn close(mut self, code: u16) {
+        let frame = CloseFrame { code: code.into(), reason: "".into() };
+        let _ = self.socket.close(Some(frame)).await;
+    }
+
     /// The key the channel was opened with.
     pub(crate) fn key(&self) -> KeyThumbprint {
         self.key.thumbprint()
@@ -342,8 +371,7 @@ impl Peer {
     /// Says goodbye and closes, as a server that turns a connection away.
     pub(crate) async fn turn_away(mut self, reason: GoodbyeReason) {
         self.say(&ServerMessage::Goodbye { reason: reason.line(), retry_after_secs: 0 }).await;
-        let frame = CloseFrame { code: reason.close_code().into(), reason: "".into() };
-        let _ = self.socket.close(Some(frame)).await;
+        self.close(reason.close_code()).await;
     }
 }
 

@@ -5,6 +5,7 @@
 mod channel;
 mod copies;
 mod fake;
+mod imposter;
 mod join;
 mod outages;
 mod pinned;

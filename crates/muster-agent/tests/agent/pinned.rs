@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use muster_agent::state::IdentityState;
-use muster_ids::{BearerKind, Timestamp};
+use muster_ids::{BearerKind, KeyName, Timestamp};
 use muster_proof::instruction::{Pins, sign_pins};
 use muster_proof::{HostKey, digest};
 use muster_wire::JoinString;
@@ -91,6 +91,7 @@ impl Front {
 async fn tell(peer: &mut Peer, key: &HostKey, at: i64, current: &[&Certificate], next: &[&Certificate]) {
     let pins = |of: &[&Certificate]| of.iter().map(|certificate| certificate.pin.clone()).collect();
     let pins = Pins {
+        to: KeyName::Pair(peer.key()),
         issued_at: Timestamp::from_millis(at),
         current: pins(current),
         next: pins(next),

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
-use muster_ids::Timestamp;
+use muster_ids::{KeyName, KeyThumbprint, Timestamp};
 use muster_proof::instruction::{Pins, sign_pins};
 use muster_proof::{HostKey, digest, successor};
 use muster_wire::channel::{AgentMessage, ServerMessage};
@@ -16,8 +16,16 @@ use crate::channel::{config, joined};
 use crate::fake::{Peer, Rig};
 use crate::work::{attempt, dispatch, fake_restic, finished, release, runs};
 
-fn pins(fake: &HostKey, at: i64, current: &[&str], key: &HostKey, next: Option<&HostKey>) -> ServerMessage {
+fn pins(
+    to: KeyThumbprint,
+    fake: &HostKey,
+    at: i64,
+    current: &[&str],
+    key: &HostKey,
+    next: Option<&HostKey>,
+) -> ServerMessage {
     let pins = Pins {
+        to: KeyName::Pair(to),
         issued_at: Timestamp::from_millis(at),
         current: current.iter().map(|text| digest::spki_pin(text.as_bytes())).collect(),
         next: Vec::new(),
@@ -43,10 +51,11 @@ async fn b29_a_recorded_channel_played_again_after_a_restart_does_nothing() {
     release(&machine);
     let instruction = Arc::clone(&fake.instruction);
     let secrets = |password: &str| json!({ "repo": { "version": 3, "document": { "url": "/srv/repo", "password": password } } });
+    let own = key_of(&machine);
     let mut recorded = vec![
         ServerMessage::ConfigUpdate { config: config(1, &secrets("old")) },
         ServerMessage::JobRecorded { attempt: attempt(1) },
-        pins(&instruction, 10, &["old"], &instruction, None),
+        pins(own, &instruction, 10, &["old"], &instruction, None),
         ServerMessage::Revoked { statement: fake.revoked(HostKey::generate().thumbprint()) },
     ];
     let stop = CancellationToken::new();
@@ -72,7 +81,8 @@ async fn b29_a_recorded_channel_played_again_after_a_restart_does_nothing() {
         peer.welcome("n1").await;
         peer.say(&ServerMessage::ConfigUpdate { config: config(2, &secrets("new")) }).await;
         assert!(matches!(peer.hear().await, Some(AgentMessage::ConfigApplied { .. })));
-        peer.say(&pins(&instruction, 20, &[], &instruction, None)).await;
+        let said = pins(peer.key(), &instruction, 20, &[], &instruction, None);
+        peer.say(&said).await;
         assert_eq!(kept(&mut peer).await, 20);
         stop.cancel();
     };
@@ -89,7 +99,8 @@ async fn b29_a_recorded_channel_played_again_after_a_restart_does_nothing() {
         }
         // The end of the attempt is told again, which is no second run; nothing else is answered.
         assert_eq!(finished(&mut peer).await.0, attempt(1));
-        peer.say(&pins(&instruction, 20, &[], &instruction, None)).await;
+        let said = pins(peer.key(), &instruction, 20, &[], &instruction, None);
+        peer.say(&said).await;
         assert_eq!(kept(&mut peer).await, 20, "the same statement is confirmed again");
         stop.cancel();
     };
@@ -136,22 +147,27 @@ async fn b23_the_next_instruction_key_counts_from_its_announcement_and_a_strange
         let mut peer = fake.channel().await;
         let (_, report) = peer.welcome_in("g1", None).await;
         assert_eq!(report.pins_issued_at, None);
-        peer.say(&pins(&stranger, 5, &["evil"], &stranger, None)).await;
-        peer.say(&pins(&second, 5, &["evil"], &second, None)).await;
+        let said = pins(peer.key(), &stranger, 5, &["evil"], &stranger, None);
+        peer.say(&said).await;
+        let said = pins(peer.key(), &second, 5, &["evil"], &second, None);
+        peer.say(&said).await;
         let early = crate::fake::revoked_by(&second, own);
         peer.say(&ServerMessage::Revoked { statement: early }).await;
-        peer.say(&pins(&first, 10, &[], &first, Some(&second))).await;
+        let said = pins(peer.key(), &first, 10, &[], &first, Some(&second));
+        peer.say(&said).await;
         assert_eq!(kept(&mut peer).await, 10);
         // Dropped and dialled anew: what was kept is on disk.
         drop(peer);
         let mut peer = fake.channel().await;
         let (_, report) = peer.welcome_in("g2", None).await;
         assert_eq!(report.pins_issued_at, Some(Timestamp::from_millis(10)));
-        peer.say(&pins(&second, 20, &[], &second, None)).await;
+        let said = pins(peer.key(), &second, 20, &[], &second, None);
+        peer.say(&said).await;
         assert_eq!(kept(&mut peer).await, 20);
         // The former one signed its last instruction.
         peer.say(&ServerMessage::Revoked { statement: crate::fake::revoked_by(&first, own) }).await;
-        peer.say(&pins(&first, 30, &["evil"], &first, None)).await;
+        let said = pins(peer.key(), &first, 30, &["evil"], &first, None);
+        peer.say(&said).await;
         peer.say(&ServerMessage::Revoked { statement: crate::fake::revoked_by(&second, own) }).await;
         assert_eq!(peer.hear().await, None);
     };
@@ -159,7 +175,7 @@ async fn b23_the_next_instruction_key_counts_from_its_announcement_and_a_strange
     assert_eq!(ended.exit(), muster_agent::error::Exit::Revoked);
 }
 
-fn key_of(machine: &Rig) -> muster_ids::KeyThumbprint {
+fn key_of(machine: &Rig) -> KeyThumbprint {
     let view = muster_agent::state::StateView::open(&machine.folder()).unwrap().unwrap();
     HostKey::from_pkcs8(&view.host_key().unwrap().unwrap()).unwrap().thumbprint()
 }
@@ -176,13 +192,15 @@ async fn pins_that_cannot_be_stored_are_not_confirmed_and_come_again() {
         let blocked = machine.file(".identity.json.new");
         fs::create_dir(&blocked).unwrap();
         fs::set_permissions(&blocked, fs::Permissions::from_mode(0o700)).unwrap();
-        peer.say(&pins(&instruction, 10, &[], &instruction, None)).await;
+        let said = pins(peer.key(), &instruction, 10, &[], &instruction, None);
+        peer.say(&said).await;
         assert_eq!(peer.hear().await, None, "c16: nothing is confirmed that is not on disk");
         fs::remove_dir(&blocked).unwrap();
         let mut peer = fake.channel().await;
         let (_, report) = peer.welcome_in("g2", None).await;
         assert_eq!(report.pins_issued_at, None);
-        peer.say(&pins(&instruction, 10, &[], &instruction, None)).await;
+        let said = pins(peer.key(), &instruction, 10, &[], &instruction, None);
+        peer.say(&said).await;
         assert_eq!(kept(&mut peer).await, 10);
         stop.cancel();
     };

@@ -65,6 +65,7 @@ async fn run(machine: &Rig, test: impl AsyncFnOnce(&CancellationToken)) {
 async fn b24_a_key_is_exchanged_for_one_that_both_vouched_for() {
     let (machine, mut fake, _) = rotating(Arc::default()).await;
     let (former, none) = on_disk(&machine);
+    let instruction = Arc::clone(&fake.instruction);
     assert_eq!(none, None);
     run(&machine, async |stop| {
         let mut peer = fake.channel().await;
@@ -82,10 +83,8 @@ async fn b24_a_key_is_exchanged_for_one_that_both_vouched_for() {
         assert_eq!(peer.key(), next);
         let (claims, _) = peer.welcome_in("n1", None).await;
         assert_eq!(claims.generation, None, "generations begin anew with a key");
-        // A frame that is answered: what follows the welcome is done.
-        peer.say(&ServerMessage::RotateKey {}).await;
-        peer.hear().await;
-        assert_eq!(on_disk(&machine).0, next);
+        peer.sign(&instruction).await;
+        assert_eq!(on_disk(&machine), (next, None));
         drop(peer);
         stop.cancel();
     })
@@ -140,6 +139,7 @@ async fn c03_a_crash_at_any_step_of_a_rotation_converges() {
         })
         .await;
         let next = next.unwrap();
+        let instruction = Arc::clone(&fake.instruction);
         run(&machine, async |stop| {
             let mut peer = fake.channel().await;
             let is_stored = step > 0;
@@ -151,6 +151,7 @@ async fn c03_a_crash_at_any_step_of_a_rotation_converges() {
                 _ => None,
             };
             assert_eq!(claims.generation.as_deref(), expected, "step {step}");
+            peer.sign(&instruction).await;
             // The server asks again where it never stored it, and gets one.
             let (again, _) = asked(&mut peer).await;
             assert_ne!(again, peer.key());

@@ -3,7 +3,7 @@
 
 use muster_channel::agent::{AgentChannel, Held};
 use muster_channel::server::ServerChannel;
-use muster_ids::{HostId, JobId, Timestamp};
+use muster_ids::{HostId, JobId, KeyThumbprint, Timestamp};
 use muster_wire::bounds::Whole;
 use muster_wire::channel::{
     AgentMessage, Attempt, Config, ConfigVersion, Dispatch, HelloClaims, Protocol, Report, ServerMessage,
@@ -81,55 +81,92 @@ pub(crate) fn held() -> Held {
     Held { host_id: host(1), server_url: URL.into(), generation: None, boot_id: "boot".into(), config: None }
 }
 
-/// Every message an agent can send; the acknowledgements fit [`server_at`].
+/// Every message an agent can send, by its name; the acknowledgements fit [`server_at`].
 pub(crate) fn agent_messages() -> Vec<(&'static str, AgentMessage)> {
     let reason = Line::parse("stopping").unwrap();
     let end = JobEnd { outcome: JobOutcome::Failed, result: None, failure: None };
     let progress = Progress { percent: Whole::clamped(5), bytes_done: 1, bytes_total: 20 };
     let attempt = attempt();
-    vec![
-        ("hello", AgentMessage::Hello { proof: "p".into() }),
-        (
-            "generation_acknowledged",
-            AgentMessage::GenerationAcknowledged { generation: "g1".into(), report: report() },
-        ),
-        ("config_applied", AgentMessage::ConfigApplied { version: version(0, 3), digest: "d3".into() }),
-        ("heartbeat", AgentMessage::Heartbeat { heartbeat: Heartbeat::default() }),
-        ("job_started", AgentMessage::JobStarted { attempt }),
-        ("job_progress", AgentMessage::JobProgress { attempt, progress }),
-        ("job_log", AgentMessage::JobLog { attempt, text: "line".into() }),
-        ("job_finished", AgentMessage::JobFinished { attempt, end }),
-        ("goodbye", AgentMessage::Goodbye { reason }),
-    ]
+    let messages = [
+        AgentMessage::Hello { proof: "p".into() },
+        AgentMessage::GenerationAcknowledged { generation: "g1".into(), report: report() },
+        AgentMessage::ConfigApplied { version: version(0, 3), digest: "d3".into() },
+        AgentMessage::Heartbeat { heartbeat: Heartbeat::default() },
+        AgentMessage::JobStarted { attempt },
+        AgentMessage::JobProgress { attempt, progress },
+        AgentMessage::JobLog { attempt, text: "line".into() },
+        AgentMessage::JobFinished { attempt, end },
+        AgentMessage::NextKey { proof: "p".into() },
+        AgentMessage::PinsKept { issued_at: NOW },
+        AgentMessage::Goodbye { reason },
+    ];
+    messages.into_iter().map(|message| (agent_name(&message), message)).collect()
 }
 
-/// Every message a server can send.
+/// A message that is added is named here, and sampled above.
+fn agent_name(message: &AgentMessage) -> &'static str {
+    match message {
+        AgentMessage::Hello { .. } => "hello",
+        AgentMessage::GenerationAcknowledged { .. } => "generation_acknowledged",
+        AgentMessage::ConfigApplied { .. } => "config_applied",
+        AgentMessage::Heartbeat { .. } => "heartbeat",
+        AgentMessage::JobStarted { .. } => "job_started",
+        AgentMessage::JobProgress { .. } => "job_progress",
+        AgentMessage::JobLog { .. } => "job_log",
+        AgentMessage::JobFinished { .. } => "job_finished",
+        AgentMessage::NextKey { .. } => "next_key",
+        AgentMessage::PinsKept { .. } => "pins_kept",
+        AgentMessage::Goodbye { .. } => "goodbye",
+    }
+}
+
+/// Every message a server can send, by its name.
 pub(crate) fn server_messages() -> Vec<(&'static str, ServerMessage)> {
     let reason = Line::parse("restart").unwrap();
-    vec![
-        (
-            "challenge",
-            ServerMessage::Challenge {
-                challenge: "c1".into(),
-                protocol: Protocol::BEST.number(),
-                server_time: NOW,
-            },
-        ),
-        (
-            "welcome",
-            ServerMessage::Welcome {
-                generation: "g1".into(),
-                heartbeat_secs: 30,
-                server_time: NOW,
-                reconnect_window_secs: None,
-            },
-        ),
-        ("config_update", ServerMessage::ConfigUpdate { config: config(version(0, 3), "d3") }),
-        ("job_run", ServerMessage::JobRun { dispatch: dispatch(host(1), NOW.plus(SOON)) }),
-        ("job_recorded", ServerMessage::JobRecorded { attempt: attempt() }),
-        ("revoked", ServerMessage::Revoked { statement: "s".into() }),
-        ("goodbye", ServerMessage::Goodbye { reason, retry_after_secs: 5 }),
-    ]
+    let challenge = ServerMessage::Challenge {
+        challenge: "c1".into(),
+        protocol: Protocol::BEST.number(),
+        server_time: NOW,
+    };
+    let welcome = ServerMessage::Welcome {
+        generation: "g1".into(),
+        heartbeat_secs: 30,
+        server_time: NOW,
+        reconnect_window_secs: None,
+    };
+    let messages = [
+        challenge,
+        welcome,
+        ServerMessage::ConfigUpdate { config: config(version(0, 3), "d3") },
+        ServerMessage::JobRun { dispatch: dispatch(host(1), NOW.plus(SOON)) },
+        ServerMessage::JobRecorded { attempt: attempt() },
+        ServerMessage::Revoked { statement: "s".into() },
+        ServerMessage::RotateKey {},
+        ServerMessage::NextKeyStored { key: key() },
+        ServerMessage::Pins { statement: "s".into() },
+        ServerMessage::Goodbye { reason, retry_after_secs: 5 },
+    ];
+    messages.into_iter().map(|message| (server_name(&message), message)).collect()
+}
+
+/// A message that is added is named here, and sampled above.
+fn server_name(message: &ServerMessage) -> &'static str {
+    match message {
+        ServerMessage::Challenge { .. } => "challenge",
+        ServerMessage::Welcome { .. } => "welcome",
+        ServerMessage::ConfigUpdate { .. } => "config_update",
+        ServerMessage::JobRun { .. } => "job_run",
+        ServerMessage::JobRecorded { .. } => "job_recorded",
+        ServerMessage::Revoked { .. } => "revoked",
+        ServerMessage::RotateKey {} => "rotate_key",
+        ServerMessage::NextKeyStored { .. } => "next_key_stored",
+        ServerMessage::Pins { .. } => "pins",
+        ServerMessage::Goodbye { .. } => "goodbye",
+    }
+}
+
+fn key() -> KeyThumbprint {
+    "A".repeat(43).parse().unwrap()
 }
 
 pub(crate) const SOON: std::time::Duration = std::time::Duration::from_secs(60);
@@ -151,7 +188,12 @@ impl ServerStage {
 
 /// The server's side waiting for the named thing: challenge `c1`, generation `g1`, configuration 0.3 `d3`.
 pub(crate) fn server_at(stage: ServerStage) -> ServerChannel {
-    let (mut channel, _) = ServerChannel::open(host(1), Protocol::BEST, "c1".into(), NOW);
+    server_of(Protocol::BEST, stage)
+}
+
+/// The same for a peer that speaks this version.
+pub(crate) fn server_of(protocol: Protocol, stage: ServerStage) -> ServerChannel {
+    let (mut channel, _) = ServerChannel::open(host(1), protocol, "c1".into(), NOW);
     if stage >= ServerStage::Admission {
         channel.hello(&claims("c1"), |url| url == URL).unwrap();
     }

@@ -41,7 +41,7 @@ pub struct Known {
     pub claims_at_site: u32,
     /// Hosts the site got through door 3 within the last hour.
     pub new_hosts_this_hour: u64,
-    /// Whether this server runs longer than agents need to come back.
+    /// Whether this server is there without a break for longer than agents need to come back.
     pub server_past_reconnect_window: bool,
 }
 
@@ -217,6 +217,9 @@ pub enum Refusal {
     /// A person rejected this key.
     #[error("claim rejected")]
     ClaimRejected,
+    /// The state is its host's own: there is nothing to decide.
+    #[error("not a copy")]
+    NotACopy,
     /// The ticket or site admits key pairs only.
     #[error("key pair required")]
     KeyRequired,
@@ -278,7 +281,8 @@ impl Cause {
 }
 
 impl Refusal {
-    /// Returns the word operators read. A person's verdict is refused to their face and has none.
+    /// Returns the word operators read. A person's verdict is refused to their face and has none, like a machine that goes
+    /// back to its channel.
     pub const fn word(&self) -> Option<RefusalCause> {
         match self {
             Self::Rejected(cause) => Some(cause.word()),
@@ -289,7 +293,7 @@ impl Refusal {
             Self::ClaimRejected => Some(RefusalCause::ClaimRejected),
             Self::KeyRequired => Some(RefusalCause::KeyRequired),
             Self::TooManyClaims => Some(RefusalCause::TooManyClaims),
-            Self::VerdictNotPossible => None,
+            Self::NotACopy | Self::VerdictNotPossible => None,
         }
     }
 }

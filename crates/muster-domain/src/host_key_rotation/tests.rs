@@ -45,7 +45,8 @@ fn keys_age_unless_they_are_said_not_to() {
 
 #[track_caller]
 fn check(change: impl FnOnce(&mut NextKeyClaims), key: u8, known: Known, expected: Result<Taken, NotTaken>) {
-    let offered = Offered { host_id: host(1), key: pair(1), challenge: "challenge" };
+    let offered =
+        Offered { host_id: host(1), key: pair(1), challenge: "challenge", unused_since: None, now: NOW };
     let mut claims =
         NextKeyClaims { host_id: host(1), former: thumbprint(1), challenge: "challenge".to_owned() };
     change(&mut claims);
@@ -67,4 +68,19 @@ fn b24_every_way_to_offer_a_key() {
     check(|_| (), 1, Known::Unknown, Err(NotTaken::KnownKey));
     // What is wrong with the claims is said first: a foreign key teaches nothing about itself.
     check(|claims| claims.host_id = host(2), 2, Known::Of(host(2)), Err(NotTaken::ForeignHost));
+}
+
+#[test]
+fn b14_a_next_key_stands_for_a_while_before_another_takes_its_place() {
+    let claims = NextKeyClaims { host_id: host(1), former: thumbprint(1), challenge: "challenge".to_owned() };
+    let shown_after = |span: Duration, known| {
+        let unused_since = Some(NOW);
+        let now = NOW.plus(span);
+        let offered = Offered { host_id: host(1), key: pair(1), challenge: "challenge", unused_since, now };
+        take(&offered, &claims, thumbprint(2), known)
+    };
+    let almost = NEXT_KEY_STANDS - Duration::from_millis(1);
+    assert_eq!(shown_after(almost, Known::Unknown), Err(NotTaken::TooSoon));
+    assert_eq!(shown_after(almost, Known::NextOf(host(1))), Ok(Taken::Again), "the answer was lost");
+    assert_eq!(shown_after(NEXT_KEY_STANDS, Known::Unknown), Ok(Taken::Store));
 }

@@ -58,20 +58,46 @@ pub fn load_or_create(dir: &Path, names: &[String], now: Timestamp) -> Result<Ow
 }
 
 /// Puts the next key in the place of the one in use, makes its certificate, and another next key. The former key is
-/// gone. Interrupted at any point, [`load_or_create`] finds one whole identity.
-pub fn switch(dir: &Path, names: &[String], now: Timestamp) -> Result<OwnIdentity, TlsError> {
+/// gone. Interrupted at any point, [`load_or_create`] finds one whole identity, and the next call finishes what this one
+/// began: it never goes one key further than what is `shown`.
+///
+/// Refused when the key to be shown is none of those that were `announced`: no agent would know it.
+pub fn switch(
+    dir: &Path,
+    names: &[String],
+    now: Timestamp,
+    shown: &str,
+    announced: &[String],
+) -> Result<OwnIdentity, TlsError> {
     let (key, next) = (dir.join(KEY_FILE), dir.join(NEXT_KEY_FILE));
-    load_or_create_key(&key)?;
-    load_or_create_key(&next)?;
-    let failed = |source| TlsError::File { action: "replace", path: key.clone(), source };
-    fs::rename(&next, &key).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
+    let must_be_announced = |pin: Option<String>, path: &Path| match pin {
+        Some(pin) if announced.contains(&pin) => Ok(()),
+        _ => Err(TlsError::Unannounced { path: path.to_owned() }),
+    };
+    let in_place = stored_pin(&key)?;
+    if in_place.as_deref().is_none_or(|pin| pin == shown) {
+        must_be_announced(stored_pin(&next)?, &next)?;
+        let failed = |source| TlsError::File { action: "replace", path: key.clone(), source };
+        fs::rename(&next, &key).and_then(|()| File::open(dir)?.sync_all()).map_err(failed)?;
+    } else {
+        must_be_announced(in_place, &key)?;
+    }
     load_or_create(dir, names, now)
 }
 
+fn stored_pin(path: &Path) -> Result<Option<String>, TlsError> {
+    Ok(load_key(path)?.map(|key| pin_of(&key.subject_public_key_info())))
+}
+
+fn load_key(path: &Path) -> Result<Option<KeyPair>, TlsError> {
+    let Some(pem) = read_key(path)? else { return Ok(None) };
+    let damaged = |_| TlsError::Content { what: "private key", path: path.to_owned() };
+    KeyPair::from_pem(&pem).map(Some).map_err(damaged)
+}
+
 fn load_or_create_key(path: &Path) -> Result<KeyPair, TlsError> {
-    match read_key(path)? {
-        Some(pem) => KeyPair::from_pem(&pem)
-            .map_err(|_| TlsError::Content { what: "private key", path: path.to_owned() }),
+    match load_key(path)? {
+        Some(key) => Ok(key),
         None => create_key(path),
     }
 }

@@ -20,6 +20,12 @@ fn open(dir: &Path) -> OwnIdentity {
     load_or_create(dir, &names(&["localhost"]), NOW).expect("made")
 }
 
+/// Switches from what is shown to what was announced with it.
+fn switch_from(dir: &Path, shown: &OwnIdentity) -> Result<OwnIdentity, TlsError> {
+    let announced = [shown.next_pin.clone()];
+    switch(dir, &names(&["localhost"]), NOW, &shown.identity.spki_pin, &announced)
+}
+
 #[test]
 fn the_pin_outlives_restarts_new_names_and_new_certificates() {
     let dir = tempfile::tempdir().expect("folder");
@@ -64,11 +70,11 @@ fn the_keys_are_private_and_nothing_else_is_left() {
 fn a_damaged_key_is_never_replaced() {
     for file in [KEY_FILE, NEXT_KEY_FILE] {
         let dir = tempfile::tempdir().expect("folder");
-        open(dir.path());
+        let shown = open(dir.path());
         fs::write(dir.path().join(file), "damaged").expect("written");
         let refused = load_or_create(dir.path(), &names(&["localhost"]), NOW).expect_err("damaged");
         assert!(matches!(refused, TlsError::Content { .. }));
-        assert!(switch(dir.path(), &names(&["localhost"]), NOW).is_err());
+        assert!(switch_from(dir.path(), &shown).is_err());
     }
 }
 
@@ -77,7 +83,7 @@ fn the_next_key_is_known_before_it_is_shown_and_a_switch_may_be_cut_anywhere() {
     let dir = tempfile::tempdir().expect("folder");
     let first = open(dir.path());
     assert_ne!(first.identity.spki_pin, first.next_pin);
-    let second = switch(dir.path(), &names(&["localhost"]), NOW).expect("switched");
+    let second = switch_from(dir.path(), &first).expect("switched");
     assert_eq!(second.identity.spki_pin, first.next_pin);
     assert!(second.next_pin != first.next_pin && second.next_pin != first.identity.spki_pin);
     assert_eq!(open(dir.path()).identity.spki_pin, second.identity.spki_pin);
@@ -87,6 +93,34 @@ fn the_next_key_is_known_before_it_is_shown_and_a_switch_may_be_cut_anywhere() {
     let third = open(dir.path());
     assert_eq!(third.identity.spki_pin, second.next_pin);
     assert_ne!(third.next_pin, second.next_pin);
+}
+
+#[test]
+fn b23_a_rotation_that_broke_off_is_finished_not_repeated() {
+    let dir = tempfile::tempdir().expect("folder");
+    let first = open(dir.path());
+    fs::rename(dir.path().join(NEXT_KEY_FILE), dir.path().join(KEY_FILE)).expect("cut after the first step");
+    let second = switch_from(dir.path(), &first).expect("finished");
+    assert_eq!(second.identity.spki_pin, first.next_pin);
+    assert_eq!(open(dir.path()).next_pin, second.next_pin, "what comes after it was not touched");
+}
+
+#[test]
+fn b23_a_key_nobody_was_told_of_is_never_switched_to() {
+    let dir = tempfile::tempdir().expect("folder");
+    let first = open(dir.path());
+    let (key, next) = (dir.path().join(KEY_FILE), dir.path().join(NEXT_KEY_FILE));
+    let announced = fs::read(&next).expect("next key");
+    fs::remove_file(&next).expect("removed");
+    let refused = switch_from(dir.path(), &first).expect_err("a next key that is missing is not made now");
+    assert!(matches!(refused, TlsError::Unannounced { .. }), "{refused}");
+    assert!(!next.exists() && open(dir.path()).identity.spki_pin == first.identity.spki_pin);
+    assert!(switch_from(dir.path(), &first).is_err(), "one that was made since was not announced then");
+    fs::write(&key, fs::read(&next).expect("a stranger")).expect("written");
+    assert!(switch_from(dir.path(), &first).is_err(), "nor is a stranger in the place of the key in use");
+    fs::remove_file(&key).expect("removed");
+    fs::write(&next, announced).expect("written");
+    assert_eq!(switch_from(dir.path(), &first).expect("switched").identity.spki_pin, first.next_pin);
 }
 
 /// Writes a pair as an operator keeps it, valid for these days around now, and returns its pin.
@@ -154,6 +188,6 @@ fn what_is_shown_can_be_another_identity_the_next_time() {
     let shown = Shown::new(first.identity.clone());
     let elsewhere = shown.clone();
     assert_eq!(elsewhere.identity().spki_pin, first.identity.spki_pin);
-    shown.show(switch(dir.path(), &names(&["localhost"]), NOW).expect("switched").identity);
+    shown.show(switch_from(dir.path(), &first).expect("switched").identity);
     assert_eq!(elsewhere.identity().spki_pin, first.next_pin);
 }

@@ -1,5 +1,5 @@
 use muster_ids::HostId;
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 use uuid::Uuid;
 
 use super::*;
@@ -16,7 +16,7 @@ fn fork_claims(key: &HostKey) -> ForkClaims {
     ForkClaims {
         host_id: host(),
         key: key.thumbprint(),
-        cause: ForkCause::GenerationStale,
+        cause: CopyCause::GenerationStale,
         generation: None,
         boot_id: "boot".to_owned(),
     }

@@ -95,7 +95,7 @@ pub async fn decide(
     let inner = app.clone();
     let claim = actor
         .change(&app, now, move |unit, actor| {
-            claim::decide(unit, &inner, actor.team_id, path.claim_id, &decision, &actor.author())?;
+            claim::decide(unit, &inner, actor, path.claim_id, &decision)?;
             shown(unit, &inner, actor, path.claim_id)
         })
         .await?;
@@ -129,7 +129,7 @@ async fn decide_one(app: &App, actor: Actor<permits::DecideClaims>, one: OneDeci
     let inner = app.clone();
     let decided = actor
         .change(app, app.clock.now(), move |unit, actor| {
-            claim::decide(unit, &inner, actor.team_id, claim_id, &decision, &actor.author())?;
+            claim::decide(unit, &inner, actor, claim_id, &decision)?;
             unit.tx.claim(actor.team_id, claim_id)?.ok_or(Failure::NotFound)
         })
         .await;

@@ -15,7 +15,7 @@ use muster_wire::claim::ClaimReason;
 use muster_wire::enroll::{Disposition, EnrollReply, EnrollWaiting};
 
 use crate::app::App;
-use crate::auth::{Door, failed, refused_proof};
+use crate::auth::{Door, failed, failed_proof};
 use crate::channel::{HEARTBEAT_SECS, revoked_statement};
 use crate::enrol::{self, Outcome};
 use crate::failed_attempts::AttemptKind;
@@ -80,7 +80,9 @@ pub async fn create(
             Err(refuse(Failure::Admission(refusal).into()))
         }
         Outcome::Refused { refusal, revoked } => Err(refused(&app, refusal, revoked, address, now).await),
-        Outcome::Unproved(error) => Err(refuse(refused_proof(&app, error, now))),
+        Outcome::Unproved(error) => {
+            Err(failed_proof(&app, AttemptKind::Ticket, source, presented, error, now))
+        }
         Outcome::TooManyProofs => Err(too_many_proofs()),
     }
 }

@@ -7,7 +7,7 @@ use muster_wire::enroll::{Disposition, EnrollReply};
 
 use super::enroll::{Enrolled, counted, refused, waiting};
 use crate::app::App;
-use crate::auth::{Fork, failed, refused_proof};
+use crate::auth::{Fork, failed, failed_proof};
 use crate::channel::HEARTBEAT_SECS;
 use crate::enrol::Outcome;
 use crate::enrol::fork::answer;
@@ -46,7 +46,7 @@ pub async fn create(State(app): State<App>, fork: Fork) -> Result<Enrolled, Prob
             Err(refuse(Failure::Admission(refusal).into()))
         }
         Outcome::Refused { refusal, revoked } => Err(refused(&app, refusal, revoked, address, now).await),
-        Outcome::Unproved(error) => Err(refuse(refused_proof(&app, error, now))),
+        Outcome::Unproved(error) => Err(failed_proof(&app, AttemptKind::Agent, source, None, error, now)),
         Outcome::TooManyProofs => Err(too_many_proofs()),
     }
 }

@@ -21,20 +21,19 @@ use serde::de::DeserializeOwned;
 
 use super::actor::bearer;
 use super::credentials::Known;
-use super::failed::{bucket, failed};
-use super::proof::{DPOP, accepted_urls, refused_proof, the_one_proof, use_nonce};
+use super::failed::{bucket, failed, failed_proof};
+use super::proof::{DPOP, accepted_urls, the_one_proof};
 use super::used_proofs::NotTaken;
 use crate::app::App;
 use crate::channel::revoked_statement;
 use crate::failed_attempts::AttemptKind;
 use crate::failure::Failure;
 use crate::former_uses::FormerUse;
-use crate::problems::{host_held, too_many_proofs};
+use crate::problems::{host_held, host_suspended, too_many_proofs};
 use crate::revocations::must_be_seen;
 use crate::unit::{Author, Unit};
 use crate::uses::Used;
 
-const SUSPENDED_RETRY: Duration = Duration::from_secs(30);
 const FULL_RETRY: Duration = Duration::from_secs(5);
 
 /// An active host with its proved, active key.
@@ -48,6 +47,8 @@ pub struct Agent {
     pub key: KeyName,
     /// SEC 1 point of a key pair, or the verifier of an agent key.
     pub material: Vec<u8>,
+    /// Whether that key is to take the place of the active one: so it was when it was proved.
+    pub is_next: bool,
     /// Its integer key in the presence table.
     pub seq: i64,
     /// The address it came from.
@@ -246,18 +247,15 @@ impl Proved {
         match row.host_state {
             HostState::Active if row.held_at.is_some() => Err(host_held()),
             HostState::Active => Ok(()),
-            HostState::Suspended => {
-                let problem = Problem::new(StatusCode::FORBIDDEN, "host_suspended", "the host is suspended");
-                Err(problem.retry_after(SUSPENDED_RETRY))
-            }
+            HostState::Suspended => Err(host_suspended()),
             HostState::Invited | HostState::Retired => Err(unauthorized(app, now)),
         }
     }
 
     fn agent(&self, source: Source) -> Agent {
-        let AgentRow { team_id, host_id, seq, .. } = self.known.row;
+        let AgentRow { team_id, host_id, seq, key_is_next: is_next, .. } = self.known.row;
         let material = self.known.row.material.clone();
-        Agent { host_id, team_id, key: self.key, material, seq, source: source.text() }
+        Agent { host_id, team_id, key: self.key, material, is_next, seq, source: source.text() }
     }
 
     /// Notes that an agent key is in use; a key pair shows in the host's signs of life alone.
@@ -320,10 +318,7 @@ async fn by_key_pair(
     body: Option<&[u8]>,
     now: Timestamp,
 ) -> Result<(KeyName, Arc<Known>), Problem> {
-    let refuse = |error| match error {
-        ProofError::UseNonce => use_nonce(app, now),
-        error => failed(app, AttemptKind::Agent, bucket(parts), None, refused_proof(app, error, now)),
-    };
+    let refuse = |error| failed_proof(app, AttemptKind::Agent, bucket(parts), None, error, now);
     let judged = judged(app, parts, body, now).map_err(refuse)?;
     let key = KeyName::Pair(judged.thumbprint());
     let Some(known) = find(app, key).await? else {

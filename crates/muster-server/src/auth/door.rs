@@ -11,8 +11,8 @@ use muster_proof::dpop::{Expected, JudgedProof, Proof};
 use muster_wire::enroll::EnrollRequest;
 
 use super::actor::{bearer, source};
-use super::failed::{bucket, failed};
-use super::proof::{DPOP, accepted_urls, refused_proof, the_one_proof, use_nonce};
+use super::failed::{bucket, failed_proof};
+use super::proof::{DPOP, accepted_urls, the_one_proof};
 use crate::app::App;
 use crate::failed_attempts::AttemptKind;
 
@@ -56,17 +56,9 @@ where
             0 => None,
             _ => match judged(&app, &headers, body.bytes(), now) {
                 Ok(proof) => Some(proof),
-                // Who is asked for a nonce has not failed.
-                Err(ProofError::UseNonce) => return Err(use_nonce(&app, now)),
                 Err(error) => {
                     let presented = bearer.map(|bearer| bearer.id);
-                    return Err(failed(
-                        &app,
-                        AttemptKind::Ticket,
-                        bucket,
-                        presented,
-                        refused_proof(&app, error, now),
-                    ));
+                    return Err(failed_proof(&app, AttemptKind::Ticket, bucket, presented, error, now));
                 }
             },
         };

@@ -2,8 +2,10 @@
 
 use http::request::Parts;
 use muster_http::{AddressBucket, ClientAddress, Problem};
-use muster_ids::PublicId;
+use muster_ids::{PublicId, Timestamp};
+use muster_proof::ProofError;
 
+use super::proof::refused_proof;
 use crate::app::App;
 use crate::failed_attempts::{AttemptKind, Whom};
 use crate::problems::too_many_failures;
@@ -19,6 +21,22 @@ pub fn failed(
     problem: Problem,
 ) -> Problem {
     failed_of(app, kind, source, presented, None, problem)
+}
+
+/// Answers a proof that does not hold, and counts it. Who is asked for a nonce has not failed.
+pub(crate) fn failed_proof(
+    app: &App,
+    kind: AttemptKind,
+    source: AddressBucket,
+    presented: Option<PublicId>,
+    error: ProofError,
+    now: Timestamp,
+) -> Problem {
+    let problem = refused_proof(app, error, now);
+    match error {
+        ProofError::UseNonce => problem,
+        ProofError::Invalid(_) => failed(app, kind, source, presented, problem),
+    }
 }
 
 /// Counts like [`failed`]; `whom`: the person whose account or credential was tried, if there is one.

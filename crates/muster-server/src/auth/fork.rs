@@ -12,8 +12,7 @@ use muster_wire::enroll::ForkRequest;
 
 use super::actor::source;
 use super::door::judged_at;
-use super::failed::{bucket, failed};
-use super::proof::refused_proof;
+use super::failed::{bucket, failed_proof};
 use crate::app::App;
 use crate::failed_attempts::AttemptKind;
 
@@ -55,12 +54,7 @@ where
         };
         match judged {
             Ok(proof) => Ok(Self { request, proof, source, bucket }),
-            // Who is asked for a nonce has not failed.
-            Err(error @ ProofError::UseNonce) => Err(refused_proof(&app, error, now)),
-            Err(error) => {
-                let problem = refused_proof(&app, error, now);
-                Err(failed(&app, AttemptKind::Agent, bucket, None, problem))
-            }
+            Err(error) => Err(failed_proof(&app, AttemptKind::Agent, bucket, None, error, now)),
         }
     }
 }

@@ -31,7 +31,7 @@ pub fn accepted_urls(app: &App, path: &str) -> Vec<HtuUrl> {
 }
 
 /// Answers a proof that does not hold, with a nonce for the next one.
-pub fn refused_proof(app: &App, error: ProofError, now: Timestamp) -> Problem {
+pub(super) fn refused_proof(app: &App, error: ProofError, now: Timestamp) -> Problem {
     match error {
         ProofError::UseNonce => use_nonce(app, now),
         Invalid(_) => {
@@ -46,7 +46,7 @@ pub fn refused_proof(app: &App, error: ProofError, now: Timestamp) -> Problem {
 }
 
 /// Asks for a proof with a fresh nonce.
-pub fn use_nonce(app: &App, now: Timestamp) -> Problem {
+fn use_nonce(app: &App, now: Timestamp) -> Problem {
     let problem = Problem::new(
         StatusCode::UNAUTHORIZED,
         "use_dpop_nonce",

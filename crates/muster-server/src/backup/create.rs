@@ -17,7 +17,7 @@ use super::container::{Kind, Writer};
 use super::file::Partial;
 use super::{CopyError, FORMAT, Header, Place, Progress, SealedFile, TableHeader, key, left, rows};
 use crate::installation::{CHECK_VALUE, EPOCH};
-use crate::serve::{DATABASE_FILE, TLS_DIR};
+use crate::serve::TLS_DIR;
 
 /// How long one snapshot may be read.
 const READ_FOR: Duration = Duration::from_secs(24 * 3600);
@@ -95,8 +95,7 @@ pub async fn create(place: Place, target: Target, tell: Progress) -> anyhow::Res
 
 /// Opens the database of a server to read it.
 pub(super) async fn open(place: &Place, clock: &Clock) -> anyhow::Result<Store> {
-    let location =
-        place.database.clone().unwrap_or_else(|| Location::Sqlite(place.data_dir.join(DATABASE_FILE)));
+    let location = place.location();
     if let Location::Sqlite(file) = &location
         && !file.is_file()
     {

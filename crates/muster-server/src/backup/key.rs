@@ -10,7 +10,6 @@ use muster_keyring::{Keyring, MasterKey};
 use super::Place;
 use super::create::open;
 use super::file;
-use crate::serve::MASTER_KEY_FILE;
 
 /// Writes a copy of the master key to a file that must not be there, after it was compared with the database.
 pub async fn export(place: &Place, to: &Path) -> anyhow::Result<()> {
@@ -33,6 +32,6 @@ pub async fn export(place: &Place, to: &Path) -> anyhow::Result<()> {
 pub(super) fn load(place: &Place) -> anyhow::Result<MasterKey> {
     Ok(match &place.master_key_file {
         Some(file) => MasterKey::load_credential(file)?,
-        None => MasterKey::load(&place.data_dir.join(MASTER_KEY_FILE))?,
+        None => MasterKey::load(&place.key_file())?,
     })
 }

@@ -14,8 +14,7 @@ use muster_edge::{Clock, Entropy};
 use muster_ids::Timestamp;
 use muster_keyring::{Keyring, MasterKey};
 use muster_store::{
-    Location, MIGRATIONS, Migration, Priority, Store, StoreConfig, StoreError, Table, Tx, Value,
-    migrations_to,
+    MIGRATIONS, Migration, Priority, Store, StoreConfig, StoreError, Table, Tx, Value, migrations_to,
 };
 
 use super::anew::{self, Voided};
@@ -133,10 +132,9 @@ impl Backup {
 
 /// Finds the master key of a backup and compares it.
 fn find_key(place: &Place, given: Option<&Path>, header: &Header) -> anyhow::Result<(MasterKey, Keyring)> {
-    let there = place.master_key_file.clone().unwrap_or_else(|| place.data_dir.join(MASTER_KEY_FILE));
     let master = match given {
         Some(file) => MasterKey::load_credential(file)?,
-        None if there.is_file() => key::load(place)?,
+        None if place.key_file().is_file() => key::load(place)?,
         None => bail!("a restore needs the master key: name the exported one with --key"),
     };
     let keyring = Keyring::derive(&master);
@@ -193,9 +191,7 @@ fn must_be_new(data_dir: &Path, master: &MasterKey, files: &[PlainFile]) -> anyh
 }
 
 async fn open(place: &Place, clock: &Clock) -> anyhow::Result<Store> {
-    let location =
-        place.database.clone().unwrap_or_else(|| Location::Sqlite(place.data_dir.join(DATABASE_FILE)));
-    let mut config = StoreConfig::new(location, clock.clone());
+    let mut config = StoreConfig::new(place.location(), clock.clone());
     config.limits.write_for = WRITE_FOR;
     config.limits.read_for = WRITE_FOR;
     config.limits.slow_after = WRITE_FOR;
@@ -231,7 +227,7 @@ async fn must_be_empty(store: &Store) -> anyhow::Result<()> {
     }
 }
 
-/// Marks folder and database, removes what an earlier restore left, and makes the tables of the backup.
+/// Marks the folder, then in the database removes what an earlier restore left, makes the tables of the backup and marks it.
 async fn begin(
     data_dir: &Path,
     store: &Store,
@@ -241,15 +237,13 @@ async fn begin(
     let mark = Entropy.public_id().to_string().into_bytes();
     file::remove(&mark_of(data_dir)).context("cannot remove an older mark")?;
     file::write(&mark_of(data_dir), &mark, false, &Entropy).context("cannot write to the data folder")?;
-    store
-        .write(Priority::Urgent, |tx: &mut Tx<'_>| tx.tables_drop())
-        .await
-        .context("cannot empty the database")?;
-    store.migrate(migrations, now).await.context("cannot make the tables")?;
     let fact = mark.clone();
-    let marked =
-        store.write(Priority::Urgent, move |tx: &mut Tx<'_>| tx.installation_set(UNFINISHED_FACT, &fact));
-    marked.await.context("cannot mark the database")?;
+    // One transaction: tables without the mark are those of a new server, to whoever opens them from another folder.
+    let made = store.write(Priority::Urgent, move |tx: &mut Tx<'_>| {
+        tx.schema_anew(migrations, now)?;
+        tx.installation_set(UNFINISHED_FACT, &fact)
+    });
+    made.await.context("cannot make the tables")?;
     Ok(mark)
 }
 
@@ -263,7 +257,7 @@ fn put_files(place: &Place, master: &MasterKey, files: &[PlainFile], replace: bo
             .with_context(|| format!("cannot write {}", path.display()))
     };
     if place.master_key_file.is_none() {
-        put(place.data_dir.join(MASTER_KEY_FILE), master.expose(), false)?;
+        put(place.key_file(), master.expose(), false)?;
     }
     if !files.is_empty() {
         create_data_dir(&place.data_dir.join(TLS_DIR))?;

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use muster_domain::agent_key::takes_over;
 use muster_domain::generation::{Generation, Judgement, Known, judge};
-use muster_ids::{KeyName, TeamId, Timestamp};
+use muster_ids::{KeyName, TeamId};
 use muster_proof::{HtuUrl, PublicKey, hello};
-use muster_store::rows::{HostKeyRow, KeyState, PresenceRow};
+use muster_store::rows::PresenceRow;
 use muster_store::{Priority, StoreError};
 use muster_wire::Object;
 use muster_wire::channel::{HelloClaims, close};
@@ -30,7 +30,7 @@ use crate::unit::{Fact, Unit};
 /// Where an agent connects.
 pub const PATH: &str = "/v1/agent/connect";
 /// How long the first of two connections may take to answer before the second one takes its place.
-const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+pub(crate) const FIRST_ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 /// How often a newcomer looks for its place before it must come back later.
 const TRIES: usize = 3;
 /// Seconds a copy is asked to wait; it should stop using the key instead.
@@ -81,7 +81,7 @@ pub(super) async fn admit(
         let Some(open) = Open::register(app, agent) else {
             match app.hub.key_of(agent.host_id) {
                 None => continue,
-                Some(open) if open != agent.key => {
+                Some(open) if open != agent.key && !(open.is_pair() && agent.key.is_pair()) => {
                     other_key(app, agent, open).await?;
                     continue;
                 }
@@ -105,11 +105,12 @@ pub(super) async fn admit(
 }
 
 /// A host may hold two agent keys while one takes the place of the other: two holders are no copy of each other, and
-/// the one with the newer key gets the channel.
+/// the one with the newer key gets the channel. Two key pairs have one holder, which closes the channel of the former key
+/// before it comes with the next one: whoever finds it open is not alone.
 async fn other_key(app: &App, agent: &Agent, open: KeyName) -> Result<(), End> {
     let own = agent.key;
     let dates = app.look(move |tx| {
-        let mut made_at = |key| Ok::<_, StoreError>(tx.host_key(&key)?.map(|row| (key, counted_from(&row))));
+        let mut made_at = |key| Ok::<_, StoreError>(tx.host_key(&key)?.map(|row| (key, row.created_at)));
         Ok(made_at(own)?.zip(made_at(open)?))
     });
     let dates = dates.await.map_err(End::from)?;
@@ -119,11 +120,6 @@ async fn other_key(app: &App, agent: &Agent, open: KeyName) -> Result<(), End> {
     }
     app.hub.give_way(agent.host_id, open.0).await;
     Ok(())
-}
-
-/// A next key is newer than the one it follows, whatever the clock said when each was made.
-fn counted_from(key: &HostKeyRow) -> Timestamp {
-    if key.state == KeyState::Next { Timestamp::from_millis(i64::MAX) } else { key.created_at }
 }
 
 /// What is known of whoever said a good hello.
@@ -190,7 +186,8 @@ fn tell_lost_state(
 }
 
 /// Finds out a copy, if somebody is there: a hello that was under way, or waited here, while its machine gave up and came
-/// back on another connection looks like an older state's, and nobody is behind it.
+/// back on another connection looks like an older state's, and nobody is behind it. That machine came back at the same
+/// start: one of another start is a copy, though it says no word more.
 async fn copied(
     app: &App,
     agent: &Agent,
@@ -199,10 +196,13 @@ async fn copied(
     presented: Option<Generation>,
     cause: CopyCause,
 ) -> End {
-    if !wire.answers(FIRST_ANSWERS_WITHIN).await {
+    if !wire.answers(FIRST_ANSWERS_WITHIN).await && is_start_of_holder(app, agent, claims).await {
         return End::Gone;
     }
-    suspect(app, copy(agent, claims, presented, cause)).await;
+    match vouching_key(app, agent).await {
+        Some(former_key) => suspect(app, copy(agent, former_key, claims, presented, cause)).await,
+        None => return End::KeyEnded,
+    }
     let reason = match cause {
         CopyCause::Fenced => GoodbyeReason::Fenced,
         _ => GoodbyeReason::GenerationStale,
@@ -210,11 +210,33 @@ async fn copied(
     End::goodbye(reason, COPY_RETRY_SECS)
 }
 
-fn copy(agent: &Agent, claims: &HelloClaims, shown: Option<Generation>, cause: CopyCause) -> Copy {
+async fn is_start_of_holder(app: &App, agent: &Agent, claims: &HelloClaims) -> bool {
+    let key = agent.key;
+    let holder = app.look(move |tx| tx.boot_id_of_key(&key)).await;
+    holder.is_ok_and(|boot_id| boot_id.as_ref() == Some(&claims.boot_id))
+}
+
+/// The key a copy is one of: the active one, also where it showed the one that was to take its place.
+async fn vouching_key(app: &App, agent: &Agent) -> Option<KeyName> {
+    if !agent.is_next {
+        return Some(agent.key);
+    }
+    let host_id = agent.host_id;
+    let active = app.look(move |tx| tx.host_keys_active(host_id)).await;
+    active.ok()?.first().map(|key| key.name)
+}
+
+fn copy(
+    agent: &Agent,
+    former_key: KeyName,
+    claims: &HelloClaims,
+    shown: Option<Generation>,
+    cause: CopyCause,
+) -> Copy {
     Copy {
         host_id: agent.host_id,
         team_id: agent.team_id,
-        former_key: agent.key,
+        former_key,
         cause,
         shown,
         boot_id: claims.boot_id.clone(),

@@ -7,7 +7,9 @@ use bytes::Bytes;
 use muster_channel::server::{Effect, HANDSHAKE_WITHIN, ServerChannel};
 use muster_domain::generation::Generation;
 use muster_domain::host_config::SEND_AGAIN_AFTER;
+use muster_domain::job::sent_until;
 use muster_domain::presence::comeback_window;
+use muster_ids::Timestamp;
 use muster_store::Priority;
 use muster_wire::channel::{
     AgentMessage, Attempt, ConfigVersion, Dispatch, MAX_FRAME, Report, ServerMessage, close,
@@ -58,6 +60,8 @@ pub(super) struct Conversation<'a> {
     is_ready: bool,
     running: BTreeSet<Attempt>,
     notebook: Notebook,
+    /// What time the agent was told that it is, and when: by that clock its work lapses.
+    told: (Timestamp, Instant),
     asked: Vec<(u64, oneshot::Sender<()>)>,
     errands: Errands,
     pings: u64,
@@ -93,6 +97,7 @@ impl<'a> Conversation<'a> {
             is_ready: false,
             running: BTreeSet::new(),
             notebook: Notebook::default(),
+            told: (app.clock.now(), now),
             asked: Vec::new(),
             errands: Errands::default(),
             pings: 0,
@@ -109,7 +114,8 @@ impl<'a> Conversation<'a> {
     pub(super) async fn run(&mut self, generation: String) -> End {
         self.open.heard();
         let window = comeback_window(self.app.hub.fleet()).as_secs() as u32;
-        let welcome = self.machine.admitted(generation, HEARTBEAT_SECS, window, self.app.clock.now());
+        self.told = (self.app.clock.now(), Instant::now());
+        let welcome = self.machine.admitted(generation, HEARTBEAT_SECS, window, self.told.0);
         let welcomed = match welcome {
             Ok(welcome) => self.wire.say(&welcome).await,
             Err(violation) => Err(violation.into()),
@@ -281,8 +287,10 @@ impl<'a> Conversation<'a> {
             }
             Effect::RecordFinished(attempt, end) => self.record_finished(attempt, *end).await,
             Effect::StoreNextKey { proof, challenge } => {
-                let key = self.errands.store(self.app, self.agent, &proof, challenge).await?;
-                self.wire.say(&self.machine.next_key_stored(key)).await
+                match self.errands.store(self.app, self.agent, &proof, challenge).await? {
+                    Some(key) => self.wire.say(&self.machine.next_key_stored(key)).await,
+                    None => Ok(()),
+                }
             }
             Effect::RecordPinsKept(issued_at) => {
                 self.errands.pins_kept(self.app, self.agent, issued_at).await
@@ -389,7 +397,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn tell_pins(&mut self) -> Result<(), End> {
-        match self.errands.pins(self.app, &self.machine) {
+        match self.errands.pins(self.app, self.agent, &self.machine) {
             Some(frame) => self.wire.say(&frame).await,
             None => Ok(()),
         }
@@ -402,7 +410,10 @@ impl<'a> Conversation<'a> {
     }
 
     async fn send_work(&mut self, dispatches: Vec<Dispatch>) -> Result<(), End> {
+        let (told, at) = self.told;
+        let now = told.plus(at.elapsed());
         for dispatch in dispatches {
+            let dispatch = Dispatch { issued_at: Some(now), expires_at: sent_until(now), ..dispatch };
             let frame = self.machine.dispatch(dispatch).ok_or(End::goodbye(GoodbyeReason::Busy, 5))?;
             self.wire.say(&frame).await?;
         }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::wire::{End, Words};
 use crate::app::App;
 use crate::effects::{Cut, CutReason};
+use crate::problems::SUSPENDED_RETRY_SECS;
 use crate::server_keys;
 
 /// Commands a channel may have waiting; one that cannot take more is dropped.
@@ -295,9 +296,10 @@ impl Hub {
                 CutReason::Revoked { reason } => Command::Revoked {
                     statement: revoked_statement(app, cut.host_id, cut.key, reason, cut.decided_at).await,
                 },
-                CutReason::Suspended => {
-                    Command::Leave { reason: GoodbyeReason::Suspended, retry_after_secs: 30 }
-                }
+                CutReason::Suspended => Command::Leave {
+                    reason: GoodbyeReason::Suspended,
+                    retry_after_secs: SUSPENDED_RETRY_SECS,
+                },
                 CutReason::Held => {
                     Command::Leave { reason: GoodbyeReason::Held, retry_after_secs: HELD_RETRY_SECS }
                 }

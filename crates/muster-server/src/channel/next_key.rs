@@ -72,7 +72,12 @@ impl Errands {
     }
 
     /// Returns the frame with what the server says of its keys, if the agent keeps another statement.
-    pub(super) fn pins(&mut self, app: &App, machine: &ServerChannel) -> Option<ServerMessage> {
+    pub(super) fn pins(
+        &mut self,
+        app: &App,
+        agent: &Agent,
+        machine: &ServerChannel,
+    ) -> Option<ServerMessage> {
         let trust = self.trust?;
         let keys = app.installation.instruction_keys();
         let issued_at = keys.said().issued_at;
@@ -80,7 +85,7 @@ impl Errands {
         if has_it(trust.pins_issued_at) || has_it(self.pins_sent) {
             return None;
         }
-        let frame = machine.pins(keys.pins(keys.signer(trust)));
+        let frame = machine.pins(keys.pins(keys.signer(trust), agent.key));
         if frame.is_some() {
             self.pins_sent = Some(issued_at);
         }
@@ -108,14 +113,14 @@ impl Errands {
         Ok(kept.await?)
     }
 
-    /// Verifies and stores the next key of the host; returns its name.
+    /// Verifies and stores the next key of the host; returns its name. `None`: another one stands.
     pub(super) async fn store(
         &mut self,
         app: &App,
         agent: &Agent,
         proof: &str,
         challenge: String,
-    ) -> Result<KeyThumbprint, End> {
+    ) -> Result<Option<KeyThumbprint>, End> {
         if !self.is_asked {
             return Err(End::policy("offers a key that nobody asked for"));
         }
@@ -125,18 +130,13 @@ impl Errands {
         let offer = Offer { key: thumbprint, material: key.as_bytes().to_vec(), claims, challenge };
         let (agent, now) = (agent.clone(), app.clock.now());
         let stored = app.change(Priority::Normal, now, move |unit| next_key::store(unit, &agent, &offer));
-        match stored.await? {
-            Ok(()) => Ok(thumbprint),
-            Err(refused) => Err(End::policy(words(refused))),
+        let stored = stored.await?;
+        // Each question has one answer: who loses it is asked again on the next channel.
+        (self.is_asked, self.is_due) = (false, false);
+        match stored {
+            Ok(()) => Ok(Some(thumbprint)),
+            Err(NotTaken::TooSoon) => Ok(None),
+            Err(refused) => Err(End::policy(refused.words())),
         }
-    }
-}
-
-const fn words(refused: NotTaken) -> &'static str {
-    match refused {
-        NotTaken::ForeignHost => "the next key is another host's",
-        NotTaken::ForeignKey => "the next key follows another key",
-        NotTaken::ForeignChallenge => "the next key answers another challenge",
-        NotTaken::KnownKey => "the next key was a key before",
     }
 }

@@ -2,7 +2,6 @@
 
 use muster_domain::admission::{Admission, CLAIM_LIFE, Refusal, WaitingClaim, admit_with_verdict};
 use muster_domain::claim::{Evidence, EvidenceOfHost, verdicts};
-use muster_domain::clone;
 use muster_ids::{ClaimId, HostId, KeyName, TeamId, TicketId, Timestamp};
 use muster_keyring::OwnerKind;
 use muster_proof::digest::sha256_base64url;
@@ -13,8 +12,9 @@ use muster_wire::happening::Happening;
 use serde_json::json;
 
 use super::apply::{Arriving, Entrance, arrive};
-use super::{Outcome, copies, known, mint, retire};
+use super::{Outcome, copies, keys, known, mint, retire};
 use crate::app::App;
+use crate::auth::Actor;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
@@ -29,6 +29,12 @@ const KEY_REQUIRED: Failure = Failure::conflict(
     "key_pair_required",
     "only machines with a key pair are admitted here now; reject the claim",
 );
+
+const SECRETS_STAY: Failure = Failure::Forbidden {
+    code: "forbidden",
+    detail: "only who may manage secrets lets a machine have those of a host: ask an owner of the team, or decide \
+             without them, which destroys them",
+};
 
 /// What the door said of a claim to open.
 #[derive(Debug, Clone, Copy)]
@@ -186,10 +192,7 @@ impl ShownClaim {
 
     /// Returns what may be decided.
     pub fn verdicts(&self) -> &'static [Verdict] {
-        match self.row.reason {
-            ClaimReason::Clone => clone::verdicts(self.row.has_own_key()),
-            reason => verdicts(reason),
-        }
+        verdicts(self.row.reason, self.row.has_own_key())
     }
 
     /// Reads what is shown of a claim.
@@ -213,6 +216,7 @@ impl ShownClaim {
         let evidence = Evidence {
             reason: self.row.reason,
             key: self.row.machine.key,
+            source_address: &self.row.source_address,
             hostname: self.row.machine.hostname.as_str(),
             facts: &self.row.machine.facts,
             contested: self.contested.as_ref().map(|host| EvidenceOfHost {
@@ -229,17 +233,17 @@ impl ShownClaim {
 }
 
 /// Decides a waiting claim as a person says, if they saw what it rests on.
-pub fn decide(
+pub fn decide<P>(
     unit: &mut Unit<'_, '_>,
     app: &App,
-    team_id: TeamId,
+    actor: &Actor<P>,
     claim_id: ClaimId,
     decision: &DecideClaim,
-    author: &Author,
 ) -> Result<(), Failure> {
+    let team_id = actor.team_id;
     let claim = unit.tx.claim(team_id, claim_id)?.ok_or(Failure::NotFound)?;
     let Some(ticket_id) = claim.ticket_id else {
-        return copies::decide(unit, app, &claim, decision, author);
+        return copies::decide(unit, app, actor, &claim, decision);
     };
     let before = known::ticket(unit.tx, &ticket_id)?;
     let candidates =
@@ -250,10 +254,10 @@ pub fn decide(
     let known = known::load(unit, app, &ticket.ticket, &claim.machine, &candidates, &site.policy)?;
     let waiting = WaitingClaim { reason: claim.reason, contested: claim.host_id, key: claim.machine.key };
     match admit_with_verdict(&waiting, &ticket.ticket, &known, &site.policy, decision.verdict) {
-        Ok(None) => reject(unit, &claim, &ticket, author),
+        Ok(None) => reject(unit, &claim, &ticket, &actor.author()),
         Ok(Some(admission)) => {
             let entrance = Entrance::Ticket(&ticket);
-            admit(unit, app, &claim, entrance, admission, decision, author)
+            admit(unit, app, actor, &claim, entrance, admission, decision)
         }
         Err(Refusal::Rejected(_)) => Err(TICKET_UNUSABLE),
         Err(Refusal::HostSuspended) => Err(retire::NOT_POSSIBLE),
@@ -280,15 +284,22 @@ pub(super) fn seen(
     Ok(shown)
 }
 
-pub(super) fn admit(
+/// Admits the machine of a claim as a person decided; every lock is held.
+pub(super) fn admit<P>(
     unit: &mut Unit<'_, '_>,
     app: &App,
+    actor: &Actor<P>,
     claim: &ClaimRow,
     entrance: Entrance<'_>,
     admission: Admission,
     decision: &DecideClaim,
-    author: &Author,
 ) -> Result<(), Failure> {
+    if let Admission::Replace { host_id } | Admission::Move { host_id } = admission
+        && decision.with_secrets
+    {
+        may_give_secrets(unit, actor, host_id)?;
+    }
+    let author = &actor.author();
     let arriving = Arriving {
         app,
         entrance,
@@ -305,6 +316,14 @@ pub(super) fn admit(
         _ => ClaimState::New,
     };
     end(unit, claim, to, Some(host_id), author)
+}
+
+/// Whoever takes a host over with its secrets receives them like whoever gets a key of it made.
+fn may_give_secrets<P>(unit: &mut Unit<'_, '_>, actor: &Actor<P>, host_id: HostId) -> Result<(), Failure> {
+    keys::may_reach_secrets(unit, actor, host_id).map_err(|failure| match failure {
+        Failure::Forbidden { .. } => SECRETS_STAY,
+        other => other,
+    })
 }
 
 /// A rejected one-time ticket is burnt: whoever holds it was refused by a person.

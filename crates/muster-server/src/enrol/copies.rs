@@ -8,9 +8,9 @@ use std::time::Duration;
 use muster_domain::admission::{
     Admission, CLAIM_LIFE, CLAIMS_PER_SITE, HostView, KnownClaim, Machine, Refusal,
 };
-use muster_domain::clone::{WaitingCopy, admit_copy, consequence};
+use muster_domain::clone::{COPIES_PER_HOST, WaitingCopy, admit_copy, consequence};
 use muster_domain::generation::{Generation, Judgement, judge};
-use muster_ids::{ClaimId, HostId, KeyName, MachineUid, SiteId, TeamId, Timestamp, UidSource};
+use muster_ids::{ClaimId, HostId, KeyName, MachineUid, TeamId, Timestamp, UidSource};
 use muster_proof::digest::sha256;
 use muster_store::rows::{ClaimRow, HostRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
@@ -26,12 +26,13 @@ use serde_json::json;
 
 use super::apply::Entrance;
 use super::hold::{self, Freed};
-use super::{claim, known, suspend};
+use super::{claim, keys, known, suspend};
 use crate::app::App;
+use crate::auth::Actor;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
-/// How often it is told that a site has as many claims as it may.
+/// How often it is told that as many claims wait as may.
 const FULL_TOLD_EVERY: Duration = Duration::from_secs(3600);
 
 /// A copy as it showed itself.
@@ -84,7 +85,8 @@ pub(crate) fn is_settled(
     copy: &Copy,
     now: Timestamp,
 ) -> Result<bool, StoreError> {
-    if tx.claim_of_start(copy.host_id, &copy.boot_id)?.is_some() {
+    let claim = tx.claim_of_start(copy.host_id, &copy.boot_id)?;
+    if claim.is_some_and(|claim| claim.state == ClaimState::Rejected) {
         return Ok(true);
     }
     let (Some(host), Some(view)) =
@@ -92,13 +94,13 @@ pub(crate) fn is_settled(
     else {
         return Ok(true);
     };
-    if tx.claims_at_site(host.site_id, CLAIMS_PER_SITE)? < CLAIMS_PER_SITE {
+    let Some(site) = tx.site(host.team_id, host.site_id)? else { return Ok(true) };
+    let becomes = consequence(is_older(tx, app, copy)?, &view, site.policy.on_clone, now);
+    let seen = if claim.is_some() { Seen::Again } else { Seen::First };
+    if !stands_so(&view, becomes, seen) {
         return Ok(false);
     }
-    let site = tx.site(host.team_id, host.site_id)?;
-    let Some(site) = site else { return Ok(true) };
-    let becomes = consequence(is_older(tx, app, copy)?, &view, site.policy.on_clone, now);
-    Ok(stands_so(&view, becomes) && was_told_full(tx, host.site_id, now)?)
+    Ok(claim.is_some() || is_full_and_told(tx, &host, now)?)
 }
 
 /// Records what the channel found out about a copy, once for each start of its machine.
@@ -108,27 +110,46 @@ pub(crate) fn found_out(unit: &mut Unit<'_, '_>, app: &App, copy: &Copy) -> Resu
     if !key.is_some_and(|key| key.is_of_active_host()) {
         return Err(Failure::KeyNotActive);
     }
-    if unit.tx.claim_of_start(copy.host_id, &copy.boot_id)?.is_none() {
-        open(unit, app, &host, copy)?;
+    match unit.tx.claim_of_start(copy.host_id, &copy.boot_id)? {
+        None => open(unit, app, &host, copy).map(|_| ()),
+        Some(claim) if claim.state == ClaimState::Waiting => sighted_again(unit, app, &host, copy, claim.id),
+        Some(_) => Ok(()),
     }
-    Ok(())
 }
 
-/// Opens the claim of a copy and does with the host what the policy of its site says. `None`: the site has as many
-/// claims as it may. The locks are held.
-pub(super) fn open(
+/// A copy whose claim waits showed itself again: its host may stand otherwise by now, because nobody has seen its holder
+/// since.
+fn sighted_again(
     unit: &mut Unit<'_, '_>,
     app: &App,
     host: &HostRow,
     copy: &Copy,
-) -> Result<Option<KnownClaim>, Failure> {
+    claim_id: ClaimId,
+) -> Result<(), Failure> {
+    let consequence = sighted(unit, app, host, copy, Seen::Again)?.consequence;
+    let claim = unit.tx.claim(host.team_id, claim_id)?.ok_or(StoreError::Conflict)?;
+    // The rest of what was seen is that of the machine whose key the claim is about.
+    let sighting = claim.sighting.map(|first| Sighting { consequence, ..first });
+    match sighting {
+        Some(sighting) if !unit.tx.claim_sighted(claim_id, &sighting)? => Err(StoreError::Conflict.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Does with the host what the policy of its site says, and returns what both sides showed. The locks are held.
+pub(super) fn sighted(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    host: &HostRow,
+    copy: &Copy,
+    seen: Seen,
+) -> Result<Sighting, Failure> {
     let view = known::view(unit.tx, app, Some(host.id))?.ok_or(Failure::NotFound)?;
     let site = unit.tx.site(host.team_id, host.site_id)?.ok_or(Failure::NotFound)?;
     let is_older = is_older(unit.tx, app, copy)?;
     let becomes = consequence(is_older, &view, site.policy.on_clone, unit.now);
     let sighting = sighting(unit, app, &view, copy, becomes)?;
-    let row = row(unit, host, copy, sighting);
-    if !stands_so(&view, becomes) {
+    if !stands_so(&view, becomes, seen) {
         match becomes {
             CopyConsequence::Held => hold::hold(unit, host)?,
             CopyConsequence::Suspended => {
@@ -138,10 +159,24 @@ pub(super) fn open(
             CopyConsequence::WorksOn => {}
         }
     }
-    if unit.tx.claims_at_site(host.site_id, CLAIMS_PER_SITE)? >= CLAIMS_PER_SITE {
+    Ok(sighting)
+}
+
+/// Opens the claim of a copy and does with the host what the policy of its site says. `None`: as many claims wait as
+/// may. The locks are held.
+pub(super) fn open(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    host: &HostRow,
+    copy: &Copy,
+) -> Result<Option<KnownClaim>, Failure> {
+    let sighting = sighted(unit, app, host, copy, Seen::First)?;
+    keys::end_unused(unit, host.id, &Author::system())?;
+    if full(unit.tx, host)?.is_some() {
         tell_full(unit, host, copy)?;
         return Ok(None);
     }
+    let row = row(unit, host, copy, sighting);
     if !unit.tx.claim_insert(&row)? {
         return Err(StoreError::Conflict.into());
     }
@@ -153,12 +188,22 @@ pub(super) fn open(
     Ok(Some(KnownClaim { id: row.id, ticket_id: None, reason: row.reason, state: row.state }))
 }
 
-/// Whether a host stands where a copy would put it.
-fn stands_so(host: &HostView, becomes: CopyConsequence) -> bool {
+/// Whether a start of a machine showed itself before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// It has no claim.
+    First,
+    /// Its claim waits.
+    Again,
+}
+
+/// Whether a host stands where a copy would put it. One start suspends it once: a person who resumes it while the claim
+/// waits knows of that.
+fn stands_so(host: &HostView, becomes: CopyConsequence, seen: Seen) -> bool {
     match becomes {
         CopyConsequence::WorksOn => true,
         CopyConsequence::Held => host.held,
-        CopyConsequence::Suspended => host.state != HostState::Active,
+        CopyConsequence::Suspended => host.state != HostState::Active || seen == Seen::Again,
     }
 }
 
@@ -248,37 +293,60 @@ fn like_its_host(host: &HostRow, copy: &Copy) -> Machine {
     }
 }
 
-fn full_fact(site_id: SiteId) -> String {
-    format!("claims_full_{site_id}")
+/// Where as many claims wait as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Full {
+    /// Of copies, at their host.
+    Host,
+    /// Of all kinds, at the site.
+    Site,
 }
 
-/// Whether it was told lately that a site has as many claims as it may.
-pub(super) fn was_told_full(tx: &mut Tx<'_>, site_id: SiteId, now: Timestamp) -> Result<bool, StoreError> {
-    let told = tx.installation(&full_fact(site_id))?;
-    let told_at = told.and_then(|bytes| bytes.try_into().ok()).map(i64::from_be_bytes);
-    Ok(told_at.is_some_and(|at| now.since(Timestamp::from_millis(at)) < FULL_TOLD_EVERY))
+fn full(tx: &mut Tx<'_>, host: &HostRow) -> Result<Option<Full>, StoreError> {
+    if tx.copies_waiting(host.team_id, host.id, COPIES_PER_HOST)? >= COPIES_PER_HOST {
+        return Ok(Some(Full::Host));
+    }
+    let at_site = tx.claims_at_site(host.site_id, CLAIMS_PER_SITE)?;
+    Ok((at_site >= CLAIMS_PER_SITE).then_some(Full::Site))
+}
+
+/// Whether there is no room for another copy of a host, and that was told lately.
+pub(super) fn is_full_and_told(tx: &mut Tx<'_>, host: &HostRow, now: Timestamp) -> Result<bool, StoreError> {
+    let told_at = match full(tx, host)? {
+        None => return Ok(false),
+        Some(Full::Host) => tx.copies_full_at(host.team_id, host.id)?,
+        Some(Full::Site) => tx.site_full_at(host.team_id, host.site_id)?,
+    };
+    Ok(told_at.is_some_and(|at| at > now.minus(FULL_TOLD_EVERY)))
 }
 
 /// One event, however many copies come.
 pub(super) fn tell_full(unit: &mut Unit<'_, '_>, host: &HostRow, copy: &Copy) -> Result<(), Failure> {
-    if was_told_full(unit.tx, host.site_id, unit.now)? {
-        return Ok(());
+    let Some(full) = full(unit.tx, host)? else { return Ok(()) };
+    let (now, since) = (unit.now, unit.now.minus(FULL_TOLD_EVERY));
+    let (is_news, subject) = match full {
+        Full::Host => (unit.tx.copies_full_told(host.team_id, host.id, since, now)?, host.id.to_string()),
+        Full::Site => {
+            (unit.tx.site_full_told(host.team_id, host.site_id, since, now)?, host.site_id.to_string())
+        }
+    };
+    if is_news {
+        let details = json!({ "site_id": host.site_id, "key": copy.former_key, "source": copy.source });
+        let fact = Fact::new(Happening::ClaimsFull, host.team_id, &copy.author(), subject);
+        unit.happened(fact.of_host(host.id).outcome("refused").details(details));
     }
-    unit.tx.installation_set(&full_fact(host.site_id), &unit.now.as_millis().to_be_bytes())?;
-    let details = json!({ "site_id": host.site_id, "key": copy.former_key, "source": copy.source });
-    let fact = Fact::new(Happening::ClaimsFull, host.team_id, &copy.author(), host.site_id);
-    unit.happened(fact.of_host(host.id).outcome("refused").details(details));
     Ok(())
 }
 
 /// Decides the claim of a copy as a person says, if they saw what it rests on.
-pub(super) fn decide(
+pub(super) fn decide<P>(
     unit: &mut Unit<'_, '_>,
     app: &App,
+    actor: &Actor<P>,
     claim: &ClaimRow,
     decision: &DecideClaim,
-    author: &Author,
 ) -> Result<(), Failure> {
+    let author = &actor.author();
     let host_id = claim.host_id.ok_or_else(|| Failure::internal("a copy of no host"))?;
     let team_id = claim.team_id;
     // A copy may have made itself a key since: that one is locked, or the closure begins again.
@@ -305,7 +373,7 @@ pub(super) fn decide(
         Ok(None) => claim::end(unit, &claim, ClaimState::Rejected, None, author)?,
         Ok(Some(admission)) => {
             let host = unit.tx.host(team_id, host_id)?.ok_or(Failure::NotFound)?;
-            claim::admit(unit, app, &claim, Entrance::Copy(&host), admission, decision, author)?;
+            claim::admit(unit, app, actor, &claim, Entrance::Copy(&host), admission, decision)?;
             if matches!(admission, Admission::Replace { .. }) {
                 return Ok(());
             }

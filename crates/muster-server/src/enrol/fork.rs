@@ -6,24 +6,25 @@
 
 use std::sync::Arc;
 
-use muster_domain::admission::{Cause, Machine, Refusal};
-use muster_domain::clone::{ForkAnswer, KnownFork, answer_fork};
+use muster_domain::admission::{CLAIM_LIFE, CLAIMS_PER_SITE, Cause, Machine, Refusal};
+use muster_domain::clone::{COPIES_PER_HOST, ForkAnswer, KnownFork, answer_fork};
 use muster_domain::generation::Generation;
 use muster_ids::{ClaimId, HostId, KeyName, KeyThumbprint, Timestamp};
 
 use muster_proof::{ProofError, PublicKey, successor};
-use muster_store::rows::{HostKeyRow, KeyState};
-use muster_store::{Priority, StoreError, Tx};
+use muster_store::rows::{ForkedClaim, HostKeyRow, HostRow, KeyState};
+use muster_store::{StoreError, Tx};
 use muster_wire::claim::{ClaimReason, CopyCause};
-use muster_wire::enroll::{Disposition, ForkCause, ForkClaims, ForkRequest};
+use muster_wire::enroll::{Disposition, ForkClaims, ForkRequest};
 use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use serde_json::json;
 
-use super::copies::{self, Copy};
-use super::{Outcome, known, refuse};
+use super::copies::{self, Copy, Seen};
+use super::{Outcome, known, refuse, to_the_end};
 use crate::app::App;
 use crate::auth::{Fork, NotTaken};
+use crate::channel::FIRST_ANSWERS_WITHIN;
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
 
@@ -49,6 +50,10 @@ pub async fn answer(app: &App, fork: Fork, now: Timestamp) -> Result<Outcome, Fa
         Recognised::Forked(forked) => Arc::new(*forked),
         Recognised::Refused(outcome) => return Ok(outcome),
     };
+    if forked.copy.cause == CopyCause::Fenced {
+        // What is left of a connection that broke must not look like another machine.
+        app.hub.first_answers(forked.copy.host_id, FIRST_ANSWERS_WITHIN).await;
+    }
     let (inner, seen) = (app.clone(), Arc::clone(&forked));
     match app.look(move |tx| look(tx, &inner, &seen, now)).await? {
         Some(outcome) => Ok(outcome),
@@ -87,7 +92,7 @@ async fn recognise(app: &App, fork: Fork) -> Result<Recognised, Failure> {
         host_id: former.host_id,
         team_id: former.team_id,
         former_key: former.name,
-        cause: cause(claims.cause),
+        cause: claims.cause,
         shown,
         boot_id: claims.boot_id,
         source,
@@ -119,15 +124,6 @@ fn vouched(
     Some((former, claims, shown))
 }
 
-const fn cause(said: ForkCause) -> CopyCause {
-    match said {
-        ForkCause::GenerationStale => CopyCause::GenerationStale,
-        ForkCause::Fenced => CopyCause::Fenced,
-        ForkCause::MachineUidDiffers => CopyCause::MachineUidDiffers,
-        ForkCause::InstallIdDiffers => CopyCause::InstallIdDiffers,
-    }
-}
-
 /// Answers from what is there. `None`: something must be written.
 fn look(tx: &mut Tx<'_>, app: &App, forked: &Forked, now: Timestamp) -> Result<Option<Outcome>, StoreError> {
     match answer_fork(&known_fork(tx, app, forked)?) {
@@ -139,7 +135,7 @@ fn look(tx: &mut Tx<'_>, app: &App, forked: &Forked, now: Timestamp) -> Result<O
 
 fn is_told_full(tx: &mut Tx<'_>, forked: &Forked, now: Timestamp) -> Result<bool, StoreError> {
     match tx.host(forked.copy.team_id, forked.copy.host_id)? {
-        Some(host) => copies::was_told_full(tx, host.site_id, now),
+        Some(host) => copies::is_full_and_told(tx, &host, now),
         None => Ok(true),
     }
 }
@@ -154,12 +150,16 @@ fn known_fork(tx: &mut Tx<'_>, app: &App, forked: &Forked) -> Result<KnownFork, 
         host_id: *host_id,
         former_key: *former_key,
         former_is_active: former.is_some_and(|former| former.state == KeyState::Active),
+        cause: forked.copy.cause,
+        is_current: !copies::is_older(tx, app, &forked.copy)?,
+        host_is_connected: app.hub.is_connected(*host_id),
         key,
         history: known::key_history(tx, app, &key)?,
         came_of_claim: tx.host_of_copy(*host_id, &key)?,
         claim: tx.claim_of_key(host.site_id, &key)?,
         of_this_start: tx.claim_without_key(*host_id, former_key, boot_id)?,
-        claims_at_site: tx.claims_at_site(host.site_id, muster_domain::admission::CLAIMS_PER_SITE)?,
+        copies_of_host: tx.copies_waiting(*team_id, *host_id, COPIES_PER_HOST)?,
+        claims_at_site: tx.claims_at_site(host.site_id, CLAIMS_PER_SITE)?,
     })
 }
 
@@ -195,23 +195,8 @@ fn admitted(tx: &mut Tx<'_>, forked: &Forked, host_id: HostId) -> Result<Outcome
 /// Runs the one transaction of a copy.
 async fn enter(app: &App, forked: Arc<Forked>, now: Timestamp) -> Result<Outcome, Failure> {
     let place = app.budgets.entering.take().await?;
-    let app = app.clone();
-    let entering = async move {
-        // The place ends with the transaction, also when the machine hangs up.
-        let _held = place;
-        let closure = || {
-            let (app, forked) = (app.clone(), Arc::clone(&forked));
-            move |unit: &mut Unit<'_, '_>| decide(unit, &app, &forked)
-        };
-        match app.change(Priority::Normal, now, closure()).await {
-            // The commit may have happened: the same key asks again and gets the same claim.
-            Err(Failure::Store(StoreError::CommitUnknown)) => {
-                app.change(Priority::Normal, now, closure()).await
-            }
-            answered => answered,
-        }
-    };
-    tokio::spawn(entering).await.map_err(Failure::internal)?
+    let inner = app.clone();
+    to_the_end(app, place, now, move |unit| decide(unit, &inner, &forked)).await
 }
 
 fn decide(unit: &mut Unit<'_, '_>, app: &App, forked: &Forked) -> Result<Outcome, Failure> {
@@ -224,7 +209,7 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, forked: &Forked) -> Result<Outcome
             Some(claim) => Outcome::Waiting { claim_id: claim.id, reason: claim.reason },
             None => full,
         }),
-        Ok(ForkAnswer::TakeOver(claim_id)) => take_over(unit, forked, claim_id),
+        Ok(ForkAnswer::TakeOver(claim_id)) => take_over(unit, app, &host, forked, claim_id),
         Err(Refusal::TooManyClaims) => {
             copies::tell_full(unit, &host, copy)?;
             Ok(full)
@@ -234,15 +219,31 @@ fn decide(unit: &mut Unit<'_, '_>, app: &App, forked: &Forked) -> Result<Outcome
 }
 
 /// The machine that was sent away at this start made itself a key: its claim is no longer one of a bare copy.
-fn take_over(unit: &mut Unit<'_, '_>, forked: &Forked, claim_id: ClaimId) -> Result<Outcome, Failure> {
+///
+/// Two machines may say the same start, and the one that asks need not be the one that was sent away: from now on the
+/// claim shows where the key came from, and what came with it.
+fn take_over(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    host: &HostRow,
+    forked: &Forked,
+    claim_id: ClaimId,
+) -> Result<Outcome, Failure> {
     let (copy, machine) = (&forked.copy, &forked.machine);
-    let expires_at = unit.now.plus(muster_domain::admission::CLAIM_LIFE);
-    if !unit.tx.claim_fork(claim_id, machine, &forked.material, expires_at)? {
+    let sighting = copies::sighted(unit, app, host, copy, Seen::Again)?;
+    let forked = ForkedClaim {
+        machine,
+        key_material: &forked.material,
+        source_address: &copy.source,
+        sighting: &sighting,
+        expires_at: unit.now.plus(CLAIM_LIFE),
+    };
+    if !unit.tx.claim_fork(claim_id, &forked)? {
         return Err(StoreError::Conflict.into());
     }
     let author = Author { actor: machine.key.to_string(), role: None, source: copy.source.clone() };
     let fact = Fact::new(Happening::ClaimForked, copy.team_id, &author, claim_id).of_host(copy.host_id);
-    let details = json!({ "key": machine.key, "former_key": copy.former_key });
+    let details = json!({ "key": machine.key, "former_key": copy.former_key, "sighting": sighting });
     unit.happened(fact.changed(["key"]).details(details));
     Ok(Outcome::Waiting { claim_id, reason: ClaimReason::Clone })
 }

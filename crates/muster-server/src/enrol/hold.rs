@@ -7,7 +7,7 @@ use muster_wire::claim::ClaimReason;
 use muster_wire::happening::Happening;
 use serde_json::json;
 
-use super::claim;
+use super::{claim, keys};
 use crate::effects::{Cut, CutReason, Ended};
 use crate::failure::Failure;
 use crate::unit::{Author, Fact, Unit};
@@ -39,6 +39,7 @@ pub(super) fn hold(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<(), Failur
         return Err(StoreError::Conflict.into());
     }
     unit.end(host.team_id, Ended::Host(host.id), "held")?;
+    keys::end_unused(unit, host.id, &Author::system())?;
     let keys = unit.tx.host_keys(host.id)?;
     let active = keys.iter().filter(|key| key.state == KeyState::Active);
     unit.effects.cuts.extend(active.map(|key| Cut {

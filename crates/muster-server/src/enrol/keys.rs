@@ -110,6 +110,20 @@ fn end_next(
     }
 }
 
+/// Ends the next key of a host whose lock is held exclusively: whoever suspects a host suspects what it made last, which
+/// no state of it vouches for.
+pub(super) fn end_unused(
+    unit: &mut Unit<'_, '_>,
+    host_id: HostId,
+    author: &Author,
+) -> Result<(), Failure> {
+    let live = unit.tx.host_keys_live(host_id)?;
+    match live.iter().find(|key| key.state == KeyState::Next) {
+        Some(next) => end(unit, next, Ending::Revoked, author),
+        None => Ok(()),
+    }
+}
+
 /// Revokes one key of a host and leaves the host as it is, without a key perhaps. A key that ended stays as it ended.
 pub fn revoke(
     unit: &mut Unit<'_, '_>,

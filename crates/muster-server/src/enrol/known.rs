@@ -154,7 +154,7 @@ pub(super) fn load(
         claims_on_owner,
         claims_at_site: unit.tx.claims_at_site(ticket.site_id, CLAIMS_PER_SITE)?,
         new_hosts_this_hour: new_hosts(unit, app, ticket.site_id, policy.surge.get())?,
-        server_past_reconnect_window: app.up_for() > RECONNECT_WINDOW,
+        server_past_reconnect_window: app.there_for() > RECONNECT_WINDOW,
     })
 }
 

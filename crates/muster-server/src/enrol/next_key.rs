@@ -88,13 +88,15 @@ pub fn store(unit: &mut Unit<'_, '_>, agent: &Agent, offer: &Offer) -> Result<Re
         Some(row) if row.state == KeyState::Next => Known::NextOf(row.host_id),
         Some(row) => Known::Of(row.host_id),
     };
-    let offered = Offered { host_id, key: agent.key, challenge: &offer.challenge };
+    let live = unit.tx.host_keys_live(host_id)?;
+    let unused_since = live.iter().find(|key| key.state == KeyState::Next).map(|key| key.created_at);
+    let offered =
+        Offered { host_id, key: agent.key, challenge: &offer.challenge, unused_since, now: unit.now };
     match host_key_rotation::take(&offered, &offer.claims, offer.key, known) {
         Ok(Taken::Again) => return Ok(Ok(())),
         Ok(Taken::Store) => {}
         Err(refused) => return Ok(Err(refused)),
     }
-    let live = unit.tx.host_keys_live(host_id)?;
     if let Some(unused) = live.iter().find(|key| key.state == KeyState::Next) {
         keys::end(unit, unused, Ending::ReplacedBy(name), &agent.author())?;
     }
@@ -123,28 +125,27 @@ pub fn store(unit: &mut Unit<'_, '_>, agent: &Agent, offer: &Offer) -> Result<Re
 /// Checks that the key of a channel whose hello was verified may act; a next key comes into use here, and the former
 /// one ends.
 pub fn settle(unit: &mut Unit<'_, '_>, agent: &Agent) -> Result<(), Failure> {
-    let is_next = unit.tx.agent_by_key(&agent.key)?.is_some_and(|row| row.key_is_next);
-    if !is_next {
+    if !agent.is_next {
         return agent.still_may(unit);
     }
-    let former = unit.tx.host_keys_active(agent.host_id)?;
-    let mut locks =
-        vec![Lock::shared(LockKey::Host(agent.host_id)), Lock::exclusive(LockKey::Key(agent.key))];
-    locks.extend(former.iter().map(|key| Lock::exclusive(LockKey::Key(key.name))));
-    unit.tx.lock(&locks)?;
-    if unit.tx.host_keys_active(agent.host_id)? != former {
+    let before = unit.tx.host_keys_active(agent.host_id)?;
+    let [former] = &before[..] else { return agent.still_may(unit) };
+    unit.tx.lock(&[
+        Lock::shared(LockKey::Host(agent.host_id)),
+        Lock::exclusive(LockKey::Key(agent.key)),
+        Lock::exclusive(LockKey::Key(former.name)),
+    ])?;
+    if unit.tx.host_keys_active(agent.host_id)? != before {
         return Err(StoreError::Conflict.into());
     }
     let row = unit.tx.agent_by_key(&agent.key)?;
     if !row.is_some_and(|row| row.key_is_next && row.may_connect()) {
         return agent.still_may_locked(unit);
     }
-    for key in &former {
-        keys::end(unit, key, Ending::ReplacedBy(agent.key), &agent.author())?;
-        unit.tx.secrets_inherited(&key.name, &agent.key)?;
-        if !unit.tx.host_key_promote(&agent.key, &key.name)? {
-            return Err(StoreError::Conflict.into());
-        }
+    keys::end(unit, former, Ending::ReplacedBy(agent.key), &agent.author())?;
+    unit.tx.secrets_inherited(&former.name, &agent.key)?;
+    if !unit.tx.host_key_promote(&agent.key, &former.name)? {
+        return Err(StoreError::Conflict.into());
     }
     agent.still_may_locked(unit)
 }

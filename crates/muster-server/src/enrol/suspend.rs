@@ -10,7 +10,7 @@ use muster_wire::host::HostState;
 use serde_json::json;
 
 use super::hold::{self, Freed};
-use super::keys::{self, Ending};
+use super::keys;
 use super::retire::NOT_POSSIBLE;
 use crate::effects::{Cut, CutReason, Ended};
 use crate::failure::Failure;
@@ -29,11 +29,8 @@ pub fn suspend(
         return Err(StoreError::Conflict.into());
     }
     unit.end(team_id, Ended::Host(host_id), "suspended")?;
+    keys::end_unused(unit, host_id, author)?;
     let keys = unit.tx.host_keys(host_id)?;
-    // Whoever suspects a host suspects what it made last.
-    for next in keys.iter().filter(|key| key.state == KeyState::Next) {
-        keys::end(unit, next, Ending::Revoked, author)?;
-    }
     let active = keys.iter().filter(|key| key.state == KeyState::Active);
     unit.effects.cuts.extend(active.map(|key| Cut {
         host_id,

@@ -37,7 +37,7 @@ pub async fn retire_away(app: &App) -> Result<usize, Failure> {
         over.extend(rows.into_iter().filter(|row| is_over(&facts(app, row), now)));
     }
     // A round that cannot read is none: whoever could not be heard meanwhile gets their time to come back.
-    if !app.all_are_back(now) {
+    if !app.all_are_back() {
         return Ok(0);
     }
     each(over, |row| row.id.to_string(), |row| retire_one(app, row)).await

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use muster_store::Priority;
+use muster_ids::Timestamp;
 use muster_store::rows::LapsedJobRow;
+use muster_store::{Priority, Tx};
 use tokio_util::sync::CancellationToken;
 
 use super::run::{Pace, Step, each, run};
@@ -27,10 +28,24 @@ pub async fn leases(app: App, shutdown: CancellationToken) {
 pub async fn lapse(app: &App) -> Result<usize, Failure> {
     let now = app.clock.now();
     let before = now.minus(jobs::LEASE);
-    let silent = app.look(move |tx| tx.jobs_unrenewed(before, BATCH)).await?;
-    if !app.all_are_back(now) {
+    let look = move |tx: &mut Tx<'_>| Ok((tx.jobs_renewed_after(now)?, tx.jobs_unrenewed(before, BATCH)?));
+    let (is_future, silent) = app.look(look).await?;
+    if is_future {
+        clamp(app, now).await?;
+    }
+    if !app.all_are_back() {
         return Ok(0);
     }
     let lapse = |job: LapsedJobRow| app.change(Priority::Normal, now, move |unit| jobs::lapse(unit, &job));
     each(silent, |job| job.id.to_string(), lapse).await
+}
+
+/// Ends what is left of leases that were given by a clock that was set back since: they begin now.
+async fn clamp(app: &App, now: Timestamp) -> Result<(), Failure> {
+    loop {
+        let clamp = move |tx: &mut Tx<'_>| Ok::<_, Failure>(tx.jobs_clamp(now, BATCH)?);
+        if app.store.write(Priority::Normal, clamp).await? < BATCH.unsigned_abs() {
+            return Ok(());
+        }
+    }
 }

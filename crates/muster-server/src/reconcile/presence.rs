@@ -77,7 +77,7 @@ pub async fn watch(app: &App) -> Result<(), Failure> {
     let mut after = 0;
     loop {
         let rows = app.look(move |tx| tx.presence_page(after, PAGE)).await?;
-        if after == 0 && !app.all_are_back(now) {
+        if after == 0 && !app.all_are_back() {
             return Ok(());
         }
         let Some(last) = rows.last() else { break };

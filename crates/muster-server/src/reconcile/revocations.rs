@@ -1,11 +1,14 @@
 //! The log of revocations: every node reads it every 500 ms, and drops and cuts what it has not seen to itself.
 //!
 //! A channel is cut by what is true when the row is read, not by what the row says: a host that was suspended and has
-//! resumed meanwhile keeps the connection it made since. While the log cannot be read nothing new is begun, then what
-//! is open is cut (`muster_domain::revocation`); both end by themselves with the first look that works.
+//! resumed meanwhile keeps the connection it made since. A row counts as read once it was followed: one that cannot be
+//! followed is read again. While the log cannot be read, or followed, nothing new is begun, then what is open is cut
+//! (`muster_domain::revocation`); both end by themselves with the first look that works.
 
 use std::time::Duration;
 
+use futures_util::future::join;
+use futures_util::{StreamExt, stream};
 use muster_domain::revocation::{READ_EVERY, Sight, Tail};
 use muster_ids::{KeyName, Timestamp};
 use muster_store::rows::{AgentRow, RevocationRow};
@@ -22,6 +25,8 @@ use crate::metrics::Reconciler;
 /// How long one look may take: a database that hangs is one that does not answer.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
 const PAGE: i64 = 1000;
+/// Channels that are cut at once. Each may take its last words and more, and meanwhile nobody reads the log.
+const CUTS_AT_ONCE: usize = 1024;
 /// How long channels may take to leave when everything is cut.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -59,21 +64,26 @@ impl Follower {
     /// rows another one wrote.
     pub async fn follow(&mut self, app: &App) -> Result<usize, Failure> {
         let looked_at = app.clock.monotonic();
-        let looked = tokio::time::timeout(LOOK_WITHIN, self.look(app)).await;
-        let rows = match looked.unwrap_or_else(|elapsed| Err(Failure::internal(elapsed))) {
-            Ok(rows) => rows,
+        match self.look_and_follow(app, looked_at).await {
+            Ok(others) => {
+                app.revocations.read(looked_at);
+                if std::mem::take(&mut self.is_cut_off) {
+                    tracing::info!("the log of revocations is read again");
+                }
+                Ok(others)
+            }
             Err(failure) => {
                 self.cut_off(app);
-                return Err(failure);
+                Err(failure)
             }
-        };
-        app.revocations.read(looked_at);
-        if std::mem::take(&mut self.is_cut_off) {
-            tracing::info!("the log of revocations is read again");
         }
-        let is_first = self.tail.is_none();
+    }
+
+    async fn look_and_follow(&mut self, app: &App, looked_at: Duration) -> Result<usize, Failure> {
+        let rows = in_time(self.look(app)).await?;
         let last = rows.last().map_or(0, |row| row.seq);
-        let tail = self.tail.get_or_insert_with(|| Tail::begin(last));
+        let is_first = self.tail.is_none();
+        let mut tail = self.tail.clone().unwrap_or_else(|| Tail::begin(last));
         let new = tail.take(rows.iter().map(|row| row.seq), looked_at);
         let others: Vec<RevocationRow> = rows
             .into_iter()
@@ -81,6 +91,8 @@ impl Follower {
             .filter(|row| !app.revocations.was_followed(row.seq))
             .collect();
         take_away(app, &others).await?;
+        app.revocations.forget(&new);
+        self.tail = Some(tail);
         if !is_first {
             measure(app, &others);
         }
@@ -136,11 +148,19 @@ async fn take_away(app: &App, rows: &[RevocationRow]) -> Result<(), Failure> {
         return Ok(());
     }
     app.credentials.drop_ended(&ended);
-    app.streams.end(&ended).await;
-    for cut in cuts(app, &ended).await? {
-        app.hub.cut(app, cut).await;
-    }
-    Ok(())
+    let channels = async {
+        let cuts = in_time(cuts(app, &ended)).await?;
+        stream::iter(cuts).for_each_concurrent(CUTS_AT_ONCE, |cut| app.hub.cut(app, cut)).await;
+        Ok(())
+    };
+    let ((), cut) = join(app.streams.end(&ended), channels).await;
+    cut
+}
+
+/// Runs a read of the database for as long as one may take.
+async fn in_time<T>(read: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let read = tokio::time::timeout(LOOK_WITHIN, read).await;
+    read.unwrap_or_else(|elapsed| Err(Failure::internal(elapsed)))
 }
 
 fn read(row: &RevocationRow) -> Option<Ended> {

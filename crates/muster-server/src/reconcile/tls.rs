@@ -1,7 +1,7 @@
 //! Certificates: what the files hold now is shown from the next handshake on, and agents are told of the pins.
 //!
-//! A pair that does not hold is not shown, and neither is a pinned key that some host does not know: the one before it
-//! goes on, and everybody who looks is told why.
+//! A pair that does not hold is not shown, and neither is a pinned key that some host does not know, nor one of the
+//! server's own that appeared in its folder: the one before it goes on, and everybody who looks is told why.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -35,7 +35,7 @@ pub async fn certificates(app: App, shutdown: CancellationToken) {
             }
             is_due
         };
-        if is_due || app.installation.tls.has_news() {
+        if is_due || has_news(&app).await? {
             reload(&app).await?;
         }
         say_pins(&app, &Author::system()).await?;
@@ -43,6 +43,13 @@ pub async fn certificates(app: App, shutdown: CancellationToken) {
     };
     let pace = Pace { every: EVERY, nudge: Some(&app.installation.tls.nudge) };
     run(&app, Reconciler::Certificates, pace, &shutdown, step).await;
+}
+
+/// Looks at the files, which may be on a disk that hangs.
+async fn has_news(app: &App) -> Result<bool, Failure> {
+    let app = app.clone();
+    let looked = tokio::task::spawn_blocking(move || app.installation.tls.has_news());
+    looked.await.map_err(Failure::internal)
 }
 
 /// Reads the files and shows what they hold, if that is possible. `true`: another key is shown now.
@@ -59,7 +66,7 @@ pub async fn reload(app: &App) -> Result<bool, Failure> {
             return Ok(false);
         }
     };
-    let is_other_key = tls.kind() == TlsKind::PinnedFiles && !tls.pins().iter().any(|pin| pin == found.pin());
+    let is_other_key = tls.kind() != TlsKind::PublicFiles && !tls.pins().iter().any(|pin| pin == found.pin());
     if is_other_key && let Some(why) = why_not(app, &found).await? {
         not_shown(app, &why);
         return Ok(false);
@@ -74,7 +81,14 @@ async fn why_not(app: &App, found: &Found) -> Result<Option<String>, Failure> {
     let keys = app.installation.instruction_keys();
     let said = keys.said();
     if !said.keys.next.iter().any(|pin| pin == found.pin()) {
-        let why = "the new certificate has a key that was not announced to the hosts: announce it with --tls-announce";
+        let why = match app.installation.tls.kind() {
+            TlsKind::Own => {
+                "the folder of the TLS keys holds one that was not announced to the hosts: put back tls.key"
+            }
+            _ => {
+                "the new certificate has a key that was not announced to the hosts: announce it with --tls-announce"
+            }
+        };
         return Ok(Some(why.to_owned()));
     }
     let since = said.next_since;

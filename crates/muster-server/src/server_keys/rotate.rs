@@ -1,10 +1,12 @@
 //! The steps by which the server's own keys change, each one transaction with its fact.
 
 use muster_domain::server_keys::{Overlap, Said, may_switch};
+use muster_http::tls::TlsError;
 use muster_ids::TeamId;
 use muster_proof::HostKey;
 use muster_store::{Lock, LockKey, Priority};
 use muster_wire::happening::Happening;
+use muster_wire::server_keys::TlsKind;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -29,6 +31,11 @@ const NOT_SWITCHED: Failure =
 const NOT_OWN: Failure = Failure::conflict(
     "not_own_certificate",
     "the certificate is kept in files: announce the key of the next one with --tls-announce, then replace the files",
+);
+const UNANNOUNCED: Failure = Failure::conflict(
+    "next_key_unannounced",
+    "the next key in the folder of the TLS keys is gone or another one than the hosts were told of: restart the \
+     server, which tells them of the one it finds, and rotate once they know it",
 );
 
 /// Makes the next instruction key, seals it and tells every agent of it. `key`: PKCS #8.
@@ -105,21 +112,35 @@ pub fn finish(
 
 /// Shows the server's own next key to those who connect from now on, makes another next one, and says so to all.
 ///
-/// The files change before the database says so: interrupted between the two, the server says it when it starts.
+/// The files change before the database says so: interrupted between the two, the server says it when it starts or is
+/// asked again, and what was shown already is never followed by the key after it.
 pub async fn rotate_tls(app: &App, author: &Author, force: bool) -> Result<(), Failure> {
     let _turn = app.installation.tls.take_turn().await;
-    let epoch = app.installation.epoch;
-    let informed = app.store.read(move |tx| {
-        let said =
-            stored::said(tx, epoch)?.ok_or_else(|| Failure::internal("nothing was said of the keys"))?;
-        Ok::<_, Failure>(spread(tx, said.next_since)?)
-    });
-    may_switch(informed.await?, force)?;
-    let (inner, now) = (app.clone(), app.clock.now());
-    let switched = tokio::task::spawn_blocking(move || inner.installation.tls.switch(now));
-    if !switched.await.map_err(Failure::internal)?.map_err(Failure::internal)? {
+    let tls = &app.installation.tls;
+    if tls.kind() != TlsKind::Own {
         return Err(NOT_OWN);
     }
+    let epoch = app.installation.epoch;
+    let read = app.store.read(move |tx| {
+        let said =
+            stored::said(tx, epoch)?.ok_or_else(|| Failure::internal("nothing was said of the keys"))?;
+        let informed = spread(tx, said.next_since)?;
+        Ok::<_, Failure>((said.keys, informed))
+    });
+    let (said, informed) = read.await?;
+    if said.current != tls.pins() {
+        return say_pins(app, author).await;
+    }
+    may_switch(informed, force)?;
+    let (inner, now) = (app.clone(), app.clock.now());
+    let switched = tokio::task::spawn_blocking(move || inner.installation.tls.switch(now, &said.next));
+    switched.await.map_err(Failure::internal)?.map_err(|error| match error {
+        TlsError::Unannounced { .. } => {
+            tracing::error!(%error, "the TLS key is not rotated");
+            UNANNOUNCED
+        }
+        error => Failure::internal(error),
+    })?;
     say_pins(app, author).await
 }
 

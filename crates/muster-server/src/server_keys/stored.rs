@@ -116,6 +116,13 @@ pub(super) fn say_anew(
     }
 }
 
+/// Returns the pins hosts were told of last, shown and to be shown, whichever epoch said so. None: nothing is pinned.
+pub(super) fn told_pins(tx: &mut Tx<'_>) -> Result<Vec<String>, Failure> {
+    let Some(json) = tx.installation(SAID)? else { return Ok(Vec::new()) };
+    let SaidRecord { current, next, .. } = parse(&json)?;
+    Ok(if current.is_empty() { current } else { [current, next].concat() })
+}
+
 pub(super) fn said(tx: &mut Tx<'_>, epoch: u32) -> Result<Option<Said>, Failure> {
     let Some(json) = tx.installation(SAID)? else { return Ok(None) };
     let record: SaidRecord = parse(&json)?;

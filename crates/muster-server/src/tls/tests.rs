@@ -33,7 +33,7 @@ fn what_agents_pin_is_what_the_operator_said() {
     let pinned = Tls::open(files(dir.path(), true), None, NOW).expect("opened");
     assert_eq!((pinned.kind(), pinned.pins().len(), pinned.next_pins()), (TlsKind::PinnedFiles, 1, vec![]));
     assert!(
-        !pinned.switch(NOW).expect("nothing to switch"),
+        !pinned.switch(NOW, &[]).expect("nothing to switch"),
         "the operator's key is not the server's to replace"
     );
     let absent = Tls::absent();
@@ -47,10 +47,47 @@ fn the_servers_own_next_key_is_announced_before_it_is_shown() {
     let tls = Tls::open(source, None, NOW).expect("opened");
     let (first, next) = (tls.pins(), tls.next_pins());
     assert_eq!(tls.all_pins(), [first.clone(), next.clone()].concat());
-    assert!(tls.switch(NOW).expect("switched"));
+    assert!(tls.switch(NOW, &next).expect("switched"));
     assert_eq!(tls.pins(), next);
     assert!(!tls.all_pins().contains(&first[0]));
     assert!(!tls.has_news(), "its own files are nobody's news");
+}
+
+#[test]
+fn b23_a_rotation_that_broke_off_is_finished_not_repeated() {
+    let dir = tempfile::tempdir().expect("folder");
+    let source = TlsSource::Own { dir: dir.path().join("tls"), names: vec!["localhost".to_owned()] };
+    fs::create_dir(dir.path().join("tls")).expect("folder");
+    let file = dir.path().join("next.pem");
+    fs::write(&file, KeyPair::generate().expect("key").public_key_pem()).expect("written");
+    let tls = Tls::open(source, Some(file.clone()), NOW).expect("opened");
+    let (shown, next) = (tls.pins(), tls.next_pins());
+    let own = &next[..1];
+    // What cannot be read is found out before the first key moves.
+    let readable = fs::read(&file).expect("file");
+    fs::write(&file, "unreadable").expect("written");
+    let key = fs::read(dir.path().join("tls/tls.key")).expect("key");
+    assert!(tls.switch(NOW, own).is_err());
+    assert_eq!(fs::read(dir.path().join("tls/tls.key")).expect("key"), key);
+    fs::write(&file, readable).expect("written");
+    // Another next key cannot be made: the switch breaks off after its first step, twice.
+    let draft = dir.path().join(format!("tls/next.draft-{}", std::process::id()));
+    fs::create_dir(&draft).expect("in the way");
+    for _ in 0..2 {
+        assert!(tls.switch(NOW, own).is_err());
+        assert_eq!((tls.pins(), tls.next_pins()), (shown.clone(), next.clone()));
+    }
+    fs::remove_dir(&draft).expect("removed");
+    let found = tls.look(NOW).expect("whole").expect("found");
+    assert_eq!(
+        ([found.pin().to_owned()], tls.next_pins()),
+        ([own[0].clone()], next.clone()),
+        "not shown yet"
+    );
+    assert!(tls.switch(NOW, own).expect("finished"));
+    assert_eq!(tls.pins(), own, "the key that was announced, not the one after it");
+    assert_eq!(tls.next_pins()[1..], next[1..]);
+    assert!(tls.next_pins()[0] != own[0] && tls.next_pins()[0] != shown[0]);
 }
 
 #[test]

@@ -1,29 +1,18 @@
 //! Verifying the trail while the server is stopped: with its data folder and master key, without its API.
 
 use std::fs::File;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use muster_edge::{Clock, Entropy};
 use muster_keyring::Keyring;
-use muster_store::{Location, Store, StoreError};
+use muster_store::{Store, StoreError};
 use muster_wire::audit::{AuditAnchor, AuditVerification};
 
 use super::verify::{Asked, ROWS, verify};
+use crate::backup::Place;
 use crate::installation::is_master_key_of;
 use crate::serve::{lock_data_dir, open_alone};
-
-/// Where a stopped server keeps its state.
-#[derive(Debug, Clone)]
-pub struct Place {
-    /// Its data folder.
-    pub data_dir: PathBuf,
-    /// Another database than the embedded one.
-    pub database: Option<Location>,
-    /// Another place of the master key.
-    pub master_key_file: Option<PathBuf>,
-}
 
 /// The trail of a stopped server.
 #[derive(Debug)]
@@ -36,14 +25,12 @@ pub struct StoppedTrail {
 impl StoppedTrail {
     /// Opens database and keys; the server must be stopped.
     pub async fn open(place: Place) -> anyhow::Result<Self> {
-        let Place { data_dir, database, master_key_file } = place;
-        if !data_dir.is_dir() {
-            bail!("there is no data folder {}: name the server's", data_dir.display());
+        if !place.data_dir.is_dir() {
+            bail!("there is no data folder {}: name the server's", place.data_dir.display());
         }
-        let lock = lock_data_dir(&data_dir).context("stop the server first, or verify through its API")?;
-        let (clock, entropy) = (Clock::system(), Entropy);
-        let (store, keyring) =
-            open_alone(&data_dir, database, master_key_file.as_deref(), &clock, &entropy).await?;
+        let lock =
+            lock_data_dir(&place.data_dir).context("stop the server first, or verify through its API")?;
+        let (store, keyring) = open_alone(&place, &Clock::system(), &Entropy).await?;
         if !is_master_key_of(&store, &keyring).await? {
             bail!("the master key does not belong to this database: put back the key it was made with");
         }

@@ -13,6 +13,7 @@ use muster_server::backup::{Place, Progress, Restoration, Restored, Target, crea
 use muster_server::trail::offline;
 use muster_store::{Location, MIGRATIONS, Migration, Priority, Store, StoreConfig, StoreError, Tx, params};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 
 const NEWER: Migration = (99, "newer", "CREATE TABLE newer (id SERIAL_T);");
 
@@ -73,8 +74,7 @@ async fn restored(from: &Stopped, backup: &Path, to: &Path, tell: Progress) -> a
 
 /// Opens a folder as `muster serve` does.
 async fn opened(data_dir: &Path) -> Result<(), String> {
-    let place = offline::Place { data_dir: data_dir.to_owned(), database: None, master_key_file: None };
-    match offline::StoppedTrail::open(place).await {
+    match offline::StoppedTrail::open(place(data_dir)).await {
         Ok(trail) => {
             trail.close().await;
             Ok(())
@@ -180,6 +180,58 @@ async fn c24_marks_of_a_restore_keep_everybody_out_until_it_is_done() {
     opened(to.path()).await.unwrap();
     let again = restored(&stopped, &backup, to.path(), quiet()).await.unwrap_err();
     assert!(again.to_string().contains("already holds data"), "{again:#}");
+}
+
+/// Opens a database from a folder that knows nothing of it.
+async fn opened_from_elsewhere(file: &Path) -> Result<(), String> {
+    let elsewhere = tempfile::tempdir().unwrap();
+    let database = Some(Location::Sqlite(file.to_owned()));
+    let opened = offline::StoppedTrail::open(Place { database, ..place(elsewhere.path()) }).await;
+    opened.map(drop).map_err(|error| format!("{error:#}"))
+}
+
+/// Whether the database has tables and no mark, at any moment until `stop`.
+async fn was_ever_unmarked(file: PathBuf, stop: CancellationToken) -> bool {
+    while !stop.is_cancelled() {
+        let config = StoreConfig::new(Location::Sqlite(file.clone()), Clock::system());
+        let Ok(store) = Store::open_to_read(config).await else { continue };
+        while !stop.is_cancelled() {
+            let unmarked = store.read(|tx| {
+                let has_schema = tx.schema_versions()?.is_some();
+                let has_fact = |tx: &mut Tx<'_>, fact| tx.installation(fact).map(|fact| fact.is_some());
+                Ok::<_, StoreError>(
+                    has_schema && !has_fact(tx, "restore_unfinished")? && !has_fact(tx, "restored")?,
+                )
+            });
+            if unmarked.await.unwrap_or(true) {
+                return true;
+            }
+        }
+    }
+    false
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c26_a_restore_killed_at_any_point_is_never_served_from_another_folder() {
+    let stopped = Stopped::with(MIGRATIONS, |_| Ok(())).await;
+    let backup = stopped.backup().await.unwrap();
+    let to = tempfile::tempdir().unwrap();
+    let file = to.path().join("muster.db");
+    let stop = CancellationToken::new();
+    let watching = tokio::spawn(was_ever_unmarked(file.clone(), stop.clone()));
+    // Killed when the first rows are loaded, twice: the second one empties what the first one left.
+    for _ in 0..2 {
+        let dies: Progress = Arc::new(|done, all| assert!(done * 2 <= all, "killed"));
+        let (from, path, to) = (stopped.key(), backup.clone(), to.path().to_owned());
+        let restoration = Restoration { backup: path, place: place(&to), key: Some(from) };
+        assert!(tokio::spawn(restore(restoration, dies)).await.unwrap_err().is_panic());
+        let refused = opened_from_elsewhere(&file).await.unwrap_err();
+        assert!(refused.contains("was not finished"), "{refused}");
+    }
+    restored(&stopped, &backup, to.path(), quiet()).await.unwrap();
+    stop.cancel();
+    assert!(!watching.await.unwrap(), "tables without a mark are those of a new server");
+    opened(to.path()).await.unwrap();
 }
 
 fn team() -> muster_ids::TeamId {

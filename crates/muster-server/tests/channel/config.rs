@@ -16,11 +16,12 @@ both! {
     async fn a_host_shows_since_when_it_lacks_what_it_should_have(world) {
         let host = world.join("alpha", repo()).await;
         let before = config(&world, host.host_id).await;
-        assert_eq!((&before["drifted"], &before["applied"], &before["sent_times"]), (&json!(true), &json!(null), &json!(0)));
+        assert!(before["drifted_since"].is_string());
+        assert_eq!((&before["applied"], &before["sent_times"]), (&json!(null), &json!(0)));
         let (mut socket, generation) = host.connect(&world, None).await;
         let path = format!("/v1/hosts/{}", host.host_id);
         let shown = world.becomes(&path, "/config/applied_at", "2027-01-15T08:00:00.000Z").await;
-        assert_eq!((&shown["config"]["drifted"], &shown["config"]["drifted_since"]), (&json!(false), &json!(null)));
+        assert_eq!(shown["config"]["drifted_since"], json!(null));
         assert_eq!(shown["config"]["wanted"], shown["config"]["applied"]);
         assert_eq!(shown["config"]["sent_times"], 1);
 
@@ -28,8 +29,7 @@ both! {
         world.must("PUT", &format!("{path}/secrets/repo"), Some(json!({ "password": "another one" }))).await;
         let sent = socket.config().await;
         let drifted = config(&world, host.host_id).await;
-        assert_eq!((&drifted["drifted"], &drifted["sent_times"]), (&json!(true), &json!(1)));
-        assert_eq!(drifted["drifted_since"], "2027-01-15T08:01:00.000Z");
+        assert_eq!((&drifted["drifted_since"], &drifted["sent_times"]), (&json!("2027-01-15T08:01:00.000Z"), &json!(1)));
         assert_eq!(drifted["wanted"]["n"], sent.version.n);
         // Not confirmed: the same one comes again with the next connection, and is confirmed once.
         drop(socket);
@@ -39,7 +39,7 @@ both! {
         let again = socket.acknowledge(&generation, json!([])).await;
         assert_eq!((again.version, &again.digest), (sent.version, &sent.digest));
         let shown = world.becomes(&path, "/config/applied_at", "2027-01-15T08:01:00.000Z").await;
-        assert_eq!((&shown["config"]["drifted"], &shown["config"]["sent_times"]), (&json!(false), &json!(2)));
+        assert_eq!((&shown["config"]["drifted_since"], &shown["config"]["sent_times"]), (&json!(null), &json!(2)));
         socket.apply(&again).await;
         world.audited_times("host_config.applied", 2).await;
         let listed = world.must("GET", "/v1/hosts", None).await;
@@ -62,6 +62,7 @@ both! {
                 team_id: row.team_id,
                 key: host.key_name(),
                 material: row.material,
+                is_next: false,
                 seq: row.seq,
                 source: "-".to_owned(),
             });

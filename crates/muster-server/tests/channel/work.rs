@@ -1,8 +1,12 @@
 //! Jobs: sent once the secret is there, run at most once an attempt, ended once.
 
+use std::pin::Pin;
 use std::time::Duration;
 
+use muster_domain::job::sent_until;
+use muster_domain::presence::RECONNECT_WINDOW;
 use muster_ids::JobId;
+use muster_server::failure::Failure;
 use muster_server::{jobs, reconcile};
 use muster_store::rows::JobRow;
 use muster_store::{Priority, StoreError, params};
@@ -160,6 +164,72 @@ both! {
         world.clock.advance(jobs::LEASE / 2);
         assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 1);
         becomes(&world, &made, "lost").await;
+    }
+
+    async fn c08_work_reaches_a_connected_agent_after_the_clock_was_set_back_an_hour(world) {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let host = world.join("alpha", repo()).await;
+        // What the agent was told, and goes by.
+        let told = world.app.clock.now();
+        let (mut socket, _) = host.connect(&world, None).await;
+        let soon = told.plus(Duration::from_secs(60));
+        for wall in [told.minus(HOUR), told.plus(HOUR)] {
+            world.clock.set_wall(wall);
+            let made = create(&world, &host).await;
+            let dispatch = dispatched(&mut socket).await;
+            let (issued_at, expires_at) = (dispatch.issued_at.unwrap(), dispatch.expires_at);
+            assert!((told..soon).contains(&issued_at), "{issued_at:?}");
+            assert_eq!(expires_at, sent_until(issued_at));
+            socket.send(json!({ "type": "job_finished", "attempt": attempt(&made, 1), "end": success() })).await;
+            assert!(matches!(socket.message().await, ServerMessage::JobRecorded { .. }));
+        }
+    }
+
+    async fn c08_a_lease_given_in_the_future_ends_ten_minutes_after_the_clock_was_set_back(world) {
+        let host = world.join("alpha", repo()).await;
+        let made = create(&world, &host).await;
+        let (mut socket, _) = host.connect(&world, None).await;
+        dispatched(&mut socket).await;
+        drop(socket);
+        world.disconnected(&host).await;
+        for _ in 0..3 {
+            world.clock.advance(jobs::LEASE / 3);
+            assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0);
+        }
+        world.clock.set_wall(world.app.clock.now().minus(Duration::from_secs(3 * 3600)));
+        for _ in 0..3 {
+            assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0);
+            world.clock.advance(jobs::LEASE / 3);
+        }
+        assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 0, "its lease is not over yet");
+        world.clock.advance(Duration::from_secs(1));
+        assert_eq!(reconcile::lapse(&world.app).await.unwrap(), 1);
+        becomes(&world, &made, "lost").await;
+    }
+
+    /// Three reconcilers make their rounds; each reads the database in between.
+    async fn c08_two_rounds_that_overtake_each_other_are_no_break(world) {
+        for _ in 0..4 {
+            world.clock.advance(RECONNECT_WINDOW / 2);
+            world.app.all_are_back();
+        }
+        assert!(world.app.all_are_back());
+        let there_for = world.app.there_for();
+        type Round<'a> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'a>>;
+        let app = &world.app;
+        let rounds: [Round<'_>; 3] = [
+            Box::pin(async { reconcile::lapse(app).await.map(drop) }),
+            Box::pin(async { reconcile::retire_away(app).await.map(drop) }),
+            Box::pin(async { reconcile::watch(app).await }),
+        ];
+        for mut round in rounds {
+            assert!(futures_util::poll!(&mut round).is_pending(), "it waits for the database");
+            world.clock.advance(Duration::from_secs(1));
+            assert!(app.all_are_back(), "another one overtakes it");
+            round.await.unwrap();
+            assert!(app.all_are_back(), "nobody was away");
+        }
+        assert_eq!(world.app.there_for(), there_for + Duration::from_secs(3));
     }
 
     async fn b04_a_job_of_another_host_is_out_of_reach(world) {

@@ -1,9 +1,9 @@
 //! What a person may decide, alone and many at once, and what ends a question without a decision.
 
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 use serde_json::{Value, json};
 
-use crate::scene::{Copied, claims, decide, is_held, is_stale, joined, repo, the_claim};
+use crate::scene::{Copied, all_of, claims, decide, is_held, is_stale, joined, repo, the_claim, written};
 use crate::world::{Joined, World, both};
 
 async fn claim(world: &World, claim_id: &str) -> Value {
@@ -114,6 +114,39 @@ both! {
         assert_eq!(claim(&world, waiting[1]["id"].as_str().unwrap()).await["state"], "waiting");
     }
 
+    /// The key of who decides it gets what they may not see: a claim is no way around that.
+    async fn b16_secrets_go_along_with_a_replace_by_who_may_manage_them_only(world) {
+        let (host, first, current) = joined(&world).await;
+        let copy = Copied::holding(&first, "boot-a");
+        let shown = claim(&world, &copy.waits(&world, &host).await).await;
+        let path = format!("/v1/claims/{}/decision", shown["id"].as_str().unwrap());
+        let mut decision = one(&shown, "replace");
+        decision["with_secrets"] = json!(true);
+        let many = json!({ "decisions": [decision] });
+        decision.as_object_mut().unwrap().remove("claim_id");
+        let scoped = async |scopes: &[&str]| {
+            let body = json!({ "name": "scoped", "scopes": scopes });
+            let minted = world.must("POST", "/v1/me/tokens", Some(body)).await;
+            format!("authorization: Bearer {}\r\n", minted["token"].as_str().unwrap())
+        };
+        let decides = scoped(&["decide_claims"]).await;
+        let (before, counted) = (all_of(&world, host.host_id).await, written(&world).await);
+        let refused = world.ask("POST", &path, &decides, Some(decision.clone())).await;
+        refused.problem(403, "forbidden");
+        assert!(refused.text("detail").contains("manage secrets"), "{refused:?}");
+        let refused = world.ask("POST", "/v1/claims/decisions", &decides, Some(many)).await;
+        assert_eq!(refused.body["items"][0]["refused"]["code"], "forbidden", "{refused:?}");
+        assert_eq!((all_of(&world, host.host_id).await, written(&world).await), (before, counted));
+        let (_socket, _) = host.connect(&world, Some(current)).await;
+        let both = scoped(&["decide_claims", "manage_secrets"]).await;
+        let decided = world.ask("POST", &path, &both, Some(decision)).await;
+        assert_eq!((decided.status, decided.text("state")), (200, "replaced".to_owned()), "{decided:?}");
+        let machine = copy.host(&host.host_id.to_string());
+        let mut socket = machine.dial(&world).await;
+        let generation = socket.welcome(&machine, &world, None).await;
+        assert_eq!(socket.acknowledge(&generation, json!([])).await.secrets.iter().count(), 1);
+    }
+
     async fn a_rejected_start_stays_rejected_until_it_is_cleared(world) {
         let (host, first, _) = joined(&world).await;
         is_stale(&world, &host, Some(&first), "boot-a").await;
@@ -130,7 +163,7 @@ both! {
     async fn retiring_or_leaving_closes_the_claims_of_copies(world) {
         for leaves in [false, true] {
             let host = world.join(if leaves { "leaves" } else { "retires" }, json!({})).await;
-            let copy = Copied { cause: ForkCause::InstallIdDiffers, ..Copied::new("boot-a") };
+            let copy = Copied { cause: CopyCause::InstallIdDiffers, ..Copied::new("boot-a") };
             let claim_id = copy.waits(&world, &host).await;
             if leaves {
                 let answer = host.post(&world, &format!("/v1/hosts/{}/leave", host.host_id), None).await;

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use muster_wire::channel::close;
-use muster_wire::enroll::ForkCause;
+use muster_wire::claim::CopyCause;
 use serde_json::{Value, json};
 
 use crate::scene::{
-    Copied, all_of, claims, decide, is_held, is_stale, joined, knock, says_goodbye, the_claim,
+    Copied, all_of, claims, decide, is_held, is_stale, joined, knock, says_goodbye, the_claim, written,
 };
 use crate::world::{Joined, Machine, Socket, World, both};
 
@@ -67,6 +67,29 @@ both! {
         let job = world.must("GET", &format!("/v1/jobs/{}", job["id"].as_str().unwrap()), None).await;
         assert_eq!(job["state"], "queued", "no work for either");
         assert_eq!(all_of(&world, host.host_id).await, before);
+    }
+
+    async fn c10_the_same_start_holds_a_host_whose_holder_fell_silent_since(world) {
+        let (host, first, current) = joined(&world).await;
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        let claim = the_claim(&world, &host).await;
+        assert_eq!(claim["sighting"]["consequence"], "works_on");
+        world.clock.advance(LONG);
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        assert!(is_held(&world, &host).await, "it was seen once before, while the holder was around");
+        let again = the_claim(&world, &host).await;
+        assert_eq!((&again["id"], &again["sighting"]["consequence"]), (&claim["id"], &json!("held")));
+        assert_eq!(again["evidence_version"], claim["evidence_version"]);
+        assert_eq!(world.events("host.held").await.len(), 1);
+        is_refused_everything(&world, &host, &current).await;
+        let counted = written(&world).await;
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        assert_eq!(written(&world).await, counted, "now that it stands so, nothing more is written");
+        // A start that a person refused says nothing new about who is genuine.
+        assert_eq!(decide(&world, claim["id"].as_str().unwrap(), "reject", false).await.status, 200);
+        assert!(!is_held(&world, &host).await);
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        assert!(!is_held(&world, &host).await);
     }
 
     async fn c17_replace_for_the_genuine_machine_kills_the_thiefs_key(world) {
@@ -141,7 +164,7 @@ both! {
 
     async fn a_claim_of_a_host_that_works_on_lapses_and_may_be_opened_again(world) {
         let (host, first, _) = joined(&world).await;
-        let copy = Copied { cause: ForkCause::InstallIdDiffers, ..Copied::holding(&first, "boot-a") };
+        let copy = Copied { cause: CopyCause::InstallIdDiffers, ..Copied::holding(&first, "boot-a") };
         let claim_id = copy.waits(&world, &host).await;
         world.clock.advance(Duration::from_secs(8 * 24 * 3600));
         decide(&world, &claim_id, "reject", false).await.problem(409, "claim_not_waiting");
@@ -174,6 +197,24 @@ both! {
         world.must("POST", &format!("/v1/hosts/{}/resume", host.host_id), None).await;
         assert_eq!(copy.asks(&world, &host).await.status, 200);
         host.heartbeat(&world).await.problem(401, "key_revoked");
+    }
+
+    async fn a_host_that_a_person_resumed_is_not_suspended_again_by_the_same_start(world) {
+        let site = world.default_site().await;
+        let policy = json!({ "policy": { "on_clone": "suspend" } });
+        world.must("PUT", &format!("/v1/sites/{site}/policy"), Some(policy)).await;
+        let (host, first, _) = joined(&world).await;
+        let state = async || world.host(&host).await["state"].as_str().unwrap().to_owned();
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        assert_eq!(state().await, "suspended");
+        world.must("POST", &format!("/v1/hosts/{}/resume", host.host_id), None).await;
+        let counted = written(&world).await;
+        is_stale(&world, &host, Some(&first), "boot-a").await;
+        assert_eq!(written(&world).await, counted);
+        Copied::holding(&first, "boot-a").waits(&world, &host).await;
+        assert_eq!(state().await, "active");
+        is_stale(&world, &host, Some(&first), "boot-b").await;
+        assert_eq!(state().await, "suspended", "another start is another copy");
     }
 
     async fn a_rejoin_makes_every_copy_worthless_and_frees_the_host(world) {

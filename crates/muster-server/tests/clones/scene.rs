@@ -1,14 +1,17 @@
 //! A host, its copies, and what can be seen of both.
 
+use std::net::Ipv4Addr;
+
 use muster_edge::Entropy;
 use muster_ids::{HostId, KeyName};
 use muster_proof::dpop::{Claims, prove};
 use muster_proof::{HostKey, HtuUrl, successor};
 use muster_wire::channel::{ServerMessage, close};
-use muster_wire::enroll::{ForkCause, ForkClaims};
+use muster_wire::claim::CopyCause;
+use muster_wire::enroll::ForkClaims;
 use serde_json::{Value, json};
 
-use crate::world::{Answer, Joined, Socket, Told, World, ask};
+use crate::world::{Answer, Joined, Socket, Told, World, ask_from};
 
 pub(crate) const PATH: &str = "/v1/enroll/fork";
 /// What no copy may ever see.
@@ -61,7 +64,7 @@ pub(crate) async fn says_goodbye(socket: &mut Socket, expected: &str, code: u16)
 pub(crate) struct Copied {
     pub(crate) own: HostKey,
     pub(crate) boot_id: String,
-    pub(crate) cause: ForkCause,
+    pub(crate) cause: CopyCause,
     pub(crate) generation: Option<String>,
     pub(crate) uid: String,
 }
@@ -71,7 +74,7 @@ impl Copied {
         Self {
             own: HostKey::generate(),
             boot_id: boot_id.to_owned(),
-            cause: ForkCause::GenerationStale,
+            cause: CopyCause::GenerationStale,
             generation: None,
             uid: uid(boot_id),
         }
@@ -99,6 +102,14 @@ impl Copied {
     pub(crate) async fn asks(&self, world: &World, host: &Joined) -> Answer {
         let statement = successor::sign_fork(&host.key, &self.claims(host.host_id));
         fork(world, &self.own, host.host_id, &statement, &self.uid).await
+    }
+
+    /// Asks from this address of the loopback network, and waits for a person: returns the claim.
+    pub(crate) async fn waits_from(&self, from: Ipv4Addr, world: &World, host: &Joined) -> String {
+        let statement = successor::sign_fork(&host.key, &self.claims(host.host_id));
+        let answer = fork_from(from, world, &self.own, host.host_id, &statement, &self.uid).await;
+        assert_eq!(answer.status, 202, "{answer:?}");
+        answer.text("claim_id")
     }
 
     /// Asks, and waits for a person: returns the claim.
@@ -146,8 +157,20 @@ pub(crate) async fn fork(
     statement: &str,
     uid: &str,
 ) -> Answer {
+    fork_from(Ipv4Addr::LOCALHOST, world, own, host_id, statement, uid).await
+}
+
+/// Asks from this address of the loopback network.
+pub(crate) async fn fork_from(
+    from: Ipv4Addr,
+    world: &World,
+    own: &HostKey,
+    host_id: HostId,
+    statement: &str,
+    uid: &str,
+) -> Answer {
     let body = body(host_id, statement, uid);
-    ask(world.address, "POST", PATH, &proof(world, own, &body), Some(body.clone())).await
+    ask_from(from.into(), world.address, "POST", PATH, &proof(world, own, &body), Some(body.clone())).await
 }
 
 /// Returns the claims on a host that stand here, oldest first.

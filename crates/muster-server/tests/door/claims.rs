@@ -1,8 +1,15 @@
 //! `/v1/claims`: a copy or a re-image never touches the host that owns the identity.
 
+use std::time::Duration;
+
+use muster_domain::presence::AWAY_ABOVE;
+use muster_server::presence::Sign;
 use serde_json::json;
 
 use crate::scene::{Machine, scenes};
+
+/// Below what counts as a break.
+const ROUND: Duration = AWAY_ABOVE.saturating_sub(Duration::from_secs(1));
 
 scenes! {
     async fn b16_a_copy_waits_and_the_host_stays_byte_identical(server) {
@@ -305,14 +312,41 @@ scenes! {
         let holder_id = holder.admitted(&server, &one_time, 201).await;
         for (n, id) in [(1, &host_id), (2, &holder_id)] {
             let seen_at = server.app.clock.now();
-            let sign = muster_server::presence::Sign { seq: n, seen_at, said_goodbye: false };
+            let sign = Sign { seq: n, seen_at, said_goodbye: false };
             server.app.presences.heard(id.parse().unwrap(), sign);
         }
-        server.clock.advance(std::time::Duration::from_secs(2 * 3600));
+        server.clock.advance(Duration::from_secs(2 * 3600));
         let fresh = machine.twin();
         let reply = fresh.enroll(&server, &site_key).await.expect(200);
         assert_eq!((&reply["host_id"], &reply["disposition"]), (&json!(host_id), &json!("rekeyed")));
         machine.enroll(&server, &site_key).await.refused(401, "key_revoked");
         holder.twin().waits(&server, &site_key, "reimage").await;
+    }
+
+    /// Who could not be heard while the server was away is not gone: nobody takes their place meanwhile.
+    async fn c08_nobody_takes_over_a_host_that_had_no_time_to_come_back_after_a_break(server) {
+        let policy = json!({ "reimage": "auto", "reimage_after_secs": 3600 });
+        let site = server.admin.site("auto", policy).await;
+        let (site_key, _) = server.admin.site_key(&site).await;
+        let machine = Machine::new("pc");
+        let host_id = machine.admitted(&server, &site_key, 201).await;
+        let sign = Sign { seq: 1, seen_at: server.app.clock.now(), said_goodbye: false };
+        server.app.presences.heard(host_id.parse().unwrap(), sign);
+        for _ in 0..3 {
+            server.app.all_are_back();
+            server.clock.advance(ROUND);
+        }
+        server.clock.advance(Duration::from_secs(2 * 3600));
+        // The break is over, before a round of the server's own work and after it.
+        machine.twin().waits(&server, &site_key, "reimage").await;
+        server.app.all_are_back();
+        server.clock.advance(ROUND);
+        machine.twin().waits(&server, &site_key, "reimage").await;
+        for _ in 0..2 {
+            server.app.all_are_back();
+            server.clock.advance(ROUND);
+        }
+        let reply = machine.twin().enroll(&server, &site_key).await.expect(200);
+        assert_eq!((&reply["host_id"], &reply["disposition"]), (&json!(host_id), &json!("rekeyed")));
     }
 }

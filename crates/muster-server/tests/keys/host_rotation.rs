@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use muster_domain::host_key_rotation::MOST_AT_ONCE;
+use muster_domain::host_key_rotation::{MOST_AT_ONCE, NEXT_KEY_STANDS};
 use muster_proof::HostKey;
 use muster_proof::successor::sign_next_key;
 use muster_server::reconcile;
 use muster_wire::channel::{NextKeyClaims, Protocol, ServerMessage, close};
 use serde_json::{Value, json};
 
-use crate::scene::{join_with_secret, repo, revoke};
+use crate::scene::{join_with_secret, repo, revoke, waiting};
 use crate::world::{Answer, Joined, Socket, Told, World, both};
 
 /// Asks a host for its next key as the admin.
@@ -23,6 +23,12 @@ async fn asked(world: &World, host: &Joined) -> (Socket, String) {
     assert_eq!(ask(world, host).await.status, 200);
     assert_eq!(socket.message().await, ServerMessage::RotateKey {});
     (socket, generation)
+}
+
+/// Asks once more on an open channel.
+async fn asked_again(world: &World, host: &Joined, socket: &mut Socket) {
+    assert_eq!(ask(world, host).await.status, 200);
+    assert_eq!(socket.message().await, ServerMessage::RotateKey {});
 }
 
 fn claims(host: &Joined, socket: &Socket) -> NextKeyClaims {
@@ -69,16 +75,16 @@ async fn refused_in_role(world: &World, socket: &mut Socket, violations: usize) 
 
 both! {
     async fn the_next_key_comes_into_use_when_its_machine_comes_with_it(world) {
-        let (host, next, mut former_socket) = with_next(&world, "alpha").await;
+        let (host, next, former_socket) = with_next(&world, "alpha").await;
         let key = |host: &Joined| host.key_name().to_string();
         assert_eq!(states(&world, &host).await, [(key(&next), "next".to_owned()), (key(&host), "active".to_owned())]);
         // The former one works on meanwhile, and asking again changes nothing.
         assert_eq!(host.heartbeat(&world).await.status, 200);
         assert_eq!(ask(&world, &host).await.status, 200);
 
-        // With the former connection still open: no copy is suspected.
+        // Its agent closes the channel of the former key and comes at once: no copy is suspected.
+        drop(former_socket);
         let (mut socket, generation) = next.connect(&world, None).await;
-        assert!(matches!(former_socket.message().await, ServerMessage::Goodbye { .. }));
         assert_eq!(
             states(&world, &host).await,
             [(key(&next), "active".to_owned()), (key(&host), "replaced".to_owned())]
@@ -98,27 +104,124 @@ both! {
     }
 
     async fn b20_a_stolen_key_that_was_rotated_in_order_still_exposes_what_it_received(world) {
-        let (host, next, _socket) = with_next(&world, "alpha").await;
+        let (host, next, socket) = with_next(&world, "alpha").await;
+        drop(socket);
         let (_next_socket, _) = next.connect(&world, None).await;
         assert_eq!(revoke(&world, &host.host_id.to_string(), &next.key_name().to_string()).await.status, 200);
         let secrets = world.must("GET", &format!("/v1/hosts/{}/secrets", host.host_id), None).await;
         assert_eq!(secrets["items"][0]["exposed"], true, "{secrets}");
     }
 
+    async fn c10_a_key_that_was_rotated_away_and_shows_itself_exposes_what_it_received(world) {
+        let (host, next, socket) = with_next(&world, "alpha").await;
+        drop(socket);
+        let (_next_socket, _) = next.connect(&world, None).await;
+        let exposed = async || {
+            world.app.former_uses.write(&world.app).await.unwrap();
+            let secrets = world.must("GET", &format!("/v1/hosts/{}/secrets", host.host_id), None).await;
+            secrets["items"][0]["exposed"].clone()
+        };
+        assert_eq!(exposed().await, false);
+        // Whoever went on with the next key was not the machine: here it comes back.
+        let proof = host.proof(&world, "GET", "/v1/agent/connect", None);
+        world.ask("GET", "/v1/agent/connect", &proof, None).await.problem(401, "key_revoked");
+        assert_eq!(exposed().await, true);
+        assert_eq!(world.events("key.former_used").await, [host.key_name().to_string()]);
+    }
+
     async fn the_same_next_key_again_is_answered_again_and_another_one_takes_its_place(world) {
         let (host, next, mut socket) = with_next(&world, "alpha").await;
         let again = claims(&host, &socket);
+        asked_again(&world, &host, &mut socket).await;
         offer(&mut socket, &next.key, &again).await;
         assert_eq!(socket.message().await, ServerMessage::NextKeyStored { key: next.key.thumbprint() });
+        // A machine that lost the one it showed.
+        world.clock.advance(NEXT_KEY_STANDS);
         let other = HostKey::generate();
+        asked_again(&world, &host, &mut socket).await;
         offer(&mut socket, &other, &again).await;
         assert_eq!(socket.message().await, ServerMessage::NextKeyStored { key: other.thumbprint() });
+        drop(socket);
         // The one that gave way opens nothing any more.
         let proof = next.proof(&world, "GET", "/v1/agent/connect", None);
         world.ask("GET", "/v1/agent/connect", &proof, None).await.problem(401, "key_revoked");
         let other = with(&host, other);
         let (_socket, _) = other.connect(&world, None).await;
         assert_eq!(other.heartbeat(&world).await.status, 200);
+    }
+
+    async fn b14_a_host_cannot_fill_the_table_of_keys_with_next_ones(world) {
+        let host = world.join("alpha", repo()).await;
+        world.clock.advance(Duration::from_secs(5));
+        let (mut socket, generation) = asked(&world, &host).await;
+        let next = HostKey::generate();
+        let honest = claims(&host, &socket);
+        offer(&mut socket, &next, &honest).await;
+        assert_eq!(socket.message().await, ServerMessage::NextKeyStored { key: next.thumbprint() });
+        let next = with(&host, next);
+        // One answer for each time it is asked.
+        offer(&mut socket, &HostKey::generate(), &honest).await;
+        refused_in_role(&world, &mut socket, 1).await;
+        // Nor for each connection, on which it is asked again.
+        world.disconnected(&host).await;
+        let mut generation = Some(generation);
+        for _ in 0..4 {
+            let (mut socket, newer) = host.connect(&world, generation).await;
+            assert_eq!(socket.message().await, ServerMessage::RotateKey {});
+            let honest = claims(&host, &socket);
+            offer(&mut socket, &HostKey::generate(), &honest).await;
+            socket.heartbeat().await;
+            assert_eq!(socket.within(Duration::from_millis(100)).await, None, "it is not taken");
+            drop(socket);
+            world.disconnected(&host).await;
+            generation = Some(newer);
+        }
+        let key = |host: &Joined| host.key_name().to_string();
+        let expected = [(key(&next), "next".to_owned()), (key(&host), "active".to_owned())];
+        assert_eq!(states(&world, &host).await, expected);
+        assert_eq!(world.audited("key.next_stored").await.len(), 1);
+        assert_eq!(world.audited("key.rotated").await.len(), 0);
+    }
+
+    async fn c10_a_next_key_does_not_push_out_a_connection_that_answers(world) {
+        let (host, next, mut socket) = with_next(&world, "alpha").await;
+        let mut thief = next.dial(&world).await;
+        "boot-of-the-thief".clone_into(&mut thief.boot_id);
+        let hello = thief.claims(&next, &world, None);
+        thief.hello(&next, &hello).await;
+        // Listening answers pings.
+        let (told, ()) = tokio::join!(socket.within(Duration::from_secs(1)), async {
+            match thief.message().await {
+                ServerMessage::Goodbye { reason, .. } => assert_eq!(reason.as_str(), "fenced"),
+                other => panic!("not a goodbye: {other:?}"),
+            }
+            thief.closes_with(close::FENCED).await;
+        });
+        assert_eq!(told, None, "the machine is not disturbed");
+        socket.heartbeat().await;
+        assert!(world.app.hub.is_connected(host.host_id));
+        let claims = waiting(&world).await;
+        assert_eq!(claims.len(), 1, "{claims:?}");
+        assert_eq!(claims[0]["machine"]["former_key"], host.key_name().to_string());
+        let key = |host: &Joined| host.key_name().to_string();
+        let expected = [(key(&next), "revoked".to_owned()), (key(&host), "active".to_owned())];
+        assert_eq!(states(&world, &host).await, expected, "and the next key is nobody's");
+    }
+
+    async fn c10_a_held_host_has_no_next_key(world) {
+        let (host, next, socket) = with_next(&world, "alpha").await;
+        drop(socket);
+        world.disconnected(&host).await;
+        world.clock.advance(Duration::from_secs(25 * 3600));
+        let mut older = host.dial(&world).await;
+        let hello = older.claims(&host, &world, None);
+        older.hello(&host, &hello).await;
+        assert!(matches!(older.message().await, ServerMessage::Goodbye { .. }));
+        older.closes_with(close::GENERATION_STALE).await;
+        assert!(!world.host(&host).await["held"].is_null());
+        assert_eq!(states(&world, &host).await[0], (next.key_name().to_string(), "revoked".to_owned()));
+        let proof = next.proof(&world, "GET", "/v1/agent/connect", None);
+        world.ask("GET", "/v1/agent/connect", &proof, None).await.problem(401, "key_revoked");
     }
 
     async fn b24_a_next_key_opens_its_channel_and_nothing_else(world) {

@@ -90,6 +90,51 @@ both! {
         key(&hosts, &empty).await.problem(409, "host_has_key_pair");
     }
 
+    /// Whoever decides a claim of a machine of their own lets its key have what they may not have themselves.
+    async fn b16_secrets_go_along_with_a_replace_by_who_may_manage_them_only(world) {
+        let ops = team(&world, "ops").await;
+        let operator = crate::scene::join(&world, &ops.owner, "operator", "operator").await;
+        let scoped = ops.owner.with_scopes(&world, &["decide_claims", "manage_hosts"]).await;
+        let annex = ops.owner.must(&world, "POST", "/v1/sites", Some(json!({ "name": "annex" }))).await;
+        let secret = json!({ "api": { "key": "k" } });
+        // Another machine at the same site, and one at another.
+        for (name, verdict, site) in [("pc", "replace", Value::Null), ("box", "move", annex["id"].clone())] {
+            let host_id = host(&world, &ops.owner, name, secret.clone()).await;
+            let site_id = match site {
+                Value::Null => ops.owner.must(&world, "GET", &format!("/v1/hosts/{host_id}"), None).await["site_id"].clone(),
+                site => site,
+            };
+            let body = json!({ "site_id": site_id });
+            let key = ops.owner.must(&world, "POST", "/v1/site-keys", Some(body)).await;
+            let machine = Machine::new(name);
+            machine.enroll(&world, key["token"].as_str().unwrap()).await;
+            let waiting = ops.owner.must(&world, "GET", &format!("/v1/claims?state=waiting&host_id={host_id}"), None).await;
+            let claim = &waiting["items"][0];
+            let path = format!("/v1/claims/{}/decision", claim["id"].as_str().unwrap());
+            let with = |with_secrets: bool| {
+                json!({ "verdict": verdict, "evidence_version": claim["evidence_version"], "with_secrets": with_secrets })
+            };
+            for by in [&operator, &scoped] {
+                by.ask(&world, "POST", &path, Some(with(true))).await.problem(403, "forbidden");
+            }
+            let secrets = format!("/v1/hosts/{host_id}/secrets");
+            let kept = ops.owner.must(&world, "GET", &secrets, None).await;
+            assert_eq!(kept["items"].as_array().unwrap().len(), 1, "{kept}");
+            assert_eq!(operator.must(&world, "POST", &path, Some(with(false))).await["result_host_id"], json!(host_id));
+            let kept = ops.owner.must(&world, "GET", &secrets, None).await;
+            assert_eq!(kept["items"], json!([]), "without them they are destroyed");
+        }
+        // Where there are none, nothing is reached.
+        let empty = host(&world, &ops.owner, "empty", json!({})).await;
+        let token = ops.owner.must(&world, "POST", "/v1/enrolment-tokens", Some(json!({}))).await;
+        let answer = Machine::new("empty").enroll(&world, token["token"].as_str().unwrap()).await;
+        let claim = ops.owner.must(&world, "GET", &format!("/v1/claims/{}", answer.text("claim_id")), None).await;
+        let decision =
+            json!({ "verdict": "replace", "evidence_version": claim["evidence_version"], "with_secrets": true });
+        let path = format!("/v1/claims/{}/decision", claim["id"].as_str().unwrap());
+        assert_eq!(operator.must(&world, "POST", &path, Some(decision)).await["result_host_id"], json!(empty));
+    }
+
     async fn how_long_the_audit_trail_is_kept_is_set_by_who_manages_it(world) {
         let root = admin(&world).await;
         let stolen = root.with_scopes(&world, &["manage_installation"]).await;

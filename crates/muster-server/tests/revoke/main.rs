@@ -13,6 +13,7 @@ mod cache;
 mod cuts;
 mod log;
 mod sight;
+mod unfollowed;
 
 use std::time::Duration;
 

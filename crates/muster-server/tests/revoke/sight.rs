@@ -14,14 +14,14 @@ use crate::scene::{join_with_secret, repo};
 use crate::world::{Told, World, both, until};
 
 /// Renames tables, one step after the other.
-struct Steps(Vec<Migration>);
+pub(crate) struct Steps(Vec<Migration>);
 
 impl Steps {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(MIGRATIONS.to_vec())
     }
 
-    async fn run(&mut self, world: &World, sql: &'static str) {
+    pub(crate) async fn run(&mut self, world: &World, sql: &'static str) {
         self.0.push((u32::try_from(self.0.len()).unwrap() + 1, "test", sql));
         let list: &'static [Migration] = Vec::leak(self.0.clone());
         world.app.store.migrate(list, world.app.clock.now()).await.unwrap();

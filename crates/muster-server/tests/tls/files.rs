@@ -67,7 +67,7 @@ async fn a_pair_that_does_not_hold_is_refused_at_the_start_in_words() {
         let folder = tempfile::tempdir().unwrap();
         write_pair(folder.path(), &first, 0..30);
         spoil(folder.path());
-        let tls = TlsOptions { files: Some(paths(folder.path())), pin: false, announce: None };
+        let tls = TlsOptions { files: Some(paths(folder.path())), ..TlsOptions::default() };
         match start(options(&folder, tls)).await {
             Ok(_) => panic!("it started"),
             Err(error) => format!("{error:#}"),
@@ -90,7 +90,12 @@ async fn b23_a_pinned_key_is_not_shown_before_every_host_knows_it() {
     write_pair(folder.path(), &first, 0..30);
     let announced = folder.path().join("next.pem");
     fs::write(&announced, KeyPair::generate().unwrap().public_key_pem()).unwrap();
-    let tls = TlsOptions { files: Some(paths(folder.path())), pin: true, announce: Some(announced.clone()) };
+    let tls = TlsOptions {
+        files: Some(paths(folder.path())),
+        pin: true,
+        announce: Some(announced.clone()),
+        ..TlsOptions::default()
+    };
     let scene = Scene::with(folder, tls).await;
     let host = scene.admit("alpha").await;
     scene.informed(host).await;

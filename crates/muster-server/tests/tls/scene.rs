@@ -33,7 +33,7 @@ impl Scene {
         let folder = tempfile::tempdir().unwrap();
         let tls = files.map(|(key, pin)| {
             write_pair(folder.path(), key, 0..90);
-            TlsOptions { files: Some(paths(folder.path())), pin, announce: None }
+            TlsOptions { files: Some(paths(folder.path())), pin, ..TlsOptions::default() }
         });
         Self::with(folder, tls.unwrap_or_default()).await
     }

@@ -1,11 +1,13 @@
 //! HTTP/1.1 by hand, one connection a request: what is sent is exactly what the test says.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+
+const LOCALHOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// A reply.
 #[derive(Debug, Clone)]
@@ -55,7 +57,19 @@ pub(crate) async fn ask(
     headers: &str,
     body: Option<String>,
 ) -> Answer {
-    let mut stream = send(address, method, path, headers, body).await;
+    ask_from(LOCALHOST, address, method, path, headers, body).await
+}
+
+/// Sends one request from this address of the loopback network and reads its reply.
+pub(crate) async fn ask_from(
+    from: IpAddr,
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: Option<String>,
+) -> Answer {
+    let mut stream = send(from, address, method, path, headers, body).await;
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     tokio::time::timeout(Duration::from_secs(20), read).await.expect("the server answers").unwrap();
@@ -77,12 +91,13 @@ pub(crate) async fn hang_up(
     headers: &str,
     body: Option<String>,
 ) {
-    let stream = send(address, method, path, headers, body).await;
+    let stream = send(LOCALHOST, address, method, path, headers, body).await;
     tokio::time::sleep(Duration::from_millis(100)).await;
     drop(stream);
 }
 
 async fn send(
+    from: IpAddr,
     address: SocketAddr,
     method: &str,
     path: &str,
@@ -97,7 +112,9 @@ async fn send(
         }
         None => String::new(),
     };
-    let mut stream = TcpStream::connect(address).await.unwrap();
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let mut stream = socket.connect(address).await.unwrap();
     stream.write_all(format!("{head}\r\n{body}").as_bytes()).await.unwrap();
     stream
 }

@@ -31,7 +31,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-pub(crate) use http::{Answer, ask, hang_up};
+pub(crate) use http::{Answer, ask, ask_from, hang_up};
 pub(crate) use logs::Logs;
 pub(crate) use machine::{Joined, Machine};
 pub(crate) use socket::{Socket, Told};

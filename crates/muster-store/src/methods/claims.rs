@@ -212,7 +212,7 @@ impl Tx<'_> {
         )
     }
 
-    /// Counts the claims on a host that wait at its own site.
+    /// Counts the claims on a host that wait at its own site, but for those of copies: they have a bound of their own.
     pub fn claims_on_host_of_its_site(
         &mut self,
         team_id: TeamId,
@@ -220,7 +220,8 @@ impl Tx<'_> {
     ) -> Result<u32, StoreError> {
         self.query_one(
             "SELECT count(*) FROM claim JOIN host ON host.id = claim.host_id AND host.site_id = claim.site_id
-              WHERE claim.team_id = $1 AND claim.host_id = $2 AND claim.state = 'waiting'",
+              WHERE claim.team_id = $1 AND claim.host_id = $2 AND claim.state = 'waiting'
+                AND claim.reason <> 'clone'",
             params![team_id, host_id],
             |row| row.get(0),
         )

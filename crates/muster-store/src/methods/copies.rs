@@ -2,9 +2,25 @@
 
 use muster_domain::admission::{KnownClaim, Machine};
 use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, Timestamp};
+use muster_wire::claim::Sighting;
 
 use super::claims::read_known;
 use crate::{Json, StoreError, Tx, params};
+
+/// What a copy that was sent away before brings when it made itself a key.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ForkedClaim<'a> {
+    /// The machine with its own key.
+    pub machine: &'a Machine,
+    /// The SEC 1 point of that key.
+    pub key_material: &'a [u8],
+    /// The address it came from.
+    pub source_address: &'a str,
+    /// What both sides showed when it came.
+    pub sighting: &'a Sighting,
+    /// When the claim lapses.
+    pub expires_at: Timestamp,
+}
 
 impl Tx<'_> {
     /// Returns the waiting or rejected claim of one start of a machine that showed a key of a host, whether or not it made
@@ -14,14 +30,13 @@ impl Tx<'_> {
         host_id: HostId,
         boot_id: &str,
     ) -> Result<Option<KnownClaim>, StoreError> {
-        let found = self.query(
+        self.query_opt(
             "SELECT id, ticket_id, reason, state FROM claim
               WHERE host_id = $1 AND boot_id = $2 AND state IN ('waiting', 'rejected')
               ORDER BY id DESC LIMIT 1",
             params![host_id, boot_id],
             read_known,
-        )?;
-        Ok(found.first().copied())
+        )
     }
 
     /// Returns the waiting or rejected claim of one start of a machine that made itself no key.
@@ -40,42 +55,48 @@ impl Tx<'_> {
         )
     }
 
-    /// Gives a waiting claim of a copy the key its machine made itself, and what the machine now says of itself.
-    /// `false`: it does not wait, or has a key of its own.
-    pub fn claim_fork(
-        &mut self,
-        id: ClaimId,
-        machine: &Machine,
-        material: &[u8],
-        expires_at: Timestamp,
-    ) -> Result<bool, StoreError> {
+    /// Gives a waiting claim of a copy the key its machine made itself, with what that machine says of itself, where it
+    /// came from and what it showed: the copy that was sent away before may have been another one. `false`: the claim
+    /// does not wait, or has a key of its own.
+    pub fn claim_fork(&mut self, id: ClaimId, forked: &ForkedClaim<'_>) -> Result<bool, StoreError> {
+        let machine = forked.machine;
         let changed = self.execute(
             "UPDATE claim SET key_name = $1, key_material = $2, machine_uid = $3, hostname = $4, facts = $5,
-                    labels = $6, expires_at = $7
-              WHERE id = $8 AND state = 'waiting' AND former_key = key_name",
+                    labels = $6, source_address = $7, sighting = $8, expires_at = $9
+              WHERE id = $10 AND state = 'waiting' AND former_key = key_name",
             params![
                 machine.key,
-                material,
+                forked.key_material,
                 machine.uid,
                 machine.hostname,
                 Json(&machine.facts),
                 Json(&machine.labels),
-                expires_at,
+                forked.source_address,
+                Json(forked.sighting),
+                forked.expires_at,
                 id
             ],
         )?;
         Ok(changed == 1)
     }
 
+    /// Says what was seen of a copy whose claim waits. `false`: it does not wait.
+    pub fn claim_sighted(&mut self, id: ClaimId, sighting: &Sighting) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE claim SET sighting = $1 WHERE id = $2 AND state = 'waiting'",
+            params![Json(sighting), id],
+        )?;
+        Ok(changed == 1)
+    }
+
     /// Returns the host that a decided claim of a key on a host made.
     pub fn host_of_copy(&mut self, host_id: HostId, key: &KeyName) -> Result<Option<HostId>, StoreError> {
-        let found = self.query(
+        self.query_opt(
             "SELECT result_host_id FROM claim
               WHERE host_id = $1 AND key_name = $2 AND result_host_id IS NOT NULL ORDER BY id DESC LIMIT 1",
             params![host_id, key],
             |row| row.get(0),
-        )?;
-        Ok(found.first().copied())
+        )
     }
 
     /// Counts the claims of copies of a host that wait, at most `limit`.
@@ -92,6 +113,36 @@ impl Tx<'_> {
             params![team_id, host_id, i64::from(limit)],
             |row| row.get(0),
         )
+    }
+
+    /// Returns when it was last told that as many copies of a host wait as may.
+    pub fn copies_full_at(
+        &mut self,
+        team_id: TeamId,
+        host_id: HostId,
+    ) -> Result<Option<Timestamp>, StoreError> {
+        let told = self.query_opt(
+            "SELECT copies_full_at FROM host WHERE team_id = $1 AND id = $2",
+            params![team_id, host_id],
+            |row| row.get::<Option<Timestamp>>(0),
+        )?;
+        Ok(told.flatten())
+    }
+
+    /// Notes that it is told now that as many copies of a host wait as may. `false`: that was told after `since`.
+    pub fn copies_full_told(
+        &mut self,
+        team_id: TeamId,
+        host_id: HostId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE host SET copies_full_at = $1
+              WHERE team_id = $2 AND id = $3 AND (copies_full_at IS NULL OR copies_full_at <= $4)",
+            params![now, team_id, host_id, since],
+        )?;
+        Ok(changed == 1)
     }
 
     /// Lets the claims of copies of a host follow it to another site. What cannot, because the key waits there, stays.

@@ -154,6 +154,26 @@ impl Tx<'_> {
         )
     }
 
+    /// Whether somebody was heard of a sent or running job after `now`: by a clock that was set back since.
+    pub fn jobs_renewed_after(&mut self, now: Timestamp) -> Result<bool, StoreError> {
+        let found = self.query_opt(
+            "SELECT 1 FROM job WHERE state IN ('dispatched', 'running') AND renewed_at > $1 LIMIT 1",
+            params![now],
+            |row| row.get::<i64>(0),
+        )?;
+        Ok(found.is_some())
+    }
+
+    /// Says of sent and running jobs that were heard of after `now` that they were heard of now. Returns how many.
+    pub fn jobs_clamp(&mut self, now: Timestamp, limit: i64) -> Result<u64, StoreError> {
+        self.execute(
+            "UPDATE job SET renewed_at = $1
+              WHERE id IN (SELECT id FROM job WHERE state IN ('dispatched', 'running') AND renewed_at > $1
+                            ORDER BY id LIMIT $2)",
+            params![now, limit],
+        )
+    }
+
     /// Sends a queued job: its next attempt belongs to `key`. `false`: it is no longer queued.
     pub fn job_dispatch(&mut self, job: &JobRow, key: &KeyName, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.execute(

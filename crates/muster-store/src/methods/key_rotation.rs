@@ -39,6 +39,16 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Says that a key which another one replaced was shown since: whoever has it is not the machine that went on with
+    /// the other, so what went to it counts as exposed.
+    pub fn host_key_was_shown(&mut self, key: &KeyName) -> Result<(), StoreError> {
+        self.execute(
+            "UPDATE host_key SET rotated_to = NULL WHERE name = $1 AND rotated_to IS NOT NULL",
+            params![key],
+        )?;
+        Ok(())
+    }
+
     /// Says that the active key of a host is to be replaced. `false`: that was said before.
     pub fn host_rotation_ask(&mut self, host_id: HostId, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.execute(

@@ -1,4 +1,7 @@
 //! What a restore ends: everything that may have been used, or taken back, after the backup.
+//!
+//! Also what only the clock says is over: a clock that is ahead today is right tomorrow. What a person is told of is
+//! what was open at the time of the restore.
 
 use muster_ids::{TicketId, Timestamp};
 use muster_wire::ticket::TicketKind;
@@ -7,17 +10,22 @@ use crate::words::Word;
 use crate::{StoreError, Tx, params};
 
 impl Tx<'_> {
-    /// Revokes every ticket that still opens a door, or is held for a claim, and returns them.
+    /// Revokes every ticket that was not spent, and returns those that open a door now or are held for a claim.
     pub fn open_tickets_void(&mut self, now: Timestamp) -> Result<Vec<(TicketId, TicketKind)>, StoreError> {
-        self.query(
-            "UPDATE ticket SET revoked_at = $1, reserved_for = NULL
+        let open = self.query(
+            "SELECT id, kind FROM ticket
               WHERE spent_by_key IS NULL AND revoked_at IS NULL
                 AND (expires_at IS NULL OR expires_at > $1 OR reserved_for IS NOT NULL)
-                AND (rotated_out_at IS NULL OR rotated_out_at > $1)
-             RETURNING id, kind",
+                AND (rotated_out_at IS NULL OR rotated_out_at > $1)",
             params![now],
             |row| Ok((row.get(0)?, row.get::<Word<TicketKind>>(1)?.0)),
-        )
+        )?;
+        self.execute(
+            "UPDATE ticket SET revoked_at = $1, reserved_for = NULL
+              WHERE spent_by_key IS NULL AND revoked_at IS NULL",
+            params![now],
+        )?;
+        Ok(open)
     }
 
     /// Closes every claim that waits and came with a ticket. That of a copy goes on to be a question: it holds a host.
@@ -29,21 +37,30 @@ impl Tx<'_> {
         )
     }
 
-    /// Revokes every invitation that can be accepted.
+    /// Revokes every invitation that was not accepted, and counts those that could be now.
     pub fn open_invitations_void(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        self.execute(
-            "UPDATE invitation SET revoked_at = $1
+        let open = self.query_one(
+            "SELECT count(*) FROM invitation
               WHERE accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $1",
             params![now],
-        )
+            |row| row.get(0),
+        )?;
+        self.execute(
+            "UPDATE invitation SET revoked_at = $1 WHERE accepted_at IS NULL AND revoked_at IS NULL",
+            params![now],
+        )?;
+        Ok(open)
     }
 
-    /// Signs everybody out.
+    /// Ends every session, and counts those that were good now.
     pub fn web_sessions_void(&mut self, now: Timestamp) -> Result<u64, StoreError> {
-        self.execute(
-            "UPDATE web_session SET ended_at = $1 WHERE ended_at IS NULL AND expires_at > $1",
+        let good = self.query_one(
+            "SELECT count(*) FROM web_session WHERE ended_at IS NULL AND expires_at > $1",
             params![now],
-        )
+            |row| row.get(0),
+        )?;
+        self.execute("UPDATE web_session SET ended_at = $1 WHERE ended_at IS NULL", params![now])?;
+        Ok(good)
     }
 
     /// Forgets every reply that was kept for a retry.

@@ -46,11 +46,23 @@ impl Tx<'_> {
         )
     }
 
-    /// Drops claims that ended before `before`. A rejected one stays: it is what keeps its machine out. Returns how many.
+    /// Drops claims that ended before `before`. A rejected one stays: it is what keeps its machine out. So does the last
+    /// one of a copied key that received the current value of a secret: it is what says that the secret is exposed.
+    /// Returns how many.
     pub fn claims_drop(&mut self, before: Timestamp, limit: i64) -> Result<u64, StoreError> {
         self.execute(
             "DELETE FROM claim WHERE id IN
-               (SELECT id FROM claim WHERE state NOT IN ('waiting', 'rejected') AND decided_at < $1
+               (SELECT id FROM claim
+                 WHERE state NOT IN ('waiting', 'rejected') AND decided_at < $1
+                   AND NOT (reason = 'clone'
+                            AND NOT EXISTS (SELECT 1 FROM claim AS later
+                                             WHERE later.former_key = claim.former_key AND later.reason = 'clone'
+                                               AND later.id > claim.id)
+                            AND EXISTS (SELECT 1 FROM secret_delivery
+                                          JOIN secret ON secret.id = secret_delivery.secret_id
+                                                     AND secret.version = secret_delivery.version
+                                         WHERE secret_delivery.key_name = claim.former_key
+                                           AND secret_delivery.sent_at <= claim.created_at))
                  ORDER BY decided_at LIMIT $2)",
             params![before, limit],
         )

@@ -80,6 +80,32 @@ impl Tx<'_> {
         )?;
         Ok(changed == 1)
     }
+
+    /// Returns when it was last told that as many claims wait at a site as may.
+    pub fn site_full_at(&mut self, team_id: TeamId, id: SiteId) -> Result<Option<Timestamp>, StoreError> {
+        let told = self.query_opt(
+            "SELECT claims_full_at FROM site WHERE team_id = $1 AND id = $2",
+            params![team_id, id],
+            |row| row.get::<Option<Timestamp>>(0),
+        )?;
+        Ok(told.flatten())
+    }
+
+    /// Notes that it is told now that as many claims wait at a site as may. `false`: that was told after `since`.
+    pub fn site_full_told(
+        &mut self,
+        team_id: TeamId,
+        id: SiteId,
+        since: Timestamp,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE site SET claims_full_at = $1
+              WHERE team_id = $2 AND id = $3 AND (claims_full_at IS NULL OR claims_full_at <= $4)",
+            params![now, team_id, id, since],
+        )?;
+        Ok(changed == 1)
+    }
 }
 
 fn read_site(row: &crate::Row<'_>) -> Result<SiteRow, StoreError> {

@@ -68,4 +68,13 @@ impl Tx<'_> {
             Ok((row.get(0)?, row.get(1)?))
         })
     }
+
+    /// Writes to the database and leaves it as it is: whoever succeeds knows that it takes changes.
+    pub(crate) fn schema_touch(&mut self) -> Result<(), StoreError> {
+        self.execute(
+            "INSERT INTO schema_migration (version, name, checksum, applied_at) VALUES (-1, '', '', 0)",
+            params![],
+        )?;
+        self.execute("DELETE FROM schema_migration WHERE version = -1", params![]).map(drop)
+    }
 }

@@ -1,8 +1,9 @@
 //! Claims of copies, and hosts that are held.
 
 use muster_domain::admission::Machine;
+use muster_ids::SecretId;
 use muster_store::Store;
-use muster_store::rows::{ClaimEnd, ClaimFilter, ClaimRow};
+use muster_store::rows::{ClaimEnd, ClaimFilter, ClaimRow, ForkedClaim, SecretRow};
 use muster_wire::claim::{ClaimReason, ClaimState, CopyCause, CopyConsequence, CountedState, Sighting};
 use muster_wire::host::HostState;
 
@@ -41,6 +42,16 @@ fn copy(n: u32, own: u32, boot_id: &str) -> ClaimRow {
     }
 }
 
+fn forked<'a>(machine: &'a Machine, sighting: &'a Sighting) -> ForkedClaim<'a> {
+    ForkedClaim {
+        machine,
+        key_material: &[9; 65],
+        source_address: &sighting.source,
+        sighting,
+        expires_at: at(90),
+    }
+}
+
 both! {
     async fn a_copy_without_a_key_is_one_claim_for_each_start(store: Store) {
         told(&store, |tx| {
@@ -64,12 +75,16 @@ both! {
             assert_eq!(tx.claim_without_key(host_id(1), &key(1), "boot-a")?.unwrap().id, claim_id(1));
             assert_eq!(tx.claim_without_key(host_id(1), &key(9), "boot-a")?, None);
             assert_eq!(tx.claim_without_key(host_id(2), &key(1), "boot-a")?, None);
-            let forked: Machine = machine(7, 3);
-            assert!(tx.claim_fork(claim_id(1), &forked, &[9; 65], at(90))?);
+            let (own, another) = (machine(7, 3), machine(8, 3));
+            let seen = Sighting { source: "198.51.100.9".to_owned(), ..sighting() };
+            let forked = forked(&own, &seen);
+            assert!(tx.claim_fork(claim_id(1), &forked)?);
             let row = tx.claim(team_id(1), claim_id(1))?.unwrap();
-            assert_eq!((row.machine, row.key_material, row.expires_at), (forked, vec![9; 65], at(90)));
-            assert_eq!((row.former_key, row.sighting), (Some(key(1)), Some(sighting())));
-            assert!(!tx.claim_fork(claim_id(1), &machine(8, 3), &[9; 65], at(90))?, "it has one");
+            assert_eq!((&row.machine, row.key_material, row.expires_at), (&own, vec![9; 65], at(90)));
+            assert_eq!((row.source_address.as_str(), row.former_key), ("198.51.100.9", Some(key(1))));
+            assert_eq!(row.sighting, Some(seen.clone()));
+            let forked = ForkedClaim { machine: &another, ..forked };
+            assert!(!tx.claim_fork(claim_id(1), &forked)?, "it has one");
             assert_eq!(tx.claim_without_key(host_id(1), &key(1), "boot-a")?, None);
             assert_eq!(tx.claim_of_start(host_id(1), "boot-a")?.unwrap().id, claim_id(1));
             assert_eq!(tx.claim_of_start(host_id(1), "boot-b")?, None);
@@ -78,7 +93,7 @@ both! {
             tx.claim_end(team_id(1), claim_id(1), REJECTED, at(1))?;
             tx.claim_insert(&copy(3, 1, "boot-d"))?;
             tx.claim_end(team_id(1), claim_id(3), REJECTED, at(1))?;
-            assert!(!tx.claim_fork(claim_id(3), &machine(8, 3), &[9; 65], at(90))?, "it does not wait");
+            assert!(!tx.claim_fork(claim_id(3), &forked)?, "it does not wait");
             Ok(())
         })
         .await;
@@ -120,6 +135,91 @@ both! {
             assert_eq!(ids(both)?, [1, 2]);
             tx.claim_end(team_id(1), claim_id(1), REJECTED, at(1))?;
             assert_eq!(tx.copies_waiting(team_id(1), host_id(1), 9)?, 1);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn what_is_seen_of_a_waiting_copy_is_kept(store: Store) {
+        told(&store, |tx| {
+            tx.claim_insert(&copy(1, 1, "boot-a"))?;
+            let again = Sighting { holder_connected: true, ..sighting() };
+            assert!(tx.claim_sighted(claim_id(1), &again)?);
+            assert_eq!(tx.claim(team_id(1), claim_id(1))?.unwrap().sighting, Some(again));
+            tx.claim_end(team_id(1), claim_id(1), REJECTED, at(1))?;
+            assert!(!tx.claim_sighted(claim_id(1), &sighting())?);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn b16_copies_take_no_place_of_those_that_contest_a_host(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.claim_insert(&copy(1, 7, "boot-a"))?;
+            tx.claim_insert(&claim(3))?;
+            tx.claim_insert(&ClaimRow { site_id: site_id(2), ..claim(4) })?;
+            assert_eq!(tx.claims_on_host_of_its_site(team_id(1), host_id(1))?, 1);
+            assert_eq!(tx.claims_on_host_of_its_site(team_id(2), host_id(1))?, 0);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn that_no_more_claims_may_wait_is_told_once_in_a_while(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            assert_eq!((tx.site_full_at(team_id(1), site_id(1))?, tx.copies_full_at(team_id(1), host_id(1))?), (None, None));
+            assert!(!tx.site_full_told(team_id(2), site_id(1), at(-9), at(0))?, "another team");
+            assert!(!tx.copies_full_told(team_id(2), host_id(1), at(-9), at(0))?, "another team");
+            for (since, now, expected) in [(-9, 0, true), (-8, 1, false), (-1, 8, false), (0, 9, true), (0, 9, false)] {
+                assert_eq!(tx.site_full_told(team_id(1), site_id(1), at(since), at(now))?, expected, "{since}");
+                assert_eq!(tx.copies_full_told(team_id(1), host_id(1), at(since), at(now))?, expected, "{since}");
+            }
+            assert_eq!(tx.site_full_at(team_id(1), site_id(1))?, Some(at(9)));
+            assert_eq!(tx.copies_full_at(team_id(1), host_id(1))?, Some(at(9)));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_secret_stays_exposed_when_the_claim_of_the_copy_is_dropped(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_key_insert(&host_key(1, 1))?;
+            let repo = SecretRow {
+                id: SecretId::from_uuid(uuid::Uuid::from_u128(1)),
+                team_id: team_id(1),
+                owner_kind: "host".to_owned(),
+                owner_id: host_id(1).to_string(),
+                name: "repo".to_owned(),
+                version: 1,
+                fields: Vec::new(),
+                blob: vec![1],
+                updated_at: at(0),
+            };
+            tx.secret_insert(&repo)?;
+            tx.secret_sent(repo.id, 1, &key(1), at(-1))?;
+            // Three copies of its key, and one of a key that received nothing.
+            for n in 1..=3 {
+                tx.claim_insert(&copy(n, n + 6, "boot-a"))?;
+            }
+            tx.claim_insert(&ClaimRow { former_key: Some(key(2)), ..copy(4, 10, "boot-b") })?;
+            for n in 1..=4 {
+                let closed = ClaimEnd { to: ClaimState::Closed, ..REJECTED };
+                assert!(tx.claim_end(team_id(1), claim_id(n), closed, at(1))?);
+            }
+            let exposed = |tx: &mut muster_store::Tx<'_>| {
+                Ok::<_, muster_store::StoreError>(tx.secrets_shown(team_id(1), host_id(1))?[0].exposed)
+            };
+            assert!(exposed(tx)?);
+            assert_eq!(tx.claims_drop(at(90), 9)?, 3, "one of them says it as well as all");
+            assert_eq!(tx.claims_drop(at(90), 9)?, 0);
+            assert!(tx.claim(team_id(1), claim_id(3))?.is_some());
+            assert!(exposed(tx)?, "until the value changes");
+            tx.secret_replace(&SecretRow { version: 2, ..repo }, 1)?;
+            assert!(!exposed(tx)?);
+            assert_eq!(tx.claims_drop(at(90), 9)?, 1);
             Ok(())
         })
         .await;

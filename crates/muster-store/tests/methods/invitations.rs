@@ -13,7 +13,7 @@ fn id(n: u32) -> InvitationId {
 }
 
 /// Invitation number `n` of team 1, made in second `n`, good for 100 seconds.
-fn invitation(n: u32) -> InvitationRow {
+pub(crate) fn invitation(n: u32) -> InvitationRow {
     InvitationRow {
         id: id(n),
         team_id: team_id(1),

@@ -111,6 +111,10 @@ both! {
             assert!(tx.jobs_unrenewed(at(5), 9)?.is_empty());
             let lapsed = tx.jobs_unrenewed(at(6), 9)?;
             assert_eq!(lapsed.iter().map(|job| (job.id, job.host_id)).collect::<Vec<_>>(), [(job(1, 1).id, host_id(1))]);
+            assert_eq!((tx.jobs_renewed_after(at(5))?, tx.jobs_clamp(at(5), 9)?), (false, 0));
+            assert_eq!((tx.jobs_renewed_after(at(4))?, tx.jobs_clamp(at(4), 0)?), (true, 0));
+            assert_eq!((tx.jobs_clamp(at(4), 9)?, tx.jobs_unrenewed(at(5), 9)?.len()), (1, 1));
+            tx.jobs_renew(host_id(1), &[attempt], &key(1), at(5))?;
             assert!(tx.job_exists(job(1, 1).id)?);
             assert!(!tx.job_exists(job(9, 1).id)?);
             let progress = Progress { percent: Whole::clamped(40), bytes_done: 4, bytes_total: 10 };

@@ -1,8 +1,8 @@
 //! Keys that follow keys, and what agents know of the server's own.
 
-use muster_ids::KeyName;
-use muster_store::Store;
-use muster_store::rows::{AgedKeyRow, HostKeyRow, KeyState, TrustRow};
+use muster_ids::{KeyName, SecretId};
+use muster_store::rows::{AgedKeyRow, HostKeyRow, KeyState, SecretRow, TrustRow};
+use muster_store::{Store, StoreError, Tx};
 use muster_wire::host::HostState;
 
 use crate::backends::both;
@@ -40,6 +40,42 @@ both! {
             assert!(tx.host_key_insert(&next(3, 1))?);
             assert!(tx.host_key_end(&pair(3), KeyState::Revoked, "user_x", at(10))?, "a next key ends like another");
             assert!(!tx.agent_by_key(&pair(3))?.unwrap().may_connect());
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn b20_what_went_to_a_rotated_key_is_exposed_once_it_shows_itself(store: Store) {
+        told(&store, |tx| {
+            tx.host_insert(&host(1))?;
+            tx.host_rows_insert(host_id(1), 0)?;
+            tx.host_key_insert(&active(1, 1))?;
+            tx.host_key_insert(&next(2, 1))?;
+            let repo = SecretRow {
+                id: SecretId::from_uuid(uuid::Uuid::from_u128(1)),
+                team_id: team_id(1),
+                owner_kind: "host".to_owned(),
+                owner_id: host_id(1).to_string(),
+                name: "repo".to_owned(),
+                version: 1,
+                fields: Vec::new(),
+                blob: vec![1],
+                updated_at: at(0),
+            };
+            tx.secret_insert(&repo)?;
+            tx.secret_sent(repo.id, 1, &pair(1), at(1))?;
+            tx.host_key_end(&pair(1), KeyState::Replaced, "jkt:x", at(9))?;
+            tx.secrets_inherited(&pair(1), &pair(2))?;
+            tx.host_key_promote(&pair(2), &pair(1))?;
+            let exposed = |tx: &mut Tx<'_>| {
+                Ok::<_, StoreError>(tx.secrets_shown(team_id(1), host_id(1))?[0].exposed)
+            };
+            tx.host_key_was_shown(&pair(2))?;
+            assert!(!exposed(tx)?, "the active one is shown all day");
+            tx.host_key_was_shown(&pair(1))?;
+            assert!(exposed(tx)?);
+            tx.host_key_was_shown(&pair(1))?;
+            assert!(exposed(tx)?);
             Ok(())
         })
         .await;

@@ -6,7 +6,9 @@ use muster_wire::claim::ClaimState;
 use muster_wire::ticket::TicketKind;
 
 use crate::backends::both;
+use crate::invitations::invitation;
 use crate::rows::{at, claim, host, host_id, host_key, key, team_id, ticket, ticket_id, told};
+use crate::web_sessions::sessions;
 
 both! {
     async fn open_tickets_are_void_and_used_ones_stay_what_they_are(store: Store) {
@@ -35,6 +37,37 @@ both! {
             assert_eq!(tx.ticket_by_id(&ticket_id(1))?.map(revoked), Some(None));
             assert_eq!(tx.ticket_by_id(&ticket_id(5))?.map(revoked), Some(Some(at(10))));
             assert!(tx.ticket_by_id(&ticket_id(4))?.unwrap().ticket.reserved_for.is_none());
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn c26_a_restore_with_the_clock_ahead_leaves_nothing_that_opens_later(store: Store) {
+        told(&store, |tx| {
+            // To this clock everything is over; to the right one nothing is.
+            let (over, ahead) = (at(50), at(1000));
+            for n in 1..=3 {
+                tx.ticket_insert(&ticket(n, TicketKind::SiteKey))?;
+            }
+            tx.execute("UPDATE ticket SET expires_at = $1 WHERE id = $2", params![over, ticket_id(1)])?;
+            tx.execute(
+                "UPDATE ticket SET expires_at = NULL, rotated_out_at = $1 WHERE id = $2",
+                params![over, ticket_id(2)],
+            )?;
+            tx.execute("UPDATE ticket SET expires_at = NULL WHERE id = $1", params![ticket_id(3)])?;
+            sessions(tx, 2)?;
+            tx.invitation_insert(&invitation(1))?;
+            let told = tx.open_tickets_void(ahead)?;
+            assert_eq!(told, [(ticket_id(3), TicketKind::SiteKey)], "what is over is not told of");
+            assert_eq!((tx.open_invitations_void(ahead)?, tx.web_sessions_void(ahead)?), (0, 0));
+            let open = tx.query_one(
+                "SELECT (SELECT count(*) FROM ticket WHERE revoked_at IS NULL)
+                      + (SELECT count(*) FROM invitation WHERE revoked_at IS NULL)
+                      + (SELECT count(*) FROM web_session WHERE ended_at IS NULL)",
+                params![],
+                |row| row.get::<i64>(0),
+            )?;
+            assert_eq!(open, 0);
             Ok(())
         })
         .await;

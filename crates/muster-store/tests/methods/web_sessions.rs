@@ -30,7 +30,7 @@ fn session(n: u32) -> WebSessionRow {
     }
 }
 
-fn sessions(tx: &mut Tx<'_>, count: u32) -> Result<(), StoreError> {
+pub(crate) fn sessions(tx: &mut Tx<'_>, count: u32) -> Result<(), StoreError> {
     for n in [1, 2] {
         tx.person_insert(&PersonRow {
             id: user_id(n),

@@ -1,5 +1,4 @@
 use clap::{Args, Subcommand};
-use muster_server::backup::Place;
 use muster_server::recover::{Means, Recovered, Recovery, recover};
 use muster_wire::text::{Line, Name};
 use secrecy::ExposeSecret;
@@ -55,14 +54,14 @@ impl Admin {
 
 impl Recover {
     async fn run(self, global: &Global) -> Result<(), Failure> {
-        let Place { data_dir, database, master_key_file } = self.place.place()?;
+        let place = self.place.place()?;
         let means = if self.token {
             Means::Token
         } else {
             Means::Password { login: self.login.map(|login| login.to_string()) }
         };
         let name = self.name.map(|name| name.to_string());
-        let recovery = Recovery { data_dir, database, master_key_file, name, means };
+        let recovery = Recovery { place, name, means };
         let recovered = recover(recovery).await.map_err(|error| Failure::plain(format!("{error:#}")))?;
         show(global, &recovered)
     }

@@ -116,7 +116,7 @@ pub(crate) struct Decide {
     /// The machine is refused
     #[arg(long)]
     reject: bool,
-    /// It also receives the contested host's secrets
+    /// It also receives the contested host's secrets, if you may manage those
     #[arg(long, conflicts_with_all = ["new", "reject"])]
     with_secrets: bool,
     /// Decide only if the evidence is still this version, as `claim show` names it

@@ -1,4 +1,5 @@
 use std::io::{self, IsTerminal};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,7 +14,7 @@ use crate::output::Output;
 /// Where a server keeps its state.
 #[derive(Debug, Args)]
 pub(crate) struct ServerPlace {
-    /// The server's data folder
+    /// The server's folder of master key, TLS key and embedded database
     #[arg(
         long,
         env = "MUSTER_DATA_DIR",
@@ -22,10 +23,10 @@ pub(crate) struct ServerPlace {
         default_value = "muster-data"
     )]
     data_dir: PathBuf,
-    /// Another database than the embedded one, as `muster serve` has it
+    /// Another database than the embedded one: a SQLite file or postgres://USER@HOST/NAME
     #[arg(long, env = "MUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
     database: Option<String>,
-    /// File with the master key, as `muster serve` has it
+    /// File with the master key, such as a systemd credential [default: master.key in the data folder]
     #[arg(long, env = "MUSTER_MASTER_KEY_FILE", hide_env_values = true, value_name = "FILE")]
     master_key_file: Option<PathBuf>,
 }
@@ -40,6 +41,29 @@ impl ServerPlace {
             master_key_file: self.master_key_file,
         })
     }
+}
+
+/// Where a server listens.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct ServerListeners {
+    /// Where operators connect: plain HTTP, on loopback only
+    #[arg(
+        long,
+        env = "MUSTER_OPERATORS",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:8600"
+    )]
+    pub(crate) operators: SocketAddr,
+    /// Where machines connect: TLS
+    #[arg(
+        long,
+        env = "MUSTER_MACHINES",
+        hide_env_values = true,
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:8643"
+    )]
+    pub(crate) machines: SocketAddr,
 }
 
 /// A bar on a terminal, nothing elsewhere.

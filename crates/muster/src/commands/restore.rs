@@ -11,8 +11,8 @@ use crate::output::record;
 use crate::words::{moment, word};
 
 const EXAMPLES: &str = "\
-Goes into a new data folder and an empty database only; the server must be stopped. Agents come back
-by themselves. What may have been used after the backup ends: open tickets, invitations, waiting
+Goes into a new data folder and an empty database only; the server must be stopped. Most agents come
+back by themselves; who does not, because a key was rotated after the backup, is said at the end. What may have been used after the backup ends: open tickets, invitations, waiting
 claims, sessions of browsers, jobs that were not sent yet. What was revoked after the backup is good
 again, and the restore cannot know it: compare with your copy of the audit trail.
 
@@ -116,14 +116,20 @@ fn tickets(voided: &Voided) -> String {
 
 fn to_do(restored: &Restored) -> String {
     format!(
-        "\nWhat happened after {at} is not known any more:\n\
+        "\nBefore anything else, if the TLS key was rotated after {at}: start the server and run `muster tls rotate --force` \
+         once, or no agent that heard of it connects\n\
+         \nWhat happened after {at} is not known any more:\n\
          - keys, hosts, people and API tokens that were revoked, suspended, retired or removed since are good again: do \
          that again (compare with your export of the audit trail)\n\
          - machines that joined since are strangers: let them join again with a new ticket\n\
+         - hosts whose key was rotated since show one that is not known: whoever does not come back by themselves needs a \
+         rejoin token\n\
+         - if the instruction key was switched since, agents believe nothing that this server signs: run `muster \
+         instruction-key switch --force` if the next one was announced before, else give machines a join string again\n\
          - site keys are void: make new ones for zero-touch machines\n\
          - secrets that were changed since have their former values: set them again\n\
          - people sign in again; the copy of the state of a host that is newer than the backup cannot be told from the host\n\
-         \nnext: start the server with the same options as before; agents come back by themselves",
+         \nnext: start the server with the same options as before; most agents come back by themselves",
         at = moment(restored.backup_of)
     )
 }
@@ -132,13 +138,11 @@ fn to_do(restored: &Restored) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn site_keys_are_named_for_machines_hold_them() {
-        let id = |n: u32| format!("{n:012}").parse().unwrap();
-        let mut voided = Voided {
+    fn voided() -> Voided {
+        Voided {
             former_epoch: 0,
             epoch: 7,
-            tickets: vec![(id(1), TicketKind::EnrolmentToken), (id(2), TicketKind::SiteKey)],
+            tickets: Vec::new(),
             claims: 0,
             invitations: 0,
             sessions: 0,
@@ -146,6 +150,26 @@ mod tests {
             configurations: 0,
             good_tokens: 0,
             good_keys: 0,
+        }
+    }
+
+    #[test]
+    fn c26_who_does_not_come_back_by_themselves_is_said_with_what_to_do() {
+        let backup_of = muster_ids::Timestamp::from_millis(1_800_000_000_000);
+        let said = to_do(&Restored { backup_of, rows: 0, files: 0, voided: voided() });
+        let first = said.find("`muster tls rotate --force`").expect("the way back after a rotation of TLS");
+        assert!(first < said.find("revoked").expect("what is to be done again"), "{said}");
+        for word in ["rejoin token", "`muster instruction-key switch --force`", "most agents come back"] {
+            assert!(said.contains(word), "{word}: {said}");
+        }
+    }
+
+    #[test]
+    fn site_keys_are_named_for_machines_hold_them() {
+        let id = |n: u32| format!("{n:012}").parse().unwrap();
+        let mut voided = Voided {
+            tickets: vec![(id(1), TicketKind::EnrolmentToken), (id(2), TicketKind::SiteKey)],
+            ..voided()
         };
         assert_eq!(tickets(&voided), "2, among them site_key 000000000002");
         voided.tickets.pop();

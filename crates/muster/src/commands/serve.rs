@@ -1,23 +1,23 @@
 use std::io::{self, IsTerminal};
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ipnet::IpNet;
 use muster_server::installation::is_public_url;
 use muster_server::serve::{Options, Running, start};
-use muster_store::Location;
 use secrecy::ExposeSecret;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use url::Url;
 
+use super::place::{ServerListeners, ServerPlace};
 use crate::failure::Failure;
 use crate::output::{Format, Output, visible};
 
 const EXAMPLES: &str = "\
 Operators reach it over plain HTTP on this machine; machines, and operators elsewhere, over TLS
-with a key made at the first start. Everything it keeps is in the data folder.
+with a key made at the first start. Everything it keeps is in the data folder, which is made when
+absent.
 
 Examples:
   muster serve
@@ -33,39 +33,10 @@ certificate again.";
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Serve {
-    /// Folder of master key, TLS key and embedded database; made when absent
-    #[arg(
-        long,
-        env = "MUSTER_DATA_DIR",
-        hide_env_values = true,
-        value_name = "DIR",
-        default_value = "muster-data"
-    )]
-    data_dir: PathBuf,
-    /// Another database than the embedded one: a SQLite file or postgres://USER@HOST/NAME
-    #[arg(long, env = "MUSTER_DATABASE", hide_env_values = true, value_name = "URL")]
-    database: Option<String>,
-    /// File with the master key, such as a systemd credential [default: master.key in the data folder, made when new]
-    #[arg(long, env = "MUSTER_MASTER_KEY_FILE", hide_env_values = true, value_name = "FILE")]
-    master_key_file: Option<PathBuf>,
-    /// Where operators connect: plain HTTP, on loopback only
-    #[arg(
-        long,
-        env = "MUSTER_OPERATORS",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:8600"
-    )]
-    operators: SocketAddr,
-    /// Where machines connect: TLS
-    #[arg(
-        long,
-        env = "MUSTER_MACHINES",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8643"
-    )]
-    machines: SocketAddr,
+    #[command(flatten)]
+    place: ServerPlace,
+    #[command(flatten)]
+    listeners: ServerListeners,
     /// Address machines are told to use, best first; repeat for several [default: what the setup stored, else this
     /// machine's own address]
     #[arg(
@@ -112,6 +83,10 @@ pub(crate) struct Serve {
     /// File with the certificate or public key that will be shown next, in PEM: agents are told of it in advance
     #[arg(long, env = "MUSTER_TLS_ANNOUNCE", hide_env_values = true, value_name = "FILE")]
     tls_announce: Option<PathBuf>,
+    /// Show the TLS key in the data folder although it is another one than the hosts of this server know: each of them
+    /// needs a join string again
+    #[arg(long, conflicts_with = "tls_cert")]
+    accept_new_tls_key: bool,
     /// What to log: error, warn, info, debug, trace, or target=level pairs
     #[arg(long, env = "MUSTER_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -158,14 +133,9 @@ impl Serve {
     }
 
     fn options(self) -> Result<Options, Failure> {
-        let mut options = Options::new(self.data_dir);
-        // Parsed here and not by clap, which would quote the password of a text that does not hold.
-        let database = self.database.as_deref().map(Location::parse).transpose();
-        options.database =
-            database.map_err(|error| Failure::usage(error.to_string(), "correct --database"))?;
-        options.master_key_file = self.master_key_file;
-        options.operators = self.operators;
-        options.machines = self.machines;
+        let mut options = Options::at(self.place.place()?);
+        options.operators = self.listeners.operators;
+        options.machines = self.listeners.machines;
         if let Some(url) = self.public_urls.iter().find(|url| !is_public_url(url)) {
             return Err(Failure::usage(
                 format!("machines cannot use {}", visible(url.as_str())),
@@ -184,6 +154,7 @@ impl Serve {
         options.tls.files = self.tls_cert.zip(self.tls_key);
         options.tls.pin = self.tls_pin;
         options.tls.announce = self.tls_announce;
+        options.tls.accept_new_key = self.accept_new_tls_key;
         if let Some(most) = self.max_connections {
             options.limits.max_connections = usize::try_from(most).unwrap_or(usize::MAX);
         }

@@ -2,14 +2,13 @@ mod bundle;
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use clap::Args;
 
-use self::bundle::{Listeners, collect};
-use super::place::ServerPlace;
+use self::bundle::collect;
+use super::place::{ServerListeners, ServerPlace};
 use crate::cli::Global;
 use crate::failure::Failure;
 
@@ -32,31 +31,14 @@ pub(crate) struct Support {
     file: PathBuf,
     #[command(flatten)]
     place: ServerPlace,
-    /// Where operators connect, as `muster serve` has it
-    #[arg(
-        long,
-        env = "MUSTER_OPERATORS",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        default_value = "127.0.0.1:8600"
-    )]
-    operators: SocketAddr,
-    /// Where machines connect, as `muster serve` has it
-    #[arg(
-        long,
-        env = "MUSTER_MACHINES",
-        hide_env_values = true,
-        value_name = "ADDRESS",
-        default_value = "0.0.0.0:8643"
-    )]
-    machines: SocketAddr,
+    #[command(flatten)]
+    listeners: ServerListeners,
 }
 
 impl Support {
     pub(crate) async fn run(self, global: &Global) -> Result<(), Failure> {
         let output = global.output();
-        let listeners = Listeners { operators: self.operators, machines: self.machines };
-        let bundle = collect(self.place.place()?, listeners).await;
+        let bundle = collect(self.place.place()?, self.listeners).await;
         let text = serde_json::to_string_pretty(&bundle).map_err(io::Error::from)?;
         if self.file.as_os_str() == "-" {
             return output.line(&text);

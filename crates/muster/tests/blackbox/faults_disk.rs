@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -169,7 +170,7 @@ async fn c05_a_damaged_page_is_told_with_its_file_and_nothing_is_served() {
         fs::write(&file, &damaged).unwrap();
         let said = installation.server.refuses_to_start().await;
         assert!(said.contains("muster.db"), "{what} {number} of {pages}: the file is not named:\n{said}");
-        assert!(said.contains("corrupt"), "{what} {number} of {pages}:\n{said}");
+        assert!(said.contains("damaged"), "{what} {number} of {pages}:\n{said}");
         let left = fs::read(&file).unwrap();
         assert!(left == damaged, "{what} {number} of {pages}: the damaged file was written to");
     }
@@ -179,6 +180,41 @@ async fn c05_a_damaged_page_is_told_with_its_file_and_nothing_is_served() {
     fs::write(&file, &whole).unwrap();
     installation.server.launch().await;
     assert_eq!(installation.host(host).await.id, host);
+    assert_eq!(machine.heartbeat(host).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c05_a_page_damaged_while_running_is_503_and_not_ready() {
+    let mut installation = Installation::start(Backend::Sqlite).await;
+    let machine = installation.machine("steady");
+    let host = machine.admitted(&installation.site_key.token).await;
+    // Everything so far leaves the log.
+    assert_eq!(installation.server.stop().await, 0);
+    let file = installation.server.data.join("muster.db");
+    let whole = fs::read(&file).unwrap();
+    installation.server.launch().await;
+    let server = &installation.server;
+    assert_eq!(server.ask(Method::GET, "/readyz", None, None).await.status, 200);
+    let page = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
+    let disk = File::options().write(true).open(&file).unwrap();
+    disk.write_all_at(&vec![0xA5; whole.len() - page], page as u64).unwrap();
+    let refused = machine.heartbeat(host).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    until("the damage is not told", Duration::from_secs(10), async || {
+        let reply = server.ask(Method::GET, "/readyz", None, None).await;
+        (reply.status == 503).then_some(())
+    })
+    .await;
+    let said = server.said();
+    assert!(said.contains("is damaged") && said.contains("muster.db"), "{said}");
+    assert_eq!(server.ask(Method::GET, "/healthz", None, None).await.status, 200, "the process is well");
+    // What is put right is looked at when the server starts.
+    installation.server.kill9();
+    for leftover in ["muster.db-wal", "muster.db-shm"] {
+        let _ = fs::remove_file(installation.server.data.join(leftover));
+    }
+    fs::write(&file, &whole).unwrap();
+    installation.server.launch().await;
     assert_eq!(machine.heartbeat(host).await.status, 200);
 }
 

@@ -282,7 +282,7 @@ pub(super) fn classify(action: &'static str, error: Error) -> StoreError {
         SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => StoreError::Conflict,
         SqlState::QUERY_CANCELED => StoreError::Interrupted,
         SqlState::DISK_FULL => StoreError::Full,
-        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => StoreError::corrupt(error.to_string()),
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => StoreError::damaged(error.to_string()),
         ref other if is_outage(other.code()) => StoreError::Unreachable { source: Arc::new(error) },
         _ => StoreError::database(action, error),
     }

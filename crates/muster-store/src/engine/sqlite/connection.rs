@@ -2,7 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +29,7 @@ const LOG_BYTES_KEPT: i64 = 64 << 20;
 /// A connection, with the deadline of what runs on it.
 pub(super) struct Connection {
     inner: rusqlite::Connection,
+    file: PathBuf,
     texts: Arc<Texts>,
     watch: Watch,
     lost_by: Option<StoreError>,
@@ -67,14 +68,15 @@ impl Connection {
 
     fn open(file: &Path, texts: &Arc<Texts>, clock: Clock, limits: &Limits) -> Result<Self, StoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let refused = |error| classify("open the database", error);
+        let refused = |error| classify("open the database", error, file);
         let mut inner = rusqlite::Connection::open_with_flags(file, flags).map_err(refused)?;
         inner.busy_timeout(limits.busy_for).map_err(refused)?;
         inner.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
         let watch = Watch::new(clock);
         let deadline = watch.clone();
         inner.progress_handler(STEPS_PER_LOOK, Some(move || deadline.passed())).map_err(refused)?;
-        let connection = Self { inner, texts: Arc::clone(texts), watch, lost_by: None };
+        let connection =
+            Self { inner, file: file.to_owned(), texts: Arc::clone(texts), watch, lost_by: None };
         connection.pragma("temp_store", "memory")?;
         connection.pragma("trusted_schema", false)?;
         Ok(connection)
@@ -95,9 +97,9 @@ impl Connection {
     /// Looks at every page for damage that SQLite can see.
     pub(super) fn must_be_whole(&self) -> Result<(), StoreError> {
         let looked = self.inner.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
-        match looked.map_err(|error| classify("look for damage", error))? {
+        match looked.map_err(|error| self.classified("look for damage", error))? {
             found if found == "ok" => Ok(()),
-            found => Err(StoreError::corrupt(format!("{found}; restore a backup"))),
+            found => Err(StoreError::damaged(format!("{}: {found}", self.file.display()))),
         }
     }
 
@@ -106,7 +108,7 @@ impl Connection {
         match set {
             // A pragma that answers nothing was set all the same.
             Ok(()) | Err(rusqlite::Error::QueryReturnedNoRows) => Ok(()),
-            Err(error) => Err(classify("configure the database", error)),
+            Err(error) => Err(self.classified("configure the database", error)),
         }
     }
 
@@ -147,7 +149,7 @@ impl Connection {
             tracing::error!(%error, "the commit could not be made durable");
             return Err(StoreError::CommitUnknown);
         }
-        Err(classify("commit", error))
+        Err(self.classified("commit", error))
     }
 
     pub(super) fn roll_back(&self) {
@@ -177,15 +179,19 @@ impl Connection {
 
     fn control(&self, text: &'static str) -> Result<(), StoreError> {
         let done = self.inner.prepare_cached(text).and_then(|mut statement| statement.execute([]));
-        done.map(drop).map_err(|error| classify("control a transaction", error))
+        done.map(drop).map_err(|error| self.classified("control a transaction", error))
     }
 
     fn failed(&mut self, action: &'static str, error: rusqlite::Error) -> StoreError {
-        let error = classify(action, error);
+        let error = self.classified(action, error);
         if !self.is_in_transaction() {
             self.lost_by.get_or_insert_with(|| error.clone());
         }
         error
+    }
+
+    fn classified(&self, action: &'static str, error: rusqlite::Error) -> StoreError {
+        classify(action, error, &self.file)
     }
 
     fn in_time(&self) -> Result<(), StoreError> {
@@ -245,7 +251,7 @@ impl Session for Connection {
 
     fn prepare(&mut self, sql: Sql) -> Result<(), StoreError> {
         let prepared = self.inner.prepare_cached(&self.texts.text(sql));
-        prepared.map(drop).map_err(|error| classify("prepare a statement", error))
+        prepared.map(drop).map_err(|error| self.classified("prepare a statement", error))
     }
 
     fn lock(&mut self, _: &[Lock]) -> Result<(), StoreError> {
@@ -254,7 +260,7 @@ impl Session for Connection {
 
     fn script(&mut self, source: &str) -> Result<(), StoreError> {
         let done = self.inner.execute_batch(&rewrite(source, Dialect::Sqlite));
-        done.map_err(|error| classify("run a script", error))
+        done.map_err(|error| self.classified("run a script", error))
     }
 
     fn execute_built(&mut self, text: &str, params: &[Value]) -> Result<u64, StoreError> {
@@ -297,7 +303,7 @@ impl rusqlite::ToSql for Value {
 
 impl Columns for rusqlite::Row<'_> {
     fn value(&self, index: usize) -> Result<Value, StoreError> {
-        match self.get_ref(index).map_err(|error| classify("read a column", error))? {
+        match self.get_ref(index).map_err(|error| StoreError::database("read a column", error))? {
             ValueRef::Null => Ok(Value::Null),
             ValueRef::Integer(number) => Ok(Value::Integer(number)),
             ValueRef::Text(text) => match std::str::from_utf8(text) {
@@ -310,14 +316,18 @@ impl Columns for rusqlite::Row<'_> {
     }
 }
 
-fn classify(action: &'static str, error: rusqlite::Error) -> StoreError {
+fn classify(action: &'static str, error: rusqlite::Error, file: &Path) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy,
         Some(ErrorCode::DiskFull) => StoreError::Full,
         Some(ErrorCode::OperationInterrupted) => StoreError::Interrupted,
         // A disk that went away or read-only may come back; what was sent to it can be sent again.
-        Some(ErrorCode::SystemIoFailure) => StoreError::Unreachable { source: Arc::new(error) },
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::corrupt(error.to_string()),
+        Some(ErrorCode::SystemIoFailure | ErrorCode::ReadOnly | ErrorCode::CannotOpen) => {
+            StoreError::Unreachable { source: Arc::new(error) }
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            StoreError::damaged(format!("{}: {error}", file.display()))
+        }
         _ => StoreError::database(action, error),
     }
 }

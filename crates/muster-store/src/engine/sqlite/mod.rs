@@ -62,7 +62,7 @@ impl Sqlite {
                     }
                     Ok(connection)
                 };
-                Some(begin().map_err(|error| of_file(error, file))?)
+                Some(begin()?)
             }
         };
         let engine = Self {
@@ -182,14 +182,6 @@ fn migrate(connection: &mut Connection, list: &'static [Migration], clock: &Cloc
         if !step? {
             return Ok(());
         }
-    }
-}
-
-/// Names the file that is corrupt.
-fn of_file(error: StoreError, file: &Path) -> StoreError {
-    match error {
-        StoreError::Corrupt { what } => StoreError::corrupt(format!("{}: {what}", file.display())),
-        error => error,
     }
 }
 

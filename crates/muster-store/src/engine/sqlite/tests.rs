@@ -1,3 +1,6 @@
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::Duration;
 
 use muster_edge::Clock;
@@ -10,12 +13,16 @@ const BLOCKS: &[Migration] = &[(1, "blocks", "CREATE TABLE block (id SERIAL_T, b
 
 async fn open() -> (TempDir, Store) {
     let folder = tempfile::tempdir().unwrap();
-    let location = Location::Sqlite(folder.path().join("muster.db"));
+    let store = open_in(folder.path()).await;
+    (folder, store)
+}
+
+async fn open_in(folder: &Path) -> Store {
+    let location = Location::Sqlite(folder.join("muster.db"));
     let mut config = StoreConfig::new(location, Clock::system());
     config.limits.batch_for = Duration::from_secs(60);
     config.limits.write_for = Duration::from_secs(60);
-    let store = Store::open_with(config, BLOCKS).await.unwrap();
-    (folder, store)
+    Store::open_with(config, BLOCKS).await.unwrap()
 }
 
 fn add(tx: &mut Tx<'_>, bytes: usize) -> Result<u64, StoreError> {
@@ -63,10 +70,51 @@ async fn a_transaction_that_ends_by_itself_is_never_answered_as_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_that_is_no_database_is_corrupt() {
+async fn a_file_that_is_no_database_is_damaged() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("muster.db");
     std::fs::write(&file, "not a database at all, but long enough to look at".repeat(100)).unwrap();
     let opened = Store::open(StoreConfig::new(Location::Sqlite(file), Clock::system())).await;
-    assert!(matches!(opened, Err(StoreError::Corrupt { .. })), "{opened:?}");
+    assert!(matches!(opened, Err(StoreError::Damaged { .. })), "{opened:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c05_a_page_damaged_while_running_is_told_with_its_file_and_not_ready() {
+    let (folder, store) = open().await;
+    store.write(Priority::Normal, |tx| (0..50).try_for_each(|_| add(tx, 1000).map(drop))).await.unwrap();
+    store.close().await;
+    let store = open_in(folder.path()).await;
+    let number =
+        |sql: &'static str| store.read(move |tx| tx.query_one(sql, params![], |row| row.get::<i64>(0)));
+    let root = number("SELECT rootpage FROM sqlite_schema WHERE name = 'block'").await.unwrap();
+    let size = number("SELECT page_size FROM pragma_page_size()").await.unwrap();
+    store.check().await.unwrap();
+    let file = File::options().write(true).open(folder.path().join("muster.db")).unwrap();
+    let (root, size) = (u64::try_from(root).unwrap(), u64::try_from(size).unwrap());
+    file.write_all_at(&vec![0xA5; usize::try_from(size).unwrap()], (root - 1) * size).unwrap();
+    let damaged = number("SELECT count(*) FROM block").await.unwrap_err();
+    let said = damaged.to_string();
+    assert!(
+        said.contains("is damaged") && said.contains("muster.db") && said.contains("restore a backup"),
+        "{said}"
+    );
+    assert!(damaged.is_unavailable());
+    number("SELECT count(*) FROM schema_migration").await.expect("what is whole is read");
+    for _ in 0..2 {
+        assert!(
+            matches!(store.check().await, Err(StoreError::Damaged { .. })),
+            "nobody waits for it to be hit again"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn c05_a_file_that_takes_no_changes_is_not_ready() {
+    let (_folder, store) = open().await;
+    store.write(Priority::Normal, |tx| tx.script("PRAGMA query_only = true")).await.unwrap();
+    store.check().await.expect("nobody tried yet");
+    let refused = store.write(Priority::Normal, |tx| add(tx, 10)).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Unreachable { .. }) && refused.is_unavailable(), "{refused}");
+    assert_eq!(blocks(&store).await, 0, "what is there is read");
+    assert!(matches!(store.check().await, Err(StoreError::Unreachable { .. })));
 }

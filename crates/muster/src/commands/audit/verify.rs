@@ -2,7 +2,8 @@ use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::Args;
-use muster_server::trail::offline::{Place, StoppedTrail};
+use muster_server::backup::Place;
+use muster_server::trail::offline::StoppedTrail;
 use muster_store::Location;
 use muster_wire::audit::{AnchorState, AuditAnchor, AuditBreak, AuditVerification, BreakKind};
 use serde_json::json;

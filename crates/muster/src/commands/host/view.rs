@@ -51,7 +51,7 @@ pub(super) fn row(host: &Host, sites: &SiteNames, now: Timestamp) -> Vec<String>
 /// The state of a host, with what stands against its work.
 fn state(host: &Host) -> String {
     let held = host.held.as_ref().map(|_| ", held");
-    let drifted = host.config.as_ref().filter(|config| config.drifted).map(|_| ", drifted");
+    let drifted = host.config.as_ref().and_then(|config| config.drifted_since).map(|_| ", drifted");
     [Some(word(&host.state).as_str()), held, drifted].into_iter().flatten().collect()
 }
 

@@ -14,23 +14,18 @@ use muster_client::{Dialer, ProxyRules, Timeouts};
 use muster_edge::Clock;
 use muster_ids::Timestamp;
 use muster_server::backup::Place;
-use muster_server::serve::DATABASE_FILE;
+use muster_server::settings::parse;
 use muster_store::{Location, MIGRATIONS, Store, StoreConfig, StoreError};
 use muster_wire::settings::SettingName;
 use serde::Serialize;
 use url::Url;
 
+use crate::commands::place::ServerListeners;
+
 const STEP_WITHIN: Duration = Duration::from_secs(5);
 const LOG: &str =
     "the server logs to standard error and keeps nothing; under systemd it is `journalctl -u muster`";
 const MOST_FILES: usize = 200;
-
-/// Where a server listens, as it was told.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Listeners {
-    pub(super) operators: SocketAddr,
-    pub(super) machines: SocketAddr,
-}
 
 /// What is given away.
 #[derive(Debug, Serialize)]
@@ -96,8 +91,8 @@ struct StoredFile {
 }
 
 /// Puts a bundle together.
-pub(super) async fn collect(place: Place, listeners: Listeners) -> Bundle {
-    let location = place.database.unwrap_or_else(|| Location::Sqlite(place.data_dir.join(DATABASE_FILE)));
+pub(super) async fn collect(place: Place, listeners: ServerListeners) -> Bundle {
+    let location = place.location();
     let mut data_folder = Vec::new();
     list(&place.data_dir, "", &mut data_folder);
     Bundle {
@@ -110,8 +105,8 @@ pub(super) async fn collect(place: Place, listeners: Listeners) -> Bundle {
     }
 }
 
-async fn listening(listeners: Listeners) -> Listening {
-    let Listeners { operators, machines } = listeners;
+async fn listening(listeners: ServerListeners) -> Listening {
+    let ServerListeners { operators, machines } = listeners;
     let timeouts = Timeouts { connect: STEP_WITHIN, handshake: STEP_WITHIN, response: STEP_WITHIN };
     // It is asked what everybody may ask, without a credential.
     let dialer = Dialer::new(&[], ProxyRules::none(), timeouts);
@@ -183,7 +178,7 @@ async fn content(store: &Store) -> Result<Content, StoreError> {
     let set = store.read(|tx| tx.settings()).await?;
     let value = |name: SettingName| {
         let set = set.iter().find(|row| row.name == name.as_str());
-        (name.as_str(), set.and_then(|row| row.value.parse().ok()).unwrap_or(name.default_value()))
+        (name.as_str(), set.and_then(|row| parse(name, &row.value)).unwrap_or(name.default_value()))
     };
     let mut rows = BTreeMap::new();
     for table in store.read(|tx| tx.tables()).await? {
