@@ -54,6 +54,8 @@ pub struct Parts {
     pub tally: crate::enrol::Tally,
     /// How many hosts came to each site lately.
     pub arrivals: crate::enrol::Arrivals,
+    /// Machines at the door, many at a time.
+    pub at_the_door: crate::enrol::AtTheDoor,
     /// Configurations on their way to their hosts.
     pub on_their_way: crate::host_config::OnTheirWay,
     /// Streams that people have open.

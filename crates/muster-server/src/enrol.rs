@@ -19,6 +19,7 @@ pub mod next_key;
 mod recognise;
 mod refuse;
 pub mod retire;
+mod strangers;
 pub mod suspend;
 mod tally;
 
@@ -39,6 +40,7 @@ use muster_wire::refusal::RefusalCause;
 pub use self::arrivals::Arrivals;
 use self::known::{AtSite, must_be_alone};
 use self::recognise::{Recognised, recognise};
+pub use self::strangers::AtTheDoor;
 pub use self::tally::Tally;
 use crate::app::App;
 use crate::auth::Door;
@@ -137,11 +139,20 @@ pub async fn answer(app: &App, door: Door, request_id: String, now: Timestamp) -
 /// Runs the one transaction of a recognised machine, when it is its turn.
 async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, Failure> {
     let ticket = &knock.ticket.ticket;
-    let is_limited = ticket.is_one_time() || ticket.max_uses.is_some();
-    let turn = if is_limited { Some(app.budgets.tickets.take(ticket.id).await?) } else { None };
+    let turn = if known::is_limited(ticket) { Some(app.budgets.tickets.take(ticket.id).await?) } else { None };
     let place = app.budgets.entering.take().await?;
-    let inner = app.clone();
-    to_the_end(app, (turn, place), now, move |unit| decide(unit, &inner, &knock)).await
+    let (app, held) = (app.clone(), (turn, place));
+    let entering = async move {
+        match strangers::let_in(&app, &knock).await? {
+            Some(outcome) => Ok(outcome),
+            None => {
+                let inner = app.clone();
+                to_the_end(&app, held, now, move |unit| decide(unit, &inner, &knock)).await
+            }
+        }
+    };
+    // Also when the machine hangs up: turn and place end with the transaction.
+    tokio::spawn(entering).await.map_err(Failure::internal)?
 }
 
 /// Runs the one transaction of a machine to its end, also when the machine hangs up; what is `held` ends with it.

@@ -281,6 +281,7 @@ async fn open_app(
         budgets: crate::budgets::Budgets::default(),
         tally: crate::enrol::Tally::default(),
         arrivals: crate::enrol::Arrivals::default(),
+        at_the_door: crate::enrol::AtTheDoor::default(),
         on_their_way: crate::host_config::OnTheirWay::default(),
         streams: crate::streams::Streams::default(),
         credentials: crate::auth::Credentials::default(),

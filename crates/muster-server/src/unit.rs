@@ -120,15 +120,18 @@ impl<'u, 'tx> Unit<'u, 'tx> {
     /// Writes audit and outbox rows, and returns what follows the commit.
     pub(crate) fn finish(mut self, keyring: &Keyring) -> Result<Effects, StoreError> {
         let facts = std::mem::take(&mut self.facts);
+        let mut trail = Vec::with_capacity(facts.len());
         for fact in facts.iter().filter(|fact| fact.what.is_audited()) {
-            let id = AuditId::from_uuid(self.draw.uuid(self.now));
-            let row = audit_row(id, fact, self.now);
-            self.tx.audit_insert(&row, &keyring.audit_written(&row.chained_text()))?;
+            let row = audit_row(AuditId::from_uuid(self.draw.uuid(self.now)), fact, self.now);
+            let written = keyring.audit_written(&row.chained_text()).to_vec();
+            trail.push((row, written));
         }
+        let mut told = Vec::with_capacity(facts.len());
         for fact in facts.into_iter().filter(|fact| fact.what.is_told()) {
-            let id = EventId::from_uuid(self.draw.uuid(self.now));
-            self.tx.outbox_insert(&outbox_row(id, fact, self.now))?;
+            told.push(outbox_row(EventId::from_uuid(self.draw.uuid(self.now)), fact, self.now));
         }
+        self.tx.audit_insert_all(&trail)?;
+        self.tx.outbox_insert_all(&told)?;
         Ok(self.effects)
     }
 }

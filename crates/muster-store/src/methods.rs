@@ -72,7 +72,7 @@ pub(crate) mod rows {
     pub use super::shown_hosts::{HOSTS_LOOKED_AT, HostFilter, ShownHost};
     pub use super::sign_in::{SecondFactorRow, SignInRow};
     pub use super::sites::{DEFAULT_SITE, SiteRow};
-    pub use super::tickets::{ShownTicket, TicketFilter, TicketRow};
+    pub use super::tickets::{KnockRow, ShownTicket, TicketFilter, TicketRow};
     pub use super::web_sessions::WebSessionRow;
 }
 

@@ -114,6 +114,29 @@ pub(crate) fn rewrite(source: &str, dialect: Dialect) -> String {
     text
 }
 
+/// Returns the text of an `INSERT` of one row for so many, its parameters counted on.
+///
+/// Only the parentheses after `VALUES` are repeated; what follows them stays.
+pub(crate) fn for_rows(insert: &str, rows: usize) -> String {
+    const VALUES: &str = "VALUES (";
+    let Some((head, rest)) = insert.split_once(VALUES) else { return insert.to_owned() };
+    let Some((one, tail)) = rest.split_once(')') else { return insert.to_owned() };
+    let columns = one.matches('$').count();
+    let mut text = format!("{head}VALUES ");
+    for row in 0..rows {
+        text.push_str(if row == 0 { "(" } else { ", (" });
+        let mut pieces = one.split('$');
+        text.push_str(pieces.next().unwrap_or_default());
+        for piece in pieces {
+            let digits = piece.find(|c: char| !c.is_ascii_digit()).unwrap_or(piece.len());
+            let number: usize = piece[..digits].parse().unwrap_or_default();
+            text.push_str(&format!("${}{}", row * columns + number, &piece[digits..]));
+        }
+        text.push(')');
+    }
+    text + tail
+}
+
 fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }

@@ -6,13 +6,23 @@ use crate::{Lock, Sql, StoreError, Value};
 /// Takes one row of a result.
 pub(crate) type EachRow<'a> = dyn FnMut(&Row<'_>) -> Result<(), StoreError> + 'a;
 
+/// Takes one row of the result of the set of parameters at a place.
+pub(crate) type EachOf<'a> = dyn FnMut(usize, &Row<'_>) -> Result<(), StoreError> + 'a;
+
 /// What a database connection does inside a transaction.
 pub(crate) trait Session {
     fn execute(&mut self, sql: Sql, params: &[Value]) -> Result<u64, StoreError>;
     /// Runs a statement for each place of columns of integers: in a loop of one prepared statement (SQLite), or once
     /// with an array for each column (PostgreSQL).
     fn execute_columns(&mut self, sql: Sql, columns: &[Vec<i64>]) -> Result<u64, StoreError>;
+    /// Makes many rows by an `INSERT` of one: in a loop of one prepared statement (SQLite), or many rows at a time
+    /// (PostgreSQL).
+    fn insert_rows(&mut self, sql: Sql, rows: &[Vec<Value>]) -> Result<u64, StoreError>;
+    /// Runs a statement for each set of parameters, as [`Session::query_each`] does, and returns how many rows each changed.
+    fn execute_each(&mut self, sql: Sql, sets: &[Vec<Value>]) -> Result<Vec<u64>, StoreError>;
     fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError>;
+    /// Runs a query for each set of parameters: one after the other (SQLite), or all on their way at once (PostgreSQL).
+    fn query_each(&mut self, sql: Sql, sets: &[Vec<Value>], each: &mut EachOf<'_>) -> Result<(), StoreError>;
     fn prepare(&mut self, sql: Sql) -> Result<(), StoreError>;
     fn lock(&mut self, locks: &[Lock]) -> Result<(), StoreError>;
     /// Runs a script of several statements without parameters.
@@ -79,6 +89,43 @@ impl<'a> Tx<'a> {
             })
         })?;
         Ok(rows)
+    }
+
+    /// Makes rows by an `INSERT` whose text has the values of one, `VALUES ($1, $2, ..)`, and returns how many it made.
+    pub fn insert_rows(&mut self, sql: impl Into<Sql>, rows: &[Vec<Value>]) -> Result<u64, StoreError> {
+        let sql = sql.into();
+        debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
+        self.attempt(|session| session.insert_rows(sql, rows))
+    }
+
+    /// Runs a statement for each of many sets of parameters, in order, and returns how many rows each changed.
+    pub fn execute_each(
+        &mut self,
+        sql: impl Into<Sql>,
+        sets: &[Vec<Value>],
+    ) -> Result<Vec<u64>, StoreError> {
+        let sql = sql.into();
+        debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
+        self.attempt(|session| session.execute_each(sql, sets))
+    }
+
+    /// Runs a query for each of many sets of parameters, and returns the rows of each, in order.
+    pub fn query_each<T>(
+        &mut self,
+        sql: impl Into<Sql>,
+        sets: &[Vec<Value>],
+        mut read: impl FnMut(&Row<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<Vec<T>>, StoreError> {
+        let sql = sql.into();
+        debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
+        let mut found: Vec<Vec<T>> = sets.iter().map(|_| Vec::new()).collect();
+        self.attempt(|session| {
+            session.query_each(sql, sets, &mut |place, row| {
+                found[place].push(read(row)?);
+                Ok(())
+            })
+        })?;
+        Ok(found)
     }
 
     /// Returns the row, if there is one; a second row is [`StoreError::Corrupt`].

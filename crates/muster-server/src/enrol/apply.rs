@@ -1,5 +1,7 @@
 //! Records an admission: host, key, ticket, secrets, tags, audit and event, all or nothing.
 
+use std::collections::BTreeMap;
+
 use muster_domain::admission::{Admission, Machine};
 use muster_domain::ticket::Spent;
 use muster_ids::{ClaimId, HostId, SiteId, TeamId, TicketId};
@@ -114,7 +116,11 @@ pub(super) fn arrive(
     let (active, invited) = (HostState::Active, HostState::Invited);
     let entering = |host_id, from, disposition, owns_uid| Entering { host_id, from, disposition, owns_uid };
     let (host_id, disposition) = match admission {
-        Admission::New { owns_uid } => (make(unit, arriving, owns_uid)?, Disposition::New),
+        Admission::New { owns_uid } => {
+            let made = make(unit, &[Newcomer { arriving, owns_uid }])?;
+            close_other_claim(unit, arriving)?;
+            return made.first().map(|id| (*id, Disposition::New)).ok_or(Failure::NotFound);
+        }
         Admission::Register { host_id, owns_uid } => {
             enter(unit, arriving, &entering(host_id, invited, Disposition::Registered, owns_uid))?
         }
@@ -139,16 +145,57 @@ pub(super) fn arrive(
     Ok((host_id, disposition))
 }
 
-fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Result<HostId, Failure> {
-    let entrance = &arriving.entrance;
-    let team_id = entrance.team_id();
+/// A machine that becomes a new host.
+pub(super) struct Newcomer<'a> {
+    pub(super) arriving: &'a Arriving<'a>,
+    /// Whether it owns the uid it reports.
+    pub(super) owns_uid: bool,
+}
+
+/// Makes a host of each newcomer, with its key, and uses their tickets. What another transaction took meanwhile from any
+/// of them is a conflict of all.
+pub(super) fn make(unit: &mut Unit<'_, '_>, newcomers: &[Newcomer<'_>]) -> Result<Vec<HostId>, Failure> {
+    let Some(app) = newcomers.first().map(|newcomer| newcomer.arriving.app) else { return Ok(Vec::new()) };
+    let mut kinds = BTreeMap::new();
+    let (mut hosts, mut keys) = (Vec::with_capacity(newcomers.len()), Vec::with_capacity(newcomers.len()));
+    for Newcomer { arriving, owns_uid } in newcomers {
+        let team_id = arriving.entrance.team_id();
+        let kind = match kinds.get(&team_id) {
+            Some(kind) => *kind,
+            None => *kinds.entry(team_id).or_insert(kind_of(unit, team_id)?),
+        };
+        let host = new_host(unit, arriving, kind, *owns_uid);
+        keys.push(new_key(unit, arriving, host.id));
+        hosts.push(host);
+    }
+    let ids: Vec<HostId> = hosts.iter().map(|host| host.id).collect();
+    if unit.tx.hosts_insert(&hosts)? != hosts.len() as u64 {
+        return Err(StoreError::Conflict.into());
+    }
+    unit.tx.hosts_rows_insert(&ids, app.installation.epoch)?;
+    if unit.tx.host_keys_insert(&keys)? != keys.len() as u64 {
+        return Err(StoreError::Conflict.into());
+    }
+    for (Newcomer { arriving, .. }, host_id) in newcomers.iter().zip(&ids) {
+        app.arrivals.comes(arriving.entrance.site_id());
+        present(unit, arriving, *host_id, Disposition::New)?;
+        tell(unit, arriving, *host_id, Disposition::New);
+    }
+    Ok(ids)
+}
+
+fn kind_of(unit: &mut Unit<'_, '_>, team_id: TeamId) -> Result<HostKind, Failure> {
     let team = unit.tx.team(team_id)?.ok_or(Failure::NotFound)?;
-    let id = HostId::from_uuid(unit.draw.uuid(unit.now));
-    let host = HostRow {
-        id,
-        team_id,
+    Ok(if team.is_platform { HostKind::Shared } else { HostKind::Team })
+}
+
+fn new_host(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, kind: HostKind, owns_uid: bool) -> HostRow {
+    let entrance = &arriving.entrance;
+    HostRow {
+        id: HostId::from_uuid(unit.draw.uuid(unit.now)),
+        team_id: entrance.team_id(),
         site_id: entrance.site_id(),
-        kind: if team.is_platform { HostKind::Shared } else { HostKind::Team },
+        kind,
         name: arriving.machine.hostname.to_string(),
         state: HostState::Active,
         provider: None,
@@ -158,12 +205,24 @@ fn make(unit: &mut Unit<'_, '_>, arriving: &Arriving<'_>, owns_uid: bool) -> Res
         enrolled_at: Some(unit.now),
         retired_at: None,
         ephemeral_hours: entrance.ephemeral_hours(),
-    };
-    if !unit.tx.host_insert(&host)? {
-        return Err(StoreError::Conflict.into());
     }
-    unit.tx.host_rows_insert(id, arriving.app.installation.epoch)?;
-    Ok(id)
+}
+
+fn new_key(unit: &Unit<'_, '_>, arriving: &Arriving<'_>, host_id: HostId) -> HostKeyRow {
+    HostKeyRow {
+        name: arriving.machine.key,
+        team_id: arriving.entrance.team_id(),
+        host_id,
+        material: arriving.material.to_vec(),
+        state: KeyState::Active,
+        ticket_id: arriving.entrance.ticket_id(),
+        created_by: None,
+        created_at: unit.now,
+        ended_at: None,
+        ended_by: None,
+        first_used_at: None,
+        last_used_at: None,
+    }
 }
 
 fn replace(
@@ -247,28 +306,27 @@ fn bind(
     host_id: HostId,
     disposition: Disposition,
 ) -> Result<(), Failure> {
-    let key = HostKeyRow {
-        name: arriving.machine.key,
-        team_id: arriving.entrance.team_id(),
-        host_id,
-        material: arriving.material.to_vec(),
-        state: KeyState::Active,
-        ticket_id: arriving.entrance.ticket_id(),
-        created_by: None,
-        created_at: unit.now,
-        ended_at: None,
-        ended_by: None,
-        first_used_at: None,
-        last_used_at: None,
-    };
-    if !unit.tx.host_key_insert(&key)? {
+    if !unit.tx.host_key_insert(&new_key(unit, arriving, host_id))? {
         return Err(StoreError::Conflict.into());
     }
-    if let Entrance::Ticket(ticket) = arriving.entrance {
-        let spent = Spent { by_key: key.name, by_host: host_id, disposition };
-        use_ticket(unit, arriving.app, ticket, &spent)?;
-    }
+    present(unit, arriving, host_id, disposition)?;
     close_other_claim(unit, arriving)
+}
+
+/// Uses the ticket a machine came with.
+fn present(
+    unit: &mut Unit<'_, '_>,
+    arriving: &Arriving<'_>,
+    by_host: HostId,
+    disposition: Disposition,
+) -> Result<(), Failure> {
+    match arriving.entrance {
+        Entrance::Ticket(ticket) => {
+            let spent = Spent { by_key: arriving.machine.key, by_host, disposition };
+            use_ticket(unit, arriving.app, ticket, &spent)
+        }
+        Entrance::Copy(_) => Ok(()),
+    }
 }
 
 fn use_ticket(unit: &mut Unit<'_, '_>, app: &App, row: &TicketRow, spent: &Spent) -> Result<(), Failure> {

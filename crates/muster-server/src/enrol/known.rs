@@ -83,10 +83,9 @@ pub(super) fn lock(
     at_site: AtSite,
 ) -> Result<Candidates, StoreError> {
     let found = Candidates::find(tx, ticket, machine)?;
-    let is_limited = ticket.is_one_time() || ticket.max_uses.is_some();
     let ticket_key = LockKey::Ticket(ticket.id);
     let mut locks = vec![
-        if is_limited { Lock::exclusive(ticket_key) } else { Lock::shared(ticket_key) },
+        if is_limited(ticket) { Lock::exclusive(ticket_key) } else { Lock::shared(ticket_key) },
         match at_site {
             AtSite::Shared => Lock::shared(LockKey::Site(found.site_id)),
             AtSite::Alone => Lock::exclusive(LockKey::Site(found.site_id)),
@@ -104,6 +103,11 @@ pub(super) fn lock(
         return Err(StoreError::Conflict);
     }
     Ok(found)
+}
+
+/// Whether a ticket admits a limited number, so that one machine at a time uses it.
+pub(super) fn is_limited(ticket: &Ticket) -> bool {
+    ticket.is_one_time() || ticket.max_uses.is_some()
 }
 
 /// Ends the lapsed claims that stand in the way of this key or this ticket, and frees what they hold.
@@ -159,7 +163,7 @@ pub(super) fn load(
 }
 
 /// Counts the new hosts of a site within the hour; far from its bound, a number they do not exceed.
-fn new_hosts(unit: &mut Unit<'_, '_>, app: &App, site_id: SiteId, bound: u64) -> Result<u64, StoreError> {
+pub(super) fn new_hosts(unit: &mut Unit<'_, '_>, app: &App, site_id: SiteId, bound: u64) -> Result<u64, StoreError> {
     if let Some(most) = app.arrivals.far_below(site_id, bound) {
         return Ok(most);
     }

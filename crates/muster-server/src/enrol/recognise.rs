@@ -88,7 +88,7 @@ pub(super) async fn recognise(
     let bearer = bearer
         .unwrap_or_else(|| Bearer::new(BearerKind::EnrolmentToken, PublicId::from_entropy([0; 16]), [0; 32]));
     let ticket_id = TicketId::new(bearer.id);
-    let found = app.look(move |tx| tx.ticket_by_id(&ticket_id)).await?;
+    let found = app.at_the_door.ticket(app, ticket_id).await?;
     let kind = found.as_ref().map(|row| row.ticket.kind);
     let secret_is_right = app.keyring.verify(&bearer, found.as_ref().map(|row| row.verifier.as_slice()));
     let ticket = found.filter(|_| secret_is_right);

@@ -139,6 +139,7 @@ fn seal_batch(
     // Never below a position that was given, so that what is missing stays missing; always from the link that was kept.
     let mut head = ChainHead { position: left.link.position.max(found.position), mac: left.link.mac };
     let rows = tx.audit_unsealed(BATCH)?;
+    let mut links = Vec::with_capacity(rows.len());
     for row in &rows {
         let (position, text) = (head.next_position()?, row.row.chained_text());
         let mac = if is_written(keyring, row) {
@@ -147,8 +148,9 @@ fn seal_batch(
             keyring.audit_mac_of_stranger(&head.mac, position, &text)
         };
         head = ChainHead { position, mac };
-        tx.audit_seal(row.row.id, &head)?;
+        links.push((row.row.id, head));
     }
+    tx.audit_seal(&links)?;
     if !rows.is_empty() {
         trail::keep_head(tx, keyring, &head)?;
     }

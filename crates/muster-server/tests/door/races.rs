@@ -97,4 +97,57 @@ scenes! {
             assert_eq!(scene.admin.host(&host_id).await["state"], "retired");
         }
     }
+
+    /// A crowd of strangers shares transactions; who is no stranger beside the others is judged all the same.
+    async fn c27_a_crowd_at_the_door_is_told_apart(scene) {
+        let scene = Arc::new(scene);
+        let site = scene.admin.site("crowd", json!({ "surge": 1_000_000 })).await;
+        let (site_key, _) = scene.admin.site_key(&site).await;
+        let (one_time, ticket_id) = scene.admin.enrolment_token(json!({ "site_id": site, "tags": ["new"] })).await;
+        let known = Machine::new("known");
+        let known_id = known.admitted(&scene, &site_key, 201).await;
+        let first = Machine::new("first");
+        let mut machines: Vec<(Machine, String)> =
+            (0..40).map(|n| (Machine::new(&format!("crowd-{n}")), site_key.clone())).collect();
+        machines.push((first.twin(), site_key.clone()));
+        machines.push((first, site_key.clone()));
+        machines.push((known, site_key.clone()));
+        machines.push((Machine::new("one"), one_time.clone()));
+        machines.push((Machine::new("other"), one_time));
+        let before = scene.app.store.committed().transactions;
+        let knocks = machines.iter().map(|(machine, token)| machine.enroll(&scene, token));
+        let answers = futures_util::future::join_all(knocks).await;
+        let transactions = scene.app.store.committed().transactions - before;
+        assert!(transactions < 40, "{transactions} transactions for a crowd of {}", machines.len());
+        let statuses: Vec<u16> = answers.iter().map(|answer| answer.status).collect();
+        assert!(statuses[..40].iter().all(|status| *status == 201), "{statuses:?}");
+        assert_eq!(sorted(&statuses[40..42]), [201, 202], "one of the twins is a question");
+        assert_eq!((statuses[42], answers[42].text("host_id")), (200, known_id));
+        assert_eq!(sorted(&statuses[43..]), [201, 401], "a one-time token admits one");
+        let hosts = scene.admin.hosts().await;
+        assert_eq!(hosts.len(), 43);
+        let tagged: Vec<_> = hosts.iter().filter(|host| host["tags"] == json!(["new"])).collect();
+        assert_eq!(tagged.len(), 1, "the token carried its tags to the host it admitted");
+        let ticket = scene.admin.get(&format!("/v1/tickets/{ticket_id}")).await.expect(200);
+        assert_eq!(ticket["uses"], 1);
+        assert_eq!(scene.events("host.enrolled").await.len(), 43);
+    }
+
+    /// The bound of a site holds for a crowd that comes at once.
+    async fn b12_a_crowd_does_not_cross_the_bound_of_its_site(scene) {
+        let scene = Arc::new(scene);
+        let site = scene.admin.site("bounded", json!({ "surge": 70 })).await;
+        let (site_key, _) = scene.admin.site_key(&site).await;
+        let machines: Vec<Machine> = (0..90).map(|n| Machine::new(&format!("crowd-{n}"))).collect();
+        let knocks = machines.iter().map(|machine| machine.enroll(&scene, &site_key));
+        let answers = futures_util::future::join_all(knocks).await;
+        let count = |status| answers.iter().filter(|answer| answer.status == status).count();
+        assert_eq!((count(201), count(202)), (70, 20));
+    }
+}
+
+fn sorted(statuses: &[u16]) -> Vec<u16> {
+    let mut sorted = statuses.to_vec();
+    sorted.sort_unstable();
+    sorted
 }

@@ -105,11 +105,13 @@ fn marked(field: Option<&str>) -> String {
 impl Tx<'_> {
     /// Writes an audit row; last in its transaction, before outbox rows. `written` proves who did.
     pub fn audit_insert(&mut self, row: &AuditRow, written: &[u8]) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO audit (id, team_id, at, actor, source, action, target, outcome, details, role, changed,
-                                host_id, written)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-            params![
+        self.audit_insert_all(&[(row.clone(), written.to_vec())])
+    }
+
+    /// Writes audit rows, each with what proves who wrote it; last in their transaction, before outbox rows.
+    pub fn audit_insert_all(&mut self, rows: &[(AuditRow, Vec<u8>)]) -> Result<(), StoreError> {
+        let values = |(row, written): &(AuditRow, Vec<u8>)| {
+            let values: &[_] = params![
                 row.id,
                 row.team_id,
                 row.at,
@@ -123,17 +125,27 @@ impl Tx<'_> {
                 row.changed,
                 row.host_id,
                 written
-            ],
+            ];
+            values.to_vec()
+        };
+        self.insert_rows(
+            "INSERT INTO audit (id, team_id, at, actor, source, action, target, outcome, details, role, changed,
+                                host_id, written)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+            &rows.iter().map(values).collect::<Vec<_>>(),
         )?;
         Ok(())
     }
 
     /// Writes an outbox row; last in its transaction.
     pub fn outbox_insert(&mut self, row: &OutboxRow) -> Result<(), StoreError> {
-        self.execute(
-            "INSERT INTO outbox (id, team_id, at, kind, subject, host_id, actor, payload)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-            params![
+        self.outbox_insert_all(std::slice::from_ref(row))
+    }
+
+    /// Writes outbox rows; last in their transaction.
+    pub fn outbox_insert_all(&mut self, rows: &[OutboxRow]) -> Result<(), StoreError> {
+        let values = |row: &OutboxRow| {
+            let values: &[_] = params![
                 row.id,
                 row.team_id,
                 row.at,
@@ -142,7 +154,13 @@ impl Tx<'_> {
                 row.host_id,
                 row.actor,
                 Json(&row.payload)
-            ],
+            ];
+            values.to_vec()
+        };
+        self.insert_rows(
+            "INSERT INTO outbox (id, team_id, at, kind, subject, host_id, actor, payload)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            &rows.iter().map(values).collect::<Vec<_>>(),
         )?;
         Ok(())
     }

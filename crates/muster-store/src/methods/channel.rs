@@ -68,14 +68,19 @@ impl AgentRow {
 impl Tx<'_> {
     /// Makes the rows that every host has beside its own: presence, configuration.
     pub fn host_rows_insert(&mut self, host_id: HostId, epoch: u32) -> Result<(), StoreError> {
-        self.execute(
+        self.hosts_rows_insert(&[host_id], epoch)
+    }
+
+    /// Makes the rows that each of these hosts has beside its own.
+    pub fn hosts_rows_insert(&mut self, hosts: &[HostId], epoch: u32) -> Result<(), StoreError> {
+        let alone: Vec<_> = hosts.iter().map(|host_id| params![host_id].to_vec()).collect();
+        let with_epoch: Vec<_> =
+            hosts.iter().map(|host_id| params![host_id, i64::from(epoch)].to_vec()).collect();
+        self.insert_rows(
             "INSERT INTO presence (host_id, said_goodbye, told_unreachable) VALUES ($1, 0, 0)",
-            params![host_id],
+            &alone,
         )?;
-        self.execute(
-            "INSERT INTO host_config (host_id, epoch, n) VALUES ($1, $2, 1)",
-            params![host_id, i64::from(epoch)],
-        )?;
+        self.insert_rows("INSERT INTO host_config (host_id, epoch, n) VALUES ($1, $2, 1)", &with_epoch)?;
         Ok(())
     }
 

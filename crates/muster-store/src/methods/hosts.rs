@@ -8,7 +8,7 @@ use muster_wire::text::{Hostname, Tag};
 
 use super::tickets::stored_count;
 use crate::words::Word;
-use crate::{Json, Row, StoreError, Tx, params};
+use crate::{Json, Row, StoreError, Tx, Value, params};
 
 /// A host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,28 +74,19 @@ pub struct LastSign {
 impl Tx<'_> {
     /// Makes a host. `false`: it owns a uid that another living host of the team owns.
     pub fn host_insert(&mut self, host: &HostRow) -> Result<bool, StoreError> {
-        let arrival = host.arrival.as_ref();
-        let changed = self.execute(
+        Ok(self.hosts_insert(std::slice::from_ref(host))? == 1)
+    }
+
+    /// Makes hosts, but those that own a uid that another living host of the team owns; returns how many it made.
+    pub fn hosts_insert(&mut self, hosts: &[HostRow]) -> Result<u64, StoreError> {
+        self.insert_rows(
             "INSERT INTO host (id, team_id, site_id, kind, name, state, provider, zone, created_at, enrolled_at,
                                retired_at, door, disposition, ticket_id, machine_uid, owns_uid, hostname, facts,
                                labels, ephemeral_hours)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
              ON CONFLICT DO NOTHING",
-            params![
-                host.id, host.team_id, host.site_id, Word(host.kind), host.name, Word(host.state), host.provider,
-                host.zone, host.created_at, host.enrolled_at, host.retired_at,
-                arrival.map(|arrival| arrival.door),
-                arrival.map(|arrival| Word(arrival.disposition)),
-                arrival.map(|arrival| arrival.ticket_id),
-                arrival.map(|arrival| arrival.machine_uid),
-                arrival.is_some_and(|arrival| arrival.owns_uid),
-                arrival.map(|arrival| &arrival.hostname),
-                arrival.map(|arrival| Json(&arrival.facts)),
-                arrival.map(|arrival| Json(&arrival.labels)),
-                host.ephemeral_hours.map(stored_count)
-            ],
-        )?;
-        Ok(changed == 1)
+            &hosts.iter().map(stored_host).collect::<Vec<_>>(),
+        )
     }
 
     /// Returns a host of a team.
@@ -350,6 +341,24 @@ fn read_view(row: &Row<'_>) -> Result<HostView, StoreError> {
         last_key_revoked_by_person: by_person,
         held: row.get::<Option<Timestamp>>(8)?.is_some(),
     })
+}
+
+fn stored_host(host: &HostRow) -> Vec<Value> {
+    let arrival = host.arrival.as_ref();
+    let values: &[_] = params![
+        host.id, host.team_id, host.site_id, Word(host.kind), host.name, Word(host.state), host.provider,
+        host.zone, host.created_at, host.enrolled_at, host.retired_at,
+        arrival.map(|arrival| arrival.door),
+        arrival.map(|arrival| Word(arrival.disposition)),
+        arrival.map(|arrival| arrival.ticket_id),
+        arrival.map(|arrival| arrival.machine_uid),
+        arrival.is_some_and(|arrival| arrival.owns_uid),
+        arrival.map(|arrival| &arrival.hostname),
+        arrival.map(|arrival| Json(&arrival.facts)),
+        arrival.map(|arrival| Json(&arrival.labels)),
+        host.ephemeral_hours.map(stored_count)
+    ];
+    values.to_vec()
 }
 
 pub(super) fn read_host(row: &Row<'_>) -> Result<HostRow, StoreError> {

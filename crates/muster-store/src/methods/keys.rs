@@ -53,16 +53,24 @@ impl Tx<'_> {
     /// Stores a key that was not used yet. `false`: its name is known, or it would be a second active key pair, or a
     /// second next key.
     pub fn host_key_insert(&mut self, key: &HostKeyRow) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.host_keys_insert(std::slice::from_ref(key))? == 1)
+    }
+
+    /// Makes keys, but those whose names are taken; returns how many it made.
+    pub fn host_keys_insert(&mut self, keys: &[HostKeyRow]) -> Result<u64, StoreError> {
+        let values = |key: &HostKeyRow| {
+            let values: &[_] = params![
+                key.name, key.team_id, key.host_id, key.material, Word(key.state), key.ticket_id, key.created_by,
+                key.created_at, key.ended_at, key.ended_by
+            ];
+            values.to_vec()
+        };
+        self.insert_rows(
             "INSERT INTO host_key (name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at,
                                    ended_by)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
-            params![
-                key.name, key.team_id, key.host_id, key.material, Word(key.state), key.ticket_id, key.created_by,
-                key.created_at, key.ended_at, key.ended_by
-            ],
-        )?;
-        Ok(changed == 1)
+            &keys.iter().map(values).collect::<Vec<_>>(),
+        )
     }
 
     /// Returns a key of any team: for machines, which prove it.

@@ -159,13 +159,14 @@ impl Tx<'_> {
         Ok(last.unwrap_or(ChainHead::START))
     }
 
-    /// Gives an audit row its place. `false`: it has one.
-    pub fn audit_seal(&mut self, id: AuditId, link: &ChainHead) -> Result<bool, StoreError> {
-        let changed = self.execute(
+    /// Gives audit rows their places. `false`: one of them has one.
+    pub fn audit_seal(&mut self, links: &[(AuditId, ChainHead)]) -> Result<bool, StoreError> {
+        let set = |(id, link): &(AuditId, ChainHead)| params![link.position, link.mac, id].to_vec();
+        let changed = self.execute_each(
             "UPDATE audit SET position = $1, mac = $2, written = NULL WHERE id = $3 AND position IS NULL",
-            params![link.position, link.mac, id],
+            &links.iter().map(set).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.iter().all(|changed| *changed == 1))
     }
 
     /// Whether committed outbox rows wait for their place.
@@ -188,13 +189,12 @@ impl Tx<'_> {
             return Ok(0);
         }
         let mut position = self.outbox_last()?;
+        let mut places = Vec::with_capacity(waiting.len());
         for seq in &waiting {
             position = next_position(position)?;
-            self.execute(
-                "UPDATE outbox SET position = $1 WHERE seq = $2 AND position IS NULL",
-                params![position, seq],
-            )?;
+            places.push(params![position, seq].to_vec());
         }
+        self.execute_each("UPDATE outbox SET position = $1 WHERE seq = $2 AND position IS NULL", &places)?;
         self.installation_set(OUTBOX_HEAD, &position.to_be_bytes())?;
         Ok(waiting.len() as u64)
     }

@@ -1,7 +1,7 @@
 //! Tickets: what a machine presents at a door.
 
 use muster_domain::ticket::{Rotation, Spent, Ticket};
-use muster_ids::{HostId, KeyName, TeamId, TicketId, Timestamp};
+use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, Timestamp};
 use muster_wire::enroll::Disposition;
 use muster_wire::text::Tag;
 use muster_wire::ticket::{TicketKind, TicketStatus};
@@ -52,6 +52,21 @@ pub struct TicketFilter {
     pub status: Option<TicketStatus>,
 }
 
+/// A machine at the door, as far as it is asked whether anything is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KnockRow {
+    /// Its key.
+    pub key: KeyName,
+    /// The team it would come to.
+    pub team_id: TeamId,
+    /// The uid it reports.
+    pub uid: MachineUid,
+    /// The site it would come to.
+    pub site_id: SiteId,
+    /// What it presents.
+    pub ticket_id: TicketId,
+}
+
 impl Tx<'_> {
     /// Stores a ticket.
     pub fn ticket_insert(&mut self, row: &TicketRow) -> Result<(), StoreError> {
@@ -72,14 +87,42 @@ impl Tx<'_> {
 
     /// Returns a ticket of any team: for the door, which knows it by its secret.
     pub fn ticket_by_id(&mut self, id: &TicketId) -> Result<Option<TicketRow>, StoreError> {
-        self.query_opt(
+        Ok(self.tickets_by_id(std::slice::from_ref(id))?.pop().flatten())
+    }
+
+    /// Returns tickets of any team, in the order of their ids here.
+    pub fn tickets_by_id(&mut self, ids: &[TicketId]) -> Result<Vec<Option<TicketRow>>, StoreError> {
+        let found = self.query_each(
             "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
                     spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
                     created_by, created_at, rotated_to, rotated_at, rotated_out_at, ephemeral_hours
                FROM ticket WHERE id = $1",
-            params![id],
+            &ids.iter().map(|id| params![id].to_vec()).collect::<Vec<_>>(),
             read_ticket,
-        )
+        )?;
+        Ok(found.into_iter().map(|mut rows| rows.pop()).collect())
+    }
+
+    /// Says of each knock whether nothing is known of its machine, and nothing waits for it or for its ticket: no key, no
+    /// host that has or had its uid, no claim.
+    pub fn are_strangers(&mut self, knocks: &[KnockRow], now: Timestamp) -> Result<Vec<bool>, StoreError> {
+        let set = |knock: &KnockRow| {
+            let KnockRow { key, team_id, uid, site_id, ticket_id } = knock;
+            params![key, team_id, uid, site_id, ticket_id, now].to_vec()
+        };
+        let found = self.query_each(
+            "SELECT NOT (EXISTS (SELECT 1 FROM host_key WHERE name = $1)
+                 OR EXISTS (SELECT 1 FROM host WHERE team_id = $2 AND machine_uid = $3 AND owns_uid = 1)
+                 OR EXISTS (SELECT 1 FROM host
+                             WHERE team_id = $2 AND machine_uid = $3 AND released_uid_at IS NOT NULL)
+                 OR EXISTS (SELECT 1 FROM claim
+                             WHERE site_id = $4 AND key_name = $1 AND state IN ('waiting', 'rejected'))
+                 OR EXISTS (SELECT 1 FROM claim
+                             WHERE ticket_id = $5 AND state = 'waiting' AND expires_at <= $6))",
+            &knocks.iter().map(set).collect::<Vec<_>>(),
+            |row| row.get::<bool>(0),
+        )?;
+        Ok(found.into_iter().map(|rows| rows == [true]).collect())
     }
 
     /// Returns a ticket of a team as operators see it.

@@ -43,3 +43,11 @@ fn two_texts_go_to_one_dialect_each() {
     assert_eq!(&*Texts::new(Dialect::Sqlite).text(sql), "SELECT ?1");
     assert_eq!(&*Texts::new(Dialect::Postgres).text(sql), "SELECT $1::text");
 }
+
+#[test]
+fn an_insert_of_one_row_becomes_one_of_many() {
+    let one = "INSERT INTO t (a, b, c) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
+    assert_eq!(for_rows(one, 1), one);
+    let three = "INSERT INTO t (a, b, c) VALUES ($1, $2, 0), ($3, $4, 0), ($5, $6, 0) ON CONFLICT DO NOTHING";
+    assert_eq!(for_rows(one, 3), three);
+}

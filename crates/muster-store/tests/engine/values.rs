@@ -1,7 +1,7 @@
 //! What goes in comes out, the same on both databases.
 
 use muster_ids::{HostId, KeyName, MachineUid, TicketId, Timestamp};
-use muster_store::{Json, Priority, Row, StoreError, params};
+use muster_store::{Json, Priority, Row, StoreError, Value, params};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -19,6 +19,34 @@ fn corrupt<T: std::fmt::Debug>(result: Result<T, StoreError>) {
 }
 
 both! {
+    /// More rows than go into one statement, and queries than are on their way at once.
+    async fn many_rows_are_made_and_asked_for_in_their_order(place: Place) {
+        let store = place.open_with(ENTRIES).await;
+        let rows: Vec<Vec<Value>> = (0..150).map(|n: i64| params![format!("n{n}"), n].to_vec()).collect();
+        let names: Vec<Vec<Value>> =
+            ["n149", "none", "n0", "n77"].iter().cycle().take(200).map(|name| params![*name].to_vec()).collect();
+        let again = rows[..5].to_vec();
+        let made = store.write(Priority::Urgent, move |tx| {
+            let sql = "INSERT INTO entry (name, amount) VALUES ($1, $2) ON CONFLICT DO NOTHING";
+            Ok::<_, StoreError>((tx.insert_rows(sql, &rows)?, tx.insert_rows(sql, &[])?, tx.insert_rows(sql, &again)?))
+        });
+        assert_eq!(made.await.unwrap(), (150, 0, 0));
+        let found = store.read(move |tx| {
+            tx.query_each("SELECT amount FROM entry WHERE name = $1", &names, |row| row.get::<i64>(0))
+        });
+        let found = found.await.unwrap();
+        assert_eq!(found.len(), 200);
+        assert_eq!(found[..4], [vec![149], Vec::new(), vec![0], vec![77]]);
+        assert_eq!(found[196..], found[..4]);
+        let bad = store.write(Priority::Urgent, |tx| {
+            let rows = [params!["x", 1_i64].to_vec(), params![Value::Null, 2_i64].to_vec()];
+            tx.insert_rows("INSERT INTO entry (name, amount) VALUES ($1, $2)", &rows)
+        });
+        assert!(bad.await.is_err());
+        let left = store.read(|tx| tx.query_one("SELECT count(*) FROM entry", params![], |row| row.get::<i64>(0)));
+        assert_eq!(left.await.unwrap(), 150, "nothing of a statement that failed stays");
+    }
+
     async fn every_kind_comes_back_as_it_went(place: Place) {
         let store = place.open_with(ENTRIES).await;
         let owner = HostId::from_uuid(Uuid::from_u128(0x0123_4567_89ab_7def_8123_4567_89ab_cdef));

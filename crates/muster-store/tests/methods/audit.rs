@@ -47,7 +47,7 @@ fn scattered(n: u128) -> Uuid {
 fn seal_all(tx: &mut Tx<'_>) -> Result<(), StoreError> {
     for row in tx.audit_unsealed(100)? {
         let position = tx.audit_last()?.next_position()?;
-        assert!(tx.audit_seal(row.row.id, &ChainHead { position, mac: [1; 32] })?);
+        assert!(tx.audit_seal(&[(row.row.id, ChainHead { position, mac: [1; 32] })])?);
     }
     Ok(())
 }

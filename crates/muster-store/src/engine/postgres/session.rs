@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use deadpool_postgres::Object;
+use futures_util::future::try_join_all;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 use tokio_postgres::error::{Severity, SqlState};
@@ -17,8 +18,8 @@ use uuid::Uuid;
 
 use crate::lock::in_order;
 use crate::row::{Columns, Row};
-use crate::sql::{Dialect, Texts, rewrite};
-use crate::tx::{EachRow, Session};
+use crate::sql::{Dialect, Texts, for_rows, rewrite};
+use crate::tx::{EachOf, EachRow, Session};
 use crate::{Lock, Sql, StoreError, Value, WriteError};
 
 /// What the client waits beyond the server's own limit before it gives the connection up.
@@ -27,6 +28,9 @@ const MIGRATE_FOR: Duration = Duration::from_secs(3600);
 
 /// Rows of a stream that are held at a time.
 const FETCH: &str = "FETCH FORWARD 200 FROM streamed";
+
+/// Rows in one statement, and queries that are on their way at once.
+const AT_ONCE: usize = 64;
 
 const LOCK_ALL: &str = "SELECT CASE WHEN exclusive THEN pg_advisory_xact_lock(key) \
      ELSE pg_advisory_xact_lock_shared(key) END \
@@ -171,6 +175,50 @@ impl Session for PooledSession {
         self.wait("run a statement", self.client().execute(&statement, &arrays))
     }
 
+    fn insert_rows(&mut self, sql: Sql, rows: &[Vec<Value>]) -> Result<u64, StoreError> {
+        let text = self.texts.text(sql);
+        let (mut made, mut rest) = (0, rows);
+        while !rest.is_empty() {
+            let (now, later) = rest.split_at(rows_at_once(rest));
+            let params: Vec<&(dyn ToSql + Sync)> =
+                now.iter().flatten().map(|value| value as &(dyn ToSql + Sync)).collect();
+            let statement =
+                self.wait("prepare a statement", self.client().prepare_cached(&for_rows(&text, now.len())))?;
+            made += self.wait("run a statement", self.client().execute(&statement, &params))?;
+            rest = later;
+        }
+        Ok(made)
+    }
+
+    fn execute_each(&mut self, sql: Sql, sets: &[Vec<Value>]) -> Result<Vec<u64>, StoreError> {
+        let statement = self.statement(sql)?;
+        let mut changed = Vec::with_capacity(sets.len());
+        for sets in sets.chunks(AT_ONCE) {
+            // Polled together, they are sent together: the answers of all take one way there and back.
+            let told = sets.iter().map(|set| {
+                let (client, statement) = (self.client(), &statement);
+                async move { client.execute(statement, &borrowed(set)).await }
+            });
+            changed.extend(self.wait("run a statement", try_join_all(told))?);
+        }
+        Ok(changed)
+    }
+
+    fn query_each(&mut self, sql: Sql, sets: &[Vec<Value>], each: &mut EachOf<'_>) -> Result<(), StoreError> {
+        let statement = self.statement(sql)?;
+        for (nth, sets) in sets.chunks(AT_ONCE).enumerate() {
+            let asked = sets.iter().map(|set| {
+                let (client, statement) = (self.client(), &statement);
+                async move { client.query(statement, &borrowed(set)).await }
+            });
+            let found = self.wait("run a query", try_join_all(asked))?;
+            for (place, rows) in found.iter().enumerate() {
+                rows.iter().try_for_each(|row| each(nth * AT_ONCE + place, &Row::new(row)))?;
+            }
+        }
+        Ok(())
+    }
+
     fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError> {
         let statement = self.statement(sql)?;
         let rows = self.wait("run a query", self.client().query(&statement, &borrowed(params)))?;
@@ -210,6 +258,11 @@ impl Session for PooledSession {
             rows.iter().try_for_each(|row| each(&Row::new(row)))?;
         }
     }
+}
+
+/// A power of two, so that few statements are kept of one text.
+fn rows_at_once(rows: &[Vec<Value>]) -> usize {
+    1 << rows.len().min(AT_ONCE).ilog2()
 }
 
 fn borrowed(params: &[Value]) -> Vec<&(dyn ToSql + Sync)> {

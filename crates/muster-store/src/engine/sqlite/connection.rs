@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::engine::watch::Watch;
 use crate::row::{Columns, Row};
 use crate::sql::{Dialect, Texts, rewrite};
-use crate::tx::{EachRow, Session};
+use crate::tx::{EachOf, EachRow, Session};
 use crate::{Limits, Lock, Sql, StoreError, Value};
 
 const LOG_TRIES: u32 = 50;
@@ -231,6 +231,18 @@ impl Session for Connection {
             Ok(changed) => Ok(changed as u64),
             Err(error) => Err(self.failed("run a statement", error)),
         }
+    }
+
+    fn insert_rows(&mut self, sql: Sql, rows: &[Vec<Value>]) -> Result<u64, StoreError> {
+        rows.iter().map(|row| self.execute(sql, row)).sum()
+    }
+
+    fn execute_each(&mut self, sql: Sql, sets: &[Vec<Value>]) -> Result<Vec<u64>, StoreError> {
+        sets.iter().map(|set| self.execute(sql, set)).collect()
+    }
+
+    fn query_each(&mut self, sql: Sql, sets: &[Vec<Value>], each: &mut EachOf<'_>) -> Result<(), StoreError> {
+        sets.iter().enumerate().try_for_each(|(place, set)| self.query(sql, set, &mut |row| each(place, row)))
     }
 
     fn query(&mut self, sql: Sql, params: &[Value], each: &mut EachRow<'_>) -> Result<(), StoreError> {
