@@ -1,5 +1,16 @@
+use std::cell::RefCell;
+
 use muster_ids::{PublicId, Timestamp};
 use uuid::Uuid;
+
+/// Random bytes of a version 7 UUID.
+const OF_A_NAME: usize = 10;
+/// Names that are drawn at a time.
+const NAMES: usize = 64;
+
+thread_local! {
+    static DRAWN: RefCell<Vec<[u8; OF_A_NAME]>> = const { RefCell::new(Vec::new()) };
+}
 
 /// Draws from the operating system's random source.
 #[derive(Debug, Clone, Copy, Default)]
@@ -14,10 +25,21 @@ impl Entropy {
         bytes
     }
 
-    /// Returns a version 7 UUID (RFC 9562) for `now`.
+    /// Returns a version 7 UUID (RFC 9562) for `now`. It is a name and no secret: its random part is drawn ahead, with that
+    /// of others, because every request has one.
     pub fn uuid(&self, now: Timestamp) -> Uuid {
         let millis = u64::try_from(now.as_millis()).unwrap_or(0);
-        uuid::Builder::from_unix_timestamp_millis(millis, &self.bytes::<10>()).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(millis, &self.of_a_name()).into_uuid()
+    }
+
+    fn of_a_name(&self) -> [u8; OF_A_NAME] {
+        let ahead = DRAWN.with_borrow_mut(Vec::pop);
+        ahead.unwrap_or_else(|| {
+            let bytes = self.bytes::<{ OF_A_NAME * NAMES }>();
+            let (names, _) = bytes.as_chunks();
+            DRAWN.with_borrow_mut(|drawn| drawn.extend_from_slice(&names[1..]));
+            names[0]
+        })
     }
 
     /// Returns a fresh public id of 12 base62 characters.

@@ -100,8 +100,9 @@ fn admit(request: &Request) -> Result<(), Problem> {
     }
     let mut hosts = request.headers().get_all(HOST).iter();
     let host = hosts.next();
+    let named = host.and_then(authority);
     let is_one_valid = match host {
-        Some(value) => hosts.next().is_none() && is_authority(value),
+        Some(_) => hosts.next().is_none() && named.is_some(),
         None => request.version() < Version::HTTP_11,
     };
     if !is_one_valid {
@@ -110,7 +111,7 @@ fn admit(request: &Request) -> Result<(), Problem> {
     }
     let connection = request.extensions().get::<ConnectInfo>();
     let on_loopback = connection.is_some_and(|connection| connection.listener == ListenerKind::Operators);
-    if on_loopback && host.is_some_and(|host| !names_loopback(host)) {
+    if on_loopback && named.is_some_and(|named| !names_loopback(&named)) {
         // A page of another site that resolves its own name to this machine must not reach the plain listener.
         let detail = "this listener answers to loopback names only";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_host", detail));
@@ -122,23 +123,20 @@ fn admit(request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-fn names_loopback(value: &HeaderValue) -> bool {
-    let authority = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok());
-    authority.is_some_and(|authority| {
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-        let is_address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
-        is_address || host.eq_ignore_ascii_case("localhost")
-    })
+fn names_loopback(named: &Authority) -> bool {
+    let host = named.host().trim_start_matches('[').trim_end_matches(']');
+    let is_address = host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    is_address || host.eq_ignore_ascii_case("localhost")
 }
 
-fn is_authority(value: &HeaderValue) -> bool {
-    let Some(authority) = value.to_str().ok().and_then(|text| text.parse::<Authority>().ok()) else {
-        return false;
-    };
-    let is_host_alone = authority.as_str() == authority.host();
-    !authority.host().is_empty()
-        && !authority.as_str().contains('@')
-        && (is_host_alone || authority.port_u16().is_some())
+/// Returns what a `Host` names: a host, and a port or none.
+fn authority(value: &HeaderValue) -> Option<Authority> {
+    let named: Authority = value.to_str().ok()?.parse().ok()?;
+    let is_host_alone = named.as_str() == named.host();
+    let is_one = !named.host().is_empty()
+        && !named.as_str().contains('@')
+        && (is_host_alone || named.port_u16().is_some());
+    is_one.then_some(named)
 }
 
 /// Gives errors that no handler wrote (404, 405, an extractor's 400, a refused upgrade) the one error body.

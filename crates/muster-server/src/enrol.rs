@@ -139,7 +139,8 @@ pub async fn answer(app: &App, door: Door, request_id: String, now: Timestamp) -
 /// Runs the one transaction of a recognised machine, when it is its turn.
 async fn enter(app: &App, knock: Arc<Knock>, now: Timestamp) -> Result<Outcome, Failure> {
     let ticket = &knock.ticket.ticket;
-    let turn = if known::is_limited(ticket) { Some(app.budgets.tickets.take(ticket.id).await?) } else { None };
+    let turn =
+        if known::is_limited(ticket) { Some(app.budgets.tickets.take(ticket.id).await?) } else { None };
     let place = app.budgets.entering.take().await?;
     let (app, held) = (app.clone(), (turn, place));
     let entering = async move {

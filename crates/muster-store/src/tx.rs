@@ -99,11 +99,7 @@ impl<'a> Tx<'a> {
     }
 
     /// Runs a statement for each of many sets of parameters, in order, and returns how many rows each changed.
-    pub fn execute_each(
-        &mut self,
-        sql: impl Into<Sql>,
-        sets: &[Vec<Value>],
-    ) -> Result<Vec<u64>, StoreError> {
+    pub fn execute_each(&mut self, sql: impl Into<Sql>, sets: &[Vec<Value>]) -> Result<Vec<u64>, StoreError> {
         let sql = sql.into();
         debug_assert!(sql.is_found_by_the_prepare_test(), "begin with an upper-case verb: {sql:?}");
         self.attempt(|session| session.execute_each(sql, sets))

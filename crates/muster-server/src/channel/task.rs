@@ -58,15 +58,16 @@ async fn lead(app: &App, agent: &Agent, protocol: Protocol, mut wire: Wire, wait
     };
     let wire = wire;
     let abort = open.abort.clone();
-    let talk = async {
+    // Boxed where it is made: a future that is moved into its box leaves its room behind.
+    let talk = Box::pin(async {
         let mut conversation = Conversation::new(app, agent, wire, machine, &mut open);
         let end = conversation.run(generation).await;
         Box::pin(conversation.close(end)).await
-    };
+    });
     tokio::select! {
         biased;
         () = abort.cancelled() => End::Gone,
-        end = Box::pin(talk) => end,
+        end = talk => end,
     }
 }
 

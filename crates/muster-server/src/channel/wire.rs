@@ -103,13 +103,14 @@ pub(super) enum Heard {
 
 /// One socket.
 pub(super) struct Wire {
-    socket: WebSocket,
+    /// Boxed: every future that a wire is handed to has room for it, and an idle channel is made of futures.
+    socket: Box<WebSocket>,
     chatter: u32,
 }
 
 impl Wire {
     pub(super) fn new(socket: WebSocket) -> Self {
-        Self { socket, chatter: 0 }
+        Self { socket: Box::new(socket), chatter: 0 }
     }
 
     /// Sends a message; a peer that does not read it in time is dropped.

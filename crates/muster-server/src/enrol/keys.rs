@@ -112,11 +112,7 @@ fn end_next(
 
 /// Ends the next key of a host whose lock is held exclusively: whoever suspects a host suspects what it made last, which
 /// no state of it vouches for.
-pub(super) fn end_unused(
-    unit: &mut Unit<'_, '_>,
-    host_id: HostId,
-    author: &Author,
-) -> Result<(), Failure> {
+pub(super) fn end_unused(unit: &mut Unit<'_, '_>, host_id: HostId, author: &Author) -> Result<(), Failure> {
     let live = unit.tx.host_keys_live(host_id)?;
     match live.iter().find(|key| key.state == KeyState::Next) {
         Some(next) => end(unit, next, Ending::Revoked, author),

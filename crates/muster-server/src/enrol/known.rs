@@ -163,7 +163,12 @@ pub(super) fn load(
 }
 
 /// Counts the new hosts of a site within the hour; far from its bound, a number they do not exceed.
-pub(super) fn new_hosts(unit: &mut Unit<'_, '_>, app: &App, site_id: SiteId, bound: u64) -> Result<u64, StoreError> {
+pub(super) fn new_hosts(
+    unit: &mut Unit<'_, '_>,
+    app: &App,
+    site_id: SiteId,
+    bound: u64,
+) -> Result<u64, StoreError> {
     if let Some(most) = app.arrivals.far_below(site_id, bound) {
         return Ok(most);
     }

@@ -67,7 +67,9 @@ async fn enter(app: App, knocks: Vec<Arc<Knock>>) -> Vec<Result<Option<Outcome>,
     let entered = app.change(Priority::Normal, app.clock.now(), move |unit| admit_all(unit, &inner, &knocks));
     match entered.await {
         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-        Err(Failure::Store(error)) if error.is_unavailable() && !matches!(error, StoreError::CommitUnknown) => {
+        Err(Failure::Store(error))
+            if error.is_unavailable() && !matches!(error, StoreError::CommitUnknown) =>
+        {
             (0..many).map(|_| Err(Failure::Store(error.clone()))).collect()
         }
         // One of them may be the reason, or the commit may have happened: alone, each one is answered right.

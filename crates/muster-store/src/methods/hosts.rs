@@ -346,8 +346,17 @@ fn read_view(row: &Row<'_>) -> Result<HostView, StoreError> {
 fn stored_host(host: &HostRow) -> Vec<Value> {
     let arrival = host.arrival.as_ref();
     let values: &[_] = params![
-        host.id, host.team_id, host.site_id, Word(host.kind), host.name, Word(host.state), host.provider,
-        host.zone, host.created_at, host.enrolled_at, host.retired_at,
+        host.id,
+        host.team_id,
+        host.site_id,
+        Word(host.kind),
+        host.name,
+        Word(host.state),
+        host.provider,
+        host.zone,
+        host.created_at,
+        host.enrolled_at,
+        host.retired_at,
         arrival.map(|arrival| arrival.door),
         arrival.map(|arrival| Word(arrival.disposition)),
         arrival.map(|arrival| arrival.ticket_id),

@@ -60,8 +60,16 @@ impl Tx<'_> {
     pub fn host_keys_insert(&mut self, keys: &[HostKeyRow]) -> Result<u64, StoreError> {
         let values = |key: &HostKeyRow| {
             let values: &[_] = params![
-                key.name, key.team_id, key.host_id, key.material, Word(key.state), key.ticket_id, key.created_by,
-                key.created_at, key.ended_at, key.ended_by
+                key.name,
+                key.team_id,
+                key.host_id,
+                key.material,
+                Word(key.state),
+                key.ticket_id,
+                key.created_by,
+                key.created_at,
+                key.ended_at,
+                key.ended_by
             ];
             values.to_vec()
         };
