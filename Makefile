@@ -26,7 +26,8 @@ lint:
 soak:
 	@scripts/install-needs.sh test
 	$(CARGO) build --workspace --all-targets --locked
-	MUSTER_SOAK=1 target/debug/muster-testkit-postgres -- $(CARGO) test --workspace --locked -- --nocapture soak
+	MUSTER_SOAK=1 target/debug/muster-testkit-postgres -- \
+		$(CARGO) test --locked --no-fail-fast -p muster -p muster-server -p muster-channel -p muster-fuzz -- --nocapture
 
 ## The fuzz targets under libFuzzer, MUSTER_FUZZ_SECS (60) each; says what is missing. `make test` runs them without it.
 fuzz:

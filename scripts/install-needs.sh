@@ -6,7 +6,7 @@ set -eu
 needs_of() {
     case "$1" in
         run) echo "gcc:gcc make:make restic:restic rclone:rclone" ;;
-        test) echo "gcc:gcc make:make restic:restic rclone:rclone initdb:postgresql runuser:util-linux python-venv:python3-venv node:nodejs npm:npm chromium:chromium" ;;
+        test) echo "gcc:gcc make:make restic:restic rclone:rclone initdb:postgresql runuser:util-linux python-venv:python3-venv node:nodejs npm:npm chromium:chromium libfaketime:libfaketime pebble:pebble" ;;
         bench) echo "gcc:gcc make:make initdb:postgresql runuser:util-linux strace:strace" ;;
         *) echo "usage: $0 run|test|bench" >&2; exit 2 ;;
     esac
@@ -17,6 +17,8 @@ found() {
     command -v "$1" >/dev/null 2>&1 && return 0
     # Debian splits what makes environments from Python.
     if [ "$1" = python-venv ]; then python3 -c 'import ensurepip' >/dev/null 2>&1; return; fi
+    # A library is no program.
+    if [ "$1" = libfaketime ]; then ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1; return; fi
     [ "$1" = initdb ] && ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1
 }
 

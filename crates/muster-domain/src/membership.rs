@@ -77,6 +77,8 @@ pub fn invitation_status(
 ) -> InvitationStatus {
     match (accepted_at, revoked_at) {
         (Some(_), _) => InvitationStatus::Accepted,
+        // What time ended was ended when it lapsed.
+        (None, Some(at)) if at == expires_at => InvitationStatus::Expired,
         (None, Some(_)) => InvitationStatus::Revoked,
         (None, None) if now >= expires_at => InvitationStatus::Expired,
         (None, None) => InvitationStatus::Open,

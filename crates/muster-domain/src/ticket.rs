@@ -25,7 +25,8 @@ pub struct Ticket {
     pub require_key: bool,
     /// When it lapses.
     pub expires_at: Option<Timestamp>,
-    /// When a person revoked it or a newer one voided it.
+    /// When it was ended: by a person, by a newer one, or, when it is the very moment at which it lapsed, by time. So
+    /// what lapsed once stays so, whatever the clock says later.
     pub revoked_at: Option<Timestamp>,
     /// What took its place, if it is a rotated site key.
     pub rotation: Option<Rotation>,
@@ -69,7 +70,7 @@ impl Ticket {
 
     /// Judges whether the ticket opens its door for `key` now (DESIGN §4 step 3).
     pub fn admits_at(&self, key: &KeyName, now: Timestamp) -> Result<(), Cause> {
-        if self.revoked_at.is_some() {
+        if self.is_revoked() {
             return Err(Cause::Revoked);
         }
         if let Some(spent) = &self.spent {
@@ -93,11 +94,21 @@ impl Ticket {
     }
 
     fn is_rotated_out(&self, now: Timestamp) -> bool {
-        self.rotation.is_some_and(|rotation| now >= rotation.ends_at)
+        self.rotation.is_some_and(|rotation| self.is_over(rotation.ends_at, now))
     }
 
     fn has_expired(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+        self.expires_at.is_some_and(|expires_at| self.is_over(expires_at, now))
+    }
+
+    fn is_over(&self, ends_at: Timestamp, now: Timestamp) -> bool {
+        now >= ends_at || self.revoked_at == Some(ends_at)
+    }
+
+    /// Whether somebody ended it before its time.
+    fn is_revoked(&self) -> bool {
+        let ends_at = self.rotation.map(|rotation| rotation.ends_at);
+        self.revoked_at.is_some() && self.revoked_at != self.expires_at && self.revoked_at != ends_at
     }
 
     /// Returns when it opens its door no more by itself.
@@ -115,7 +126,7 @@ impl Ticket {
     pub fn status(&self, now: Timestamp) -> TicketStatus {
         if self.spent.is_some() {
             TicketStatus::Spent
-        } else if self.revoked_at.is_some() {
+        } else if self.is_revoked() {
             TicketStatus::Revoked
         } else if self.reserved_for.is_some() {
             TicketStatus::Reserved
@@ -134,7 +145,7 @@ impl Ticket {
 
     /// Judges whether the key may be rotated: only the newest of a chain has no successor.
     pub fn may_rotate(&self) -> Result<(), NotRotatable> {
-        if self.revoked_at.is_some() {
+        if self.is_revoked() {
             return Err(NotRotatable::Revoked);
         }
         if self.rotation.is_some() {

@@ -26,6 +26,7 @@ use tower::Service;
 use crate::connection::{GuardedStream, Place, ReplyBody, Signals};
 use crate::edge::{self, Edge};
 use crate::sources::Sources;
+use crate::tls::CHALLENGE_PROTOCOL;
 use crate::{BODY_WITHIN, ConnectInfo, ListenerKind};
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -158,6 +159,8 @@ async fn converse(shared: Arc<Shared>, stream: TcpStream, peer: SocketAddr, plac
         () = shared.shutdown.cancelled() => return,
     };
     match accepted {
+        // Whoever checked a name saw what it came for (RFC 8737, section 3).
+        Ok(Ok(stream)) if stream.get_ref().1.alpn_protocol() == Some(CHALLENGE_PROTOCOL) => {}
         Ok(Ok(stream)) => shared.speak(stream, peer, place).await,
         Ok(Err(error)) => tracing::debug!(%error, "tls handshake failed"),
         Err(_) => tracing::debug!("tls handshake timed out"),

@@ -1,5 +1,7 @@
-//! The server's TLS identity: made at first start and pinned by its key, or kept by the operator in files.
+//! The server's TLS identity: made at first start and pinned by its key, kept by the operator in files, or ordered.
 
+mod challenge;
+mod ordered;
 mod own;
 mod shown;
 
@@ -18,6 +20,8 @@ use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+pub use challenge::{CHALLENGE_PROTOCOL, Challenges};
+pub use ordered::{Ordered, read_private, write_private};
 pub use own::{OwnIdentity, load_or_create, switch};
 pub use shown::Shown;
 
@@ -84,6 +88,13 @@ pub enum TlsError {
     Config(#[source] rustls::Error),
 }
 
+impl TlsError {
+    /// Whether a file is not there.
+    pub fn is_absent(&self) -> bool {
+        matches!(self, Self::File { source, .. } if source.kind() == io::ErrorKind::NotFound)
+    }
+}
+
 /// A key with its certificate chain.
 #[derive(Debug, Clone)]
 pub struct TlsIdentity {
@@ -107,16 +118,26 @@ impl TlsIdentity {
 /// certificate is not valid at `now`.
 pub fn load(certificate_path: &Path, key_path: &Path, now: Timestamp) -> Result<TlsIdentity, TlsError> {
     let pem = read(certificate_path)?;
-    let chain: Vec<_> = CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(|_| TlsError::Content { what: "certificate chain", path: certificate_path.into() })?;
     let missing = io::Error::from(io::ErrorKind::NotFound);
     let key = read_key(key_path)?.ok_or_else(|| TlsError::File {
         action: "read",
         path: key_path.into(),
         source: missing,
     })?;
-    let key = PrivateKeyDer::from_pem_slice(key.as_bytes())
+    parse(&pem, key.as_bytes(), certificate_path, key_path, now)
+}
+
+fn parse(
+    chain: &[u8],
+    key: &[u8],
+    certificate_path: &Path,
+    key_path: &Path,
+    now: Timestamp,
+) -> Result<TlsIdentity, TlsError> {
+    let chain: Vec<_> = CertificateDer::pem_slice_iter(chain)
+        .collect::<Result<_, _>>()
+        .map_err(|_| TlsError::Content { what: "certificate chain", path: certificate_path.into() })?;
+    let key = PrivateKeyDer::from_pem_slice(key)
         .map_err(|_| TlsError::Content { what: "private key", path: key_path.into() })?;
     let identity = identity(chain, key, certificate_path)?;
     if identity.not_after <= now {

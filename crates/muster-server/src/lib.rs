@@ -4,6 +4,7 @@
 //! `muster-store`. To add a route: a handler in `api`, a line in [`router`], and the permission it needs as the type
 //! of its [`auth::Actor`].
 
+pub mod acme;
 pub mod api;
 pub mod app;
 pub mod auth;

@@ -78,6 +78,8 @@ pub enum Reconciler {
     FormerUses,
     /// Shows the certificates in the files.
     Certificates,
+    /// Orders certificates.
+    Orders,
 }
 
 /// The label of a reconciler.
@@ -107,6 +109,7 @@ pub struct Metrics {
     store_transactions: Counter,
     certificate_expires_at: Gauge,
     certificate_not_shown: Gauge,
+    certificate_order_failures: Gauge,
     reconciled_at: Family<ReconcilerLabel, Gauge>,
 }
 
@@ -151,6 +154,12 @@ impl Default for Metrics {
             "Whether the files hold a certificate that cannot be shown: the one before it goes on",
             certificate_not_shown.clone(),
         );
+        let certificate_order_failures = Gauge::default();
+        registry.register(
+            "certificate_order_failures",
+            "Orders of a certificate that failed since one went well",
+            certificate_order_failures.clone(),
+        );
         let reconciled_at = Family::default();
         registry.register(
             "reconciled_at_seconds",
@@ -169,6 +178,7 @@ impl Default for Metrics {
             store_transactions,
             certificate_expires_at,
             certificate_not_shown,
+            certificate_order_failures,
             reconciled_at,
         }
     }
@@ -188,6 +198,7 @@ impl Metrics {
     pub fn certificate(&self, tls: &Tls) {
         self.certificate_expires_at.set(tls.expires_at().map_or(0, |at| at.as_millis() / 1000));
         self.certificate_not_shown.set(i64::from(tls.problem().is_some()));
+        self.certificate_order_failures.set(tls.acme().map_or(0, |acme| i64::from(acme.failures())));
     }
 
     /// Says that background work went well at `now`.

@@ -10,6 +10,8 @@ mod former_uses;
 mod key_ages;
 mod leaks;
 mod leases;
+#[cfg(feature = "acme")]
+mod orders;
 mod presence;
 mod pruning;
 mod refusals;
@@ -35,6 +37,8 @@ pub use former_uses::former_uses;
 pub use key_ages::{ask_some, key_ages};
 pub use leaks::{leaks, suspend_leaked};
 pub use leases::{lapse, leases};
+#[cfg(feature = "acme")]
+pub use orders::orders;
 pub use presence::{flush, flusher, watch, watcher};
 pub use pruning::{prune, pruning};
 pub use refusals::refusals;
@@ -67,5 +71,7 @@ pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(key_ages(app.clone(), shutdown.clone())),
         tokio::spawn(former_uses(app.clone(), shutdown.clone())),
         tokio::spawn(certificates(app.clone(), shutdown.clone())),
+        #[cfg(feature = "acme")]
+        tokio::spawn(orders(app.clone(), shutdown.clone())),
     ]
 }

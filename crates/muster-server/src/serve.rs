@@ -23,6 +23,9 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
+use crate::acme::AcmeOptions;
+#[cfg(feature = "acme")]
+use crate::acme::{ACME_DIR, Acme};
 use crate::app::{App, Parts};
 use crate::backup::Place;
 use crate::channel::Hub;
@@ -86,6 +89,8 @@ pub struct TlsOptions {
     pub announce: Option<PathBuf>,
     /// Shows a key of the server's own although hosts pin another one.
     pub accept_new_key: bool,
+    /// A certificate that is ordered, in place of files.
+    pub acme: Option<AcmeOptions>,
 }
 
 impl Options {
@@ -232,15 +237,47 @@ impl Running {
 }
 
 fn open_tls(options: &Options, machines: SocketAddr, now: Timestamp) -> anyhow::Result<Tls> {
-    let source = match options.tls.files.clone() {
-        Some((certificate, key)) => TlsSource::Files { certificate, key, pinned: options.tls.pin },
-        None => {
-            let dir = options.data_dir.join(TLS_DIR);
+    let dir = options.data_dir.join(TLS_DIR);
+    let source = match (&options.tls.files, &options.tls.acme) {
+        (Some(_), Some(_)) => bail!("a certificate is kept in files or ordered, not both"),
+        (None, Some(acme)) => return order_tls(options, acme, dir, now),
+        (Some((certificate, key)), None) => {
+            let (certificate, key) = (certificate.clone(), key.clone());
+            TlsSource::Files { certificate, key, pinned: options.tls.pin }
+        }
+        (None, None) => {
             create_data_dir(&dir)?;
             TlsSource::Own { dir, names: tls_names(options, machines) }
         }
     };
     Ok(Tls::open(source, options.tls.announce.clone(), now)?)
+}
+
+#[cfg(feature = "acme")]
+fn order_tls(options: &Options, acme: &AcmeOptions, dir: PathBuf, now: Timestamp) -> anyhow::Result<Tls> {
+    use muster_acme::{Allowed, Directory};
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject;
+
+    create_data_dir(&dir)?;
+    create_data_dir(&dir.join(ACME_DIR))?;
+    let roots = match &acme.ca_file {
+        Some(file) => {
+            let pem = fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+            let roots: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+            let roots = roots.ok().filter(|roots| !roots.is_empty());
+            roots.with_context(|| format!("{} does not hold a certificate", file.display()))?
+        }
+        None => Vec::new(),
+    };
+    let allowed = Allowed::networks(&options.allow_outbound);
+    let directory = Directory::new(&acme.directory, roots, allowed)?;
+    Ok(Tls::ordering(Acme::new(acme.clone(), dir, directory), now)?)
+}
+
+#[cfg(not(feature = "acme"))]
+fn order_tls(_: &Options, _: &AcmeOptions, _: PathBuf, _: Timestamp) -> anyhow::Result<Tls> {
+    bail!("this program was built without ACME")
 }
 
 async fn open_app(
@@ -262,7 +299,7 @@ async fn open_app(
         tls,
         loopback_urls: loopback_urls(operators, machines)?,
         given_urls: options.public_urls.clone(),
-        default_urls: default_urls(machines)?,
+        default_urls: default_urls(options, machines)?,
         setup_code_file: options.data_dir.join(SETUP_CODE_FILE),
     })
     .await?;
@@ -405,8 +442,12 @@ fn loopback_urls(operators: SocketAddr, machines: SocketAddr) -> anyhow::Result<
     texts.iter().map(|text| Url::parse(text).context("a listener's address makes no URL")).collect()
 }
 
-/// The default route's address, else loopback.
-fn default_urls(machines: SocketAddr) -> anyhow::Result<Vec<Url>> {
+/// The name a certificate is ordered for, else the default route's address, else loopback.
+fn default_urls(options: &Options, machines: SocketAddr) -> anyhow::Result<Vec<Url>> {
+    if let Some(name) = options.tls.acme.as_ref().and_then(|acme| acme.names.first()) {
+        let url = Url::parse(&format!("https://{name}:{}", machines.port()));
+        return Ok(vec![url.context("the name of the certificate makes no URL")?]);
+    }
     let ip = reachable_ip(machines).unwrap_or(IpAddr::from([127, 0, 0, 1]));
     let address = SocketAddr::new(ip, machines.port());
     Ok(vec![Url::parse(&format!("https://{address}")).context("the default route's address makes no URL")?])

@@ -1,17 +1,19 @@
-//! What the machines' listener shows and agents pin: an identity of the server's own, or one the operator keeps in
-//! files. Another identity is shown from the next handshake on; open connections stay.
+//! What the machines' listener shows and agents pin: an identity of the server's own, one the operator keeps in files, or
+//! one that is ordered. Another identity is shown from the next handshake on; open connections stay.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use muster_http::tls::{self, Shown, TlsError, TlsIdentity};
+use muster_http::tls::{self, Ordered, Shown, TlsError, TlsIdentity};
 use muster_ids::Timestamp;
 use muster_proof::instruction::MAX_PINS;
-use muster_wire::server_keys::TlsKind;
+use muster_wire::server_keys::{CertificateOrder, TlsKind};
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
+
+use crate::acme::Acme;
 
 /// Where an identity comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +34,18 @@ pub enum TlsSource {
         /// Whether agents pin its key; otherwise it is publicly valid.
         pinned: bool,
     },
+    /// It is ordered from a directory, which makes it publicly valid; key and chain are in this file.
+    Ordered {
+        /// The file, absent before the first order is done.
+        file: PathBuf,
+    },
 }
 
 /// What the listener shows, and what it will show.
 #[derive(Debug, Default)]
 pub struct Tls {
     served: Option<Served>,
+    acme: Option<Acme>,
     /// Brings the next look at the files at once.
     pub nudge: Notify,
     /// Held by whoever changes what is shown: two who look first and switch then must not switch twice.
@@ -59,6 +67,8 @@ struct State {
     /// How the files looked when they were last read.
     stamps: Vec<Option<(SystemTime, u64)>>,
     problem: Option<String>,
+    /// Whether nothing was there to be shown, and what is shown is trusted by nobody.
+    is_temporary: bool,
 }
 
 /// An identity that was found in the files and is not shown yet.
@@ -85,9 +95,51 @@ impl Tls {
     pub fn open(source: TlsSource, announced: Option<PathBuf>, now: Timestamp) -> Result<Self, TlsError> {
         let stamps = stamps(&source, announced.as_deref());
         let (identity, next) = read(&source, announced.as_deref(), now)?;
-        let state = Mutex::new(State { next, stamps, problem: None });
+        let state = Mutex::new(State { next, stamps, ..State::default() });
         let served = Served { source, announced, shown: Shown::new(identity), state };
         Ok(Self { served: Some(served), ..Self::default() })
+    }
+
+    /// Loads what was ordered before, or shows a temporary identity until an order is done.
+    pub fn ordering(acme: Acme, now: Timestamp) -> Result<Self, TlsError> {
+        let source = TlsSource::Ordered { file: acme.certificate_file() };
+        let stamps = stamps(&source, None);
+        let (kept, problem) = match Ordered::load(&acme.certificate_file(), now) {
+            Ok(kept) => (Some(kept), None),
+            Err(error) if error.is_absent() => (None, None),
+            // Whatever is wrong with it, the server starts: only then another one can be ordered.
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let is_temporary = kept.is_none();
+        let identity = match kept {
+            Some(kept) => kept.identity,
+            None => TlsIdentity::temporary(&acme.options.names)?,
+        };
+        let shown = Shown::answering(identity, acme.challenges.clone());
+        let state = Mutex::new(State { stamps, problem, is_temporary, ..State::default() });
+        let served = Served { source, announced: None, shown, state };
+        Ok(Self { served: Some(served), acme: Some(acme), ..Self::default() })
+    }
+
+    /// The certificate that is ordered, if one is.
+    pub fn acme(&self) -> Option<&Acme> {
+        self.acme.as_ref()
+    }
+
+    /// Brings the next look at the files at once, and the next order, if the last one failed.
+    pub fn look_again(&self) {
+        self.nudge.notify_one();
+        if let Some(acme) = &self.acme {
+            acme.try_again();
+        }
+    }
+
+    /// How the order of the certificate goes, if one is ordered.
+    pub fn order(&self) -> Option<CertificateOrder> {
+        let (acme, served) = self.acme.as_ref().zip(self.served.as_ref())?;
+        let shown = served.shown.identity();
+        let is_temporary = served.state().is_temporary;
+        Some(acme.status((!is_temporary).then_some((shown.not_before, shown.not_after))))
     }
 
     /// Waits until nobody else changes what is shown.
@@ -107,15 +159,19 @@ impl Tls {
             Some(TlsSource::Own { .. }) => TlsKind::Own,
             Some(TlsSource::Files { pinned: true, .. }) => TlsKind::PinnedFiles,
             Some(TlsSource::Files { pinned: false, .. }) => TlsKind::PublicFiles,
+            Some(TlsSource::Ordered { .. }) => TlsKind::Acme,
         }
+    }
+
+    /// Whether agents pin what is shown.
+    pub fn is_pinned(&self) -> bool {
+        matches!(self.kind(), TlsKind::Own | TlsKind::PinnedFiles)
     }
 
     /// Pins of what is shown; empty: publicly valid, or no TLS.
     pub fn pins(&self) -> Vec<String> {
-        match (&self.served, self.kind()) {
-            (Some(served), TlsKind::Own | TlsKind::PinnedFiles) => {
-                vec![served.shown.identity().spki_pin.clone()]
-            }
+        match &self.served {
+            Some(served) if self.is_pinned() => vec![served.shown.identity().spki_pin.clone()],
             _ => Vec::new(),
         }
     }
@@ -138,9 +194,10 @@ impl Tls {
         pins
     }
 
-    /// When the certificate that is shown is not valid any more.
+    /// When the certificate that is shown is not valid any more; `None`: nothing is shown that anybody trusts.
     pub fn expires_at(&self) -> Option<Timestamp> {
-        self.served.as_ref().map(|served| served.shown.identity().not_after)
+        let served = self.served.as_ref().filter(|served| !served.state().is_temporary)?;
+        Some(served.shown.identity().not_after)
     }
 
     /// Why the files are not what is shown, if they are not.
@@ -172,7 +229,10 @@ impl Tls {
         let read = read(&served.source, served.announced.as_deref(), now);
         let mut state = served.state();
         state.stamps = stamps;
-        let (identity, next) = read?;
+        let (identity, next) = match read {
+            Err(error) if error.is_absent() && served.is_ordered() => return Ok(None),
+            read => read?,
+        };
         // Beside another key of the server's own lies what comes after that one: agents know neither yet.
         let is_own = matches!(served.source, TlsSource::Own { .. });
         if !is_own || identity.spki_pin == served.shown.identity().spki_pin {
@@ -184,7 +244,8 @@ impl Tls {
     /// Shows what was found from the next handshake on.
     pub fn show(&self, found: Found) {
         if let Some(served) = &self.served {
-            served.state().next = found.next;
+            let mut state = served.state();
+            (state.next, state.is_temporary) = (found.next, false);
             served.shown.show(found.identity);
         }
     }
@@ -211,6 +272,10 @@ impl Tls {
 }
 
 impl Served {
+    fn is_ordered(&self) -> bool {
+        matches!(self.source, TlsSource::Ordered { .. })
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -227,6 +292,7 @@ fn read(
             (own.identity, vec![own.next_pin])
         }
         TlsSource::Files { certificate, key, .. } => (tls::load(certificate, key, now)?, Vec::new()),
+        TlsSource::Ordered { file } => (Ordered::load(file, now)?.identity, Vec::new()),
     };
     Ok((identity, with_announced(next, announced)?))
 }
@@ -241,8 +307,10 @@ fn with_announced(mut next: Vec<String>, announced: Option<&Path>) -> Result<Vec
 
 fn stamps(source: &TlsSource, announced: Option<&Path>) -> Vec<Option<(SystemTime, u64)>> {
     let mut files: Vec<&Path> = announced.into_iter().collect();
-    if let TlsSource::Files { certificate, key, .. } = source {
-        files.extend([certificate.as_path(), key.as_path()]);
+    match source {
+        TlsSource::Own { .. } => {}
+        TlsSource::Files { certificate, key, .. } => files.extend([certificate.as_path(), key.as_path()]),
+        TlsSource::Ordered { file } => files.push(file),
     }
     let stamp = |file: &Path| {
         let found = fs::metadata(file).ok()?;

@@ -73,6 +73,10 @@ ALTER TABLE host_config ADD COLUMN sent_times BIGINT NOT NULL DEFAULT 0;
 
 CREATE INDEX revocation_age ON revocation (revoked_at);
 
+-- What lapses is ended, so that no clock that is set back opens it again.
+CREATE INDEX ticket_lapse ON ticket (expires_at) WHERE revoked_at IS NULL AND spent_by_key IS NULL;
+CREATE INDEX ticket_rotated_out ON ticket (rotated_out_at) WHERE revoked_at IS NULL AND rotated_out_at IS NOT NULL;
+
 -- What is over is found by its age, and dropped in batches.
 CREATE INDEX claim_over ON claim (decided_at) WHERE state NOT IN ('waiting', 'rejected');
 CREATE INDEX job_over ON job (finished_at) WHERE finished_at IS NOT NULL;

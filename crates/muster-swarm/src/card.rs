@@ -14,6 +14,9 @@ pub(crate) use goals::GoalKind;
 #[cfg(test)]
 pub(crate) use goals::{Bound, GOALS};
 
+/// Seconds that a line of the histogram stands for.
+const SECONDS_A_LINE: usize = 10;
+
 /// A goal as it was measured.
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Goal {
@@ -153,12 +156,15 @@ impl Card {
             let value = shown(figure.value);
             let _ = writeln!(text, "| {} | {} | {value} {} |", figure.name, figure.database, figure.unit);
         }
-        text.push_str("\n## Connects in each second after kill -9\n\n```text\n");
+        text.push_str("\n## Connects after kill -9, by the second they came\n\n```text\n");
         for (database, histogram) in &self.reconnects {
             let _ = writeln!(text, "{database}");
-            for (second, count) in histogram.per_second.iter().enumerate() {
-                let bar = "#".repeat(count * 60 / histogram.peak().max(1));
-                let _ = writeln!(text, "{second:>4} s {count:>6} {bar}");
+            let spans: Vec<usize> =
+                histogram.per_second.chunks(SECONDS_A_LINE).map(|span| span.iter().sum()).collect();
+            let most = spans.iter().copied().max().unwrap_or(0).max(1);
+            for (line, count) in spans.iter().enumerate() {
+                let (from, bar) = (line * SECONDS_A_LINE, "#".repeat(count * 60 / most));
+                let _ = writeln!(text, "{from:>4} s {count:>6} {bar}");
             }
         }
         text.push_str("```\n");

@@ -26,7 +26,7 @@ const PING_EVERY: Duration = Duration::from_secs(25);
 const WELCOME_WITHIN: Duration = Duration::from_secs(60);
 const JITTER: f64 = 0.2;
 /// Heartbeats on their way at once on one channel, under load.
-pub(crate) const AT_A_TIME: usize = 16;
+pub(crate) const AT_A_TIME: usize = 128;
 
 /// What a client is told to do besides keeping its channel.
 #[derive(Debug)]

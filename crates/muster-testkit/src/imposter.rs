@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Whoever vouches for certificates.
 #[derive(Debug)]
 pub struct Authority {
-    issuer: Issuer<'static, KeyPair>,
+    pub(crate) issuer: Issuer<'static, KeyPair>,
     pem: String,
 }
 
@@ -103,7 +103,7 @@ impl Face {
     }
 }
 
-fn acceptor(certificate: CertificateDer<'static>, signing: &KeyPair) -> TlsAcceptor {
+pub(crate) fn acceptor(certificate: CertificateDer<'static>, signing: &KeyPair) -> TlsAcceptor {
     let private = PrivateKeyDer::try_from(signing.serialize_der()).expect("a key");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let signer = provider.key_provider.load_private_key(private).expect("a key");

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::{env, fs, thread};
 
 use anyhow::{Context, Result, bail};
-use tokio_postgres::NoTls;
+use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 /// Names the server to use instead of starting one; `muster-testkit-postgres` sets it for its command.
 pub const URL_VARIABLE: &str = "MUSTER_TEST_PG_URL";
@@ -126,6 +126,14 @@ impl Database {
         run(&self.url, sql).expect("the server runs this");
     }
 
+    /// Returns what one query of one text answers.
+    ///
+    /// # Panics
+    /// When the server refuses, or answers anything else.
+    pub fn ask(&self, sql: &str) -> String {
+        ask(&self.url, sql).expect("the server answers this")
+    }
+
     /// Cuts every connection to this database.
     ///
     /// # Panics
@@ -151,15 +159,30 @@ impl Drop for Watch {
     }
 }
 
-/// Runs SQL on its own thread, so that tests may call from inside a runtime or outside.
 fn run(url: &str, sql: &str) -> Result<()> {
+    said(url, sql).map(drop)
+}
+
+fn ask(url: &str, sql: &str) -> Result<String> {
+    let rows = said(url, sql)?.into_iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
+        _ => None,
+    });
+    match rows.collect::<Vec<_>>().as_slice() {
+        [answer] => Ok(answer.clone()),
+        answers => bail!("{} answers to {sql}", answers.len()),
+    }
+}
+
+/// Runs SQL on its own thread, so that tests may call from inside a runtime or outside.
+fn said(url: &str, sql: &str) -> Result<Vec<SimpleQueryMessage>> {
     let work = async {
         let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
         let connection = tokio::spawn(connection);
-        client.batch_execute(sql).await?;
+        let said = client.simple_query(sql).await?;
         drop(client);
         connection.await??;
-        Ok(())
+        Ok(said)
     };
     let work = || tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work);
     thread::scope(|scope| scope.spawn(work).join()).unwrap_or_else(|_| bail!("the thread panicked"))

@@ -10,6 +10,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 const CHUNK: usize = 16 * 1024;
 
@@ -47,6 +48,8 @@ pub enum Fault {
     Delay(Duration),
     /// What the client sends is sent on a second connection too, whose answers are dropped.
     Duplicate,
+    /// Cuts both sides once one of them said nothing for so long, as reverse proxies do.
+    CutWhenIdle(Duration),
     /// Forwards nothing: every request head is answered with these bytes and the connection is closed.
     Answer(Vec<u8>),
 }
@@ -70,6 +73,7 @@ struct Shared {
 struct State {
     fault: Fault,
     accepted: u64,
+    idle_cuts: u64,
 }
 
 impl Proxy {
@@ -77,7 +81,7 @@ impl Proxy {
     pub async fn start(upstream: SocketAddr) -> Result<Self> {
         let listener = TcpListener::bind(crate::ports::free()).await.context("bind the proxy")?;
         let address = listener.local_addr()?;
-        let state = Mutex::new(State { fault: Fault::None, accepted: 0 });
+        let state = Mutex::new(State { fault: Fault::None, accepted: 0, idle_cuts: 0 });
         let shared = Arc::new(Shared { upstream, state, cuts: watch::Sender::new(0) });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, accepting })
@@ -96,6 +100,11 @@ impl Proxy {
     /// Cuts every open connection.
     pub fn cut(&self) {
         self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Returns how many connections were cut because one side said nothing.
+    pub fn idle_cuts(&self) -> u64 {
+        self.shared.state().idle_cuts
     }
 
     /// Returns how many connections were accepted so far.
@@ -126,10 +135,15 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         };
         let mut cuts = shared.cuts.subscribe();
         let upstream = shared.upstream;
+        let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             tokio::select! {
                 // A broken connection is what this proxy is for.
-                _ = carry(client, upstream, fault) => {}
+                carried = carry(client, upstream, fault) => {
+                    if carried.is_err_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+                        shared.state().idle_cuts += 1;
+                    }
+                }
                 _ = cuts.changed() => {}
             }
         });
@@ -155,6 +169,7 @@ async fn carry(client: TcpStream, upstream: SocketAddr, fault: Fault) -> io::Res
                 client_spoke_last: false,
                 requested: 0,
                 replied: 0,
+                heard: [Instant::now(); 2],
             }
             .run()
             .await
@@ -172,6 +187,8 @@ struct Passage {
     client_spoke_last: bool,
     requested: usize,
     replied: usize,
+    /// When the client and the server last said something.
+    heard: [Instant; 2],
 }
 
 impl Passage {
@@ -179,7 +196,9 @@ impl Passage {
         let (mut request, mut reply) = (vec![0; CHUNK], vec![0; CHUNK]);
         let (mut client_sends, mut server_sends) = (true, true);
         while client_sends || server_sends {
+            let idle = self.idle();
             tokio::select! {
+                () = idle => return Err(io::ErrorKind::TimedOut.into()),
                 read = self.client.read(&mut request), if client_sends => match read? {
                     0 => {
                         client_sends = false;
@@ -207,8 +226,23 @@ impl Passage {
         Ok(())
     }
 
+    /// Ends once one side said nothing for as long as this proxy bears it.
+    fn idle(&self) -> impl Future<Output = ()> + use<> {
+        let cut_at = match self.fault {
+            Fault::CutWhenIdle(within) => self.heard.into_iter().min().map(|at| at + within),
+            _ => None,
+        };
+        async move {
+            match cut_at {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
     /// Passes a piece of the client on. `false`: cut now.
     async fn request(&mut self, mut piece: &[u8]) -> io::Result<bool> {
+        self.heard[0] = Instant::now();
         if !self.client_spoke_last {
             self.client_spoke_last = true;
             self.turn += 1;
@@ -229,6 +263,7 @@ impl Passage {
 
     /// Passes a piece of the server on. `false`: cut now.
     async fn reply(&mut self, mut piece: &[u8]) -> io::Result<bool> {
+        self.heard[1] = Instant::now();
         let mut goes_on = true;
         match self.fault {
             // Held from the first unanswered turn on: the client keeps waiting, and stays where it is.

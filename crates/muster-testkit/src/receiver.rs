@@ -135,7 +135,7 @@ async fn converse(
 }
 
 /// Reads one request; `None`: not all of it is there.
-fn parse(bytes: &[u8]) -> Option<Received> {
+pub(crate) fn parse(bytes: &[u8]) -> Option<Received> {
     let head_len = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
     let head = String::from_utf8_lossy(&bytes[..head_len]).into_owned();
     let mut lines = head.split("\r\n");

@@ -83,3 +83,16 @@ async fn held_replies_end_with_a_cut() {
     let answer = http::ask(proxy.address(), REQUEST, WITHIN).await.unwrap();
     assert_eq!(answer.map(|answer| answer.status), Some(200));
 }
+
+#[tokio::test]
+async fn what_is_idle_is_cut_and_counted() {
+    let (address, requests) = server().await;
+    let proxy = Proxy::start(address).await.unwrap();
+    proxy.fail(Fault::CutWhenIdle(Duration::from_millis(200)));
+    let mut stream = tokio::net::TcpStream::connect(proxy.address()).await.unwrap();
+    stream.write_all(REQUEST).await.unwrap();
+    let mut answer = Vec::new();
+    tokio::time::timeout(WITHIN, stream.read_to_end(&mut answer)).await.expect("it is cut").unwrap();
+    assert_eq!((answer.as_slice(), requests.load(Ordering::SeqCst)), (ANSWER, 1));
+    assert_eq!(proxy.idle_cuts(), 1);
+}

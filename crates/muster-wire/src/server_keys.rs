@@ -14,6 +14,8 @@ pub enum TlsKind {
     PinnedFiles,
     /// The operator keeps it in files; it is publicly valid.
     PublicFiles,
+    /// The server orders it from an ACME directory (RFC 8555); it is publicly valid.
+    Acme,
     /// Something in front of the server speaks TLS.
     Absent,
 }
@@ -59,8 +61,31 @@ pub struct TlsStatus {
     pub expires_at: Option<Timestamp>,
     /// Why the files are not what is shown, if they are not.
     pub problem: Option<String>,
+    /// How the order of the certificate goes, where it is ordered.
+    pub order: Option<CertificateOrder>,
     /// Hosts that know the next keys.
     pub hosts: HostsInformed,
+}
+
+/// A certificate that is ordered from an ACME directory (RFC 8555).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateOrder {
+    /// The address of the directory.
+    pub directory: String,
+    /// The names it is for.
+    pub names: Vec<String>,
+    /// Whether a certificate that nobody trusts is shown, because there is no other one yet.
+    pub temporary: bool,
+    /// When the one that is shown is renewed.
+    pub renew_at: Option<Timestamp>,
+    /// Orders that failed since one went well.
+    pub failures: u32,
+    /// Why the last one failed.
+    pub problem: Option<String>,
+    /// When the last one was made, since the server started.
+    pub tried_at: Option<Timestamp>,
+    /// When the next one is made, after a failure.
+    pub next_try_at: Option<Timestamp>,
 }
 
 /// A step of a rotation, `POST /v1/installation/instruction-key/switch`, `/finish` and `/v1/installation/tls/rotate`.

@@ -144,7 +144,7 @@ fn b29_a_dispatch_as_old_as_a_forgotten_one_does_not_begin_again() {
 
 /// The server's clock was years ahead for a moment; its jobs since then are as young as any.
 #[test]
-fn c8_a_job_of_a_clock_that_was_ahead_does_not_silence_the_host() {
+fn c08_a_job_of_a_clock_that_was_ahead_does_not_silence_the_host() {
     let (_parent, state) = state();
     let mut attempts = Attempts::load(&state).unwrap();
     let far = Timestamp::from_millis(NOW.as_millis() * 1_000);

@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use muster_agent::error::{AgentError, Exit};
@@ -187,6 +187,37 @@ async fn c11_a_server_that_falls_silent_is_left() {
         next.welcome("g2").await;
         stop.cancel();
         drop(silent);
+    };
+    machine.running(&stop, test).await.unwrap();
+}
+
+/// Proxies cut a connection on which one side says nothing for a minute or less. The runtime's clock moves by hand
+/// alone; nothing is due on the channel but its pings.
+#[tokio::test]
+async fn c12_an_agent_is_never_silent_for_longer_than_25_seconds() {
+    // A timer of the runtime may be a millisecond late.
+    const SILENCE: Duration = Duration::from_millis(25_001);
+    let (machine, mut fake) = joined(|_, _| None).await;
+    let stop = CancellationToken::new();
+    let test = async {
+        let mut peer = fake.channel().await;
+        peer.welcome_beating("g1", None, 3600).await;
+        peer.say(&ServerMessage::ConfigUpdate { config: config(1, &json!({})) }).await;
+        let Some(AgentMessage::ConfigApplied { .. }) = peer.hear().await else { panic!("not applied") };
+        for _ in 0..8 {
+            // Time would go by of itself as soon as everybody waits, but for a thread that works.
+            let (heard, waiting) = mpsc::channel::<()>();
+            let patience = tokio::task::spawn_blocking(move || waiting.recv_timeout(Duration::from_secs(10)));
+            tokio::time::pause();
+            tokio::time::advance(SILENCE).await;
+            tokio::select! {
+                is_open = peer.frame() => assert!(is_open, "the channel ended"),
+                _ = patience => panic!("the agent said nothing for more than 25 seconds"),
+            }
+            tokio::time::resume();
+            drop(heard);
+        }
+        stop.cancel();
     };
     machine.running(&stop, test).await.unwrap();
 }

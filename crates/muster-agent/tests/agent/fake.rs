@@ -292,6 +292,11 @@ impl Peer {
         }
     }
 
+    /// Waits for the next frame of any kind, however long that takes; a ping is answered. `false`: the socket ended.
+    pub(crate) async fn frame(&mut self) -> bool {
+        matches!(self.socket.next().await, Some(Ok(frame)) if !frame.is_close())
+    }
+
     /// Leads the channel to its acknowledged generation; returns the attempts the agent says it runs.
     pub(crate) async fn welcome(&mut self, generation: &str) -> Vec<Attempt> {
         let (claims, report) = self.welcome_in(generation, None).await;
@@ -305,12 +310,22 @@ impl Peer {
         generation: &str,
         window_secs: Option<u32>,
     ) -> (HelloClaims, Report) {
+        self.welcome_beating(generation, window_secs, 1).await
+    }
+
+    /// The same with so many seconds between two heartbeats.
+    pub(crate) async fn welcome_beating(
+        &mut self,
+        generation: &str,
+        window_secs: Option<u32>,
+        heartbeat_secs: u32,
+    ) -> (HelloClaims, Report) {
         let claims = self.hello().await;
         let server_time = Clock::system().now();
         let generation = generation.to_owned();
         let welcome = ServerMessage::Welcome {
             generation: generation.clone(),
-            heartbeat_secs: 1,
+            heartbeat_secs,
             server_time,
             reconnect_window_secs: window_secs,
         };

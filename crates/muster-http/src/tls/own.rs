@@ -129,7 +129,7 @@ fn create_certificate(
     Ok(certificate.into())
 }
 
-fn write_synced(
+pub(super) fn write_synced(
     path: &Path,
     bytes: &[u8],
     mode: u32,
@@ -137,6 +137,11 @@ fn write_synced(
 ) -> Result<(), TlsError> {
     let draft = path.with_extension(format!("draft-{}", std::process::id()));
     let written = (|| {
+        // One that was left by a process of the same number, as each is in a container.
+        match fs::remove_file(&draft) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&draft)?;
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -164,7 +169,7 @@ fn is_current(certificate: &CertificateDer<'_>, key: &KeyPair, names: &[String],
         && validity.not_after.timestamp() > now.plus(RENEW_BEFORE).as_secs()
 }
 
-fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
+pub(super) fn names_of(certificate: &X509Certificate<'_>) -> Vec<String> {
     let Ok(Some(extension)) = certificate.subject_alternative_name() else {
         return Vec::new();
     };

@@ -7,6 +7,7 @@ use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio_rustls::TlsAcceptor;
 
+use super::challenge::{CHALLENGE_PROTOCOL, Challenges, is_check};
 use super::{TlsError, TlsIdentity};
 
 /// The identity a listener shows. Clones share it; connections that are open keep what they were shown.
@@ -14,17 +15,30 @@ use super::{TlsError, TlsIdentity};
 pub struct Shown(Arc<Inner>);
 
 #[derive(Debug)]
-struct Inner(RwLock<Arc<TlsIdentity>>);
+struct Inner {
+    identity: RwLock<Arc<TlsIdentity>>,
+    /// Answers to those who check names, where names are checked.
+    challenges: Option<Challenges>,
+}
 
 impl Shown {
     /// Begins with an identity.
     pub fn new(identity: TlsIdentity) -> Self {
-        Self(Arc::new(Inner(RwLock::new(Arc::new(identity)))))
+        Self::with(identity, None)
+    }
+
+    /// Begins with an identity, and answers whoever checks a name (RFC 8737).
+    pub fn answering(identity: TlsIdentity, challenges: Challenges) -> Self {
+        Self::with(identity, Some(challenges))
+    }
+
+    fn with(identity: TlsIdentity, challenges: Option<Challenges>) -> Self {
+        Self(Arc::new(Inner { identity: RwLock::new(Arc::new(identity)), challenges }))
     }
 
     /// Shows another identity from the next handshake on.
     pub fn show(&self, identity: TlsIdentity) {
-        *self.0.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
+        *self.0.identity.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(identity);
     }
 
     /// Returns the identity that is shown now.
@@ -32,7 +46,7 @@ impl Shown {
         self.0.identity()
     }
 
-    /// Returns the acceptor of [`Server`](crate::Server): TLS 1.2 and 1.3, `http/1.1` only.
+    /// Returns the acceptor of [`Server`](crate::Server): TLS 1.2 and 1.3, `http/1.1` only, beside checks of names.
     pub fn acceptor(&self) -> Result<TlsAcceptor, TlsError> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -41,6 +55,9 @@ impl Shown {
             .with_no_client_auth()
             .with_cert_resolver(Arc::clone(&self.0) as Arc<dyn ResolvesServerCert>);
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if self.0.challenges.is_some() {
+            config.alpn_protocols.push(CHALLENGE_PROTOCOL.to_vec());
+        }
         // A session that is taken up again would skip the certificate, also one that was replaced meanwhile.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
@@ -50,12 +67,15 @@ impl Shown {
 
 impl Inner {
     fn identity(&self) -> Arc<TlsIdentity> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.identity.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
 impl ResolvesServerCert for Inner {
-    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        if is_check(&hello) {
+            return self.challenges.as_ref()?.answer_to(&hello);
+        }
         Some(Arc::clone(&self.identity().certified))
     }
 }

@@ -7,7 +7,9 @@ use muster_ids::Timestamp;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 
 use super::own::{CERTIFICATE_FILE, KEY_FILE, NEXT_KEY_FILE};
-use super::{OwnIdentity, Shown, TlsError, load, load_or_create, pins_in, switch};
+use super::{
+    Ordered, OwnIdentity, Shown, TlsError, TlsIdentity, load, load_or_create, pins_in, read_private, switch,
+};
 
 const NOW: Timestamp = Timestamp::from_millis(1_790_000_000_000);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -190,4 +192,64 @@ fn what_is_shown_can_be_another_identity_the_next_time() {
     assert_eq!(elsewhere.identity().spki_pin, first.identity.spki_pin);
     shown.show(switch_from(dir.path(), &first).expect("switched").identity);
     assert_eq!(elsewhere.identity().spki_pin, first.next_pin);
+}
+
+const FROM: &str = "https://acme.example/directory";
+
+fn chain_of(key: &KeyPair, valid_until: Timestamp) -> String {
+    let mut params =
+        CertificateParams::new(names(&["muster.example", "muster.example.net"])).expect("params");
+    let at = |moment: Timestamp| {
+        let secs = u64::try_from(moment.as_secs()).expect("after 1970");
+        rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(secs)
+    };
+    (params.not_before, params.not_after) = (at(NOW.minus(DAY)), at(valid_until));
+    params.self_signed(key).expect("signed").pem()
+}
+
+#[test]
+fn c28_acme_an_ordered_pair_is_one_file_that_nobody_else_reads() {
+    let dir = tempfile::tempdir().expect("folder");
+    let file = dir.path().join("certificate.pem");
+    assert!(Ordered::load(&file, NOW).expect_err("absent").is_absent());
+    let (first, second) = (KeyPair::generate().expect("key"), KeyPair::generate().expect("key"));
+    let chain = chain_of(&first, NOW.plus(DAY));
+    let written = Ordered::write(&file, FROM, &first.serialize_pem(), &chain, NOW).expect("written");
+    let loaded = Ordered::load(&file, NOW).expect("loaded");
+    assert_eq!(
+        (loaded.from.as_str(), loaded.identity.names()),
+        (FROM, names(&["muster.example", "muster.example.net"]))
+    );
+    assert_eq!(loaded.identity.spki_pin, written.identity.spki_pin);
+    assert_eq!(fs::metadata(&file).expect("metadata").permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(dir.path()).expect("folder").count(), 1);
+
+    // A draft that a killed process left is in nobody's way.
+    fs::write(file.with_extension(format!("draft-{}", std::process::id())), "half").expect("written");
+    Ordered::write(&file, FROM, &first.serialize_pem(), &chain, NOW).expect("written again");
+    assert_eq!(fs::read_dir(dir.path()).expect("folder").count(), 1);
+
+    // What does not hold never takes its place.
+    let before = fs::read(&file).expect("read");
+    for (what, key, chain) in [
+        ("another key", &second, chain.clone()),
+        ("over", &first, chain_of(&first, NOW)),
+        ("nothing", &first, String::new()),
+        ("a text", &first, "<html>".to_owned()),
+    ] {
+        Ordered::write(&file, FROM, &key.serialize_pem(), &chain, NOW).expect_err(what);
+        assert_eq!(fs::read(&file).expect("read"), before, "{what}");
+    }
+    assert!(matches!(Ordered::load(&file, NOW.plus(2 * DAY)), Err(TlsError::Expired { .. })));
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).expect("mode");
+    assert!(matches!(Ordered::load(&file, NOW), Err(TlsError::KeyMode { .. })));
+    assert!(matches!(read_private(&file), Err(TlsError::KeyMode { .. })));
+}
+
+#[test]
+fn a_temporary_identity_is_another_one_each_time() {
+    let make = || TlsIdentity::temporary(&names(&["muster.example"])).expect("made");
+    let (one, other) = (make(), make());
+    assert_ne!(one.spki_pin, other.spki_pin);
+    assert_eq!(one.names(), names(&["muster.example"]));
 }

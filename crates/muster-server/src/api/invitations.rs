@@ -158,6 +158,7 @@ fn view(row: InvitationRow, now: Timestamp) -> Invitation {
         expires_at: row.expires_at,
         accepted_at: row.accepted_at,
         accepted_by: row.accepted_by,
-        revoked_at: row.revoked_at,
+        // What time ended was ended when it lapsed.
+        revoked_at: row.revoked_at.filter(|at| *at != row.expires_at),
     }
 }

@@ -115,6 +115,7 @@ async fn tls_shown(app: &App) -> Result<TlsStatus, Failure> {
         next_pins,
         expires_at: tls.expires_at(),
         problem: tls.problem(),
+        order: tls.order(),
         hosts: informed(app.look(move |tx| spread(tx, since)).await?),
     })
 }

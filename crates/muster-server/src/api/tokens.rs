@@ -250,8 +250,11 @@ fn revoke_token<P>(
 }
 
 fn view(row: ShownOperatorToken, now: Timestamp) -> ApiToken {
-    let status = match (row.revoked_at, row.expires_at) {
+    // What time ended was ended when it lapsed.
+    let revoked_at = row.revoked_at.filter(|at| Some(*at) != row.expires_at);
+    let status = match (revoked_at, row.expires_at) {
         (Some(_), _) => ApiTokenStatus::Revoked,
+        (None, Some(_)) if row.revoked_at.is_some() => ApiTokenStatus::Expired,
         (None, Some(expires_at)) if now >= expires_at => ApiTokenStatus::Expired,
         (None, _) => ApiTokenStatus::Live,
     };
@@ -265,7 +268,7 @@ fn view(row: ShownOperatorToken, now: Timestamp) -> ApiToken {
         status,
         created_at: row.created_at,
         expires_at: row.expires_at,
-        revoked_at: row.revoked_at,
+        revoked_at,
         last_used_at: row.last_used_at,
         last_used_from: row.last_used_from,
     }

@@ -4,6 +4,7 @@
 //! to read of them and the same to write, so that all who stand at the door at once cost few statements. Whoever is known,
 //! whoever stands near a bound of the site, and whoever reports what another one beside it reports, is judged alone.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -104,10 +105,10 @@ fn admit_all(
         let knock = &*knocks[place];
         let Some(ticket) = tickets.get(&knock.ticket.ticket.id) else { continue };
         let site_id = ticket.ticket.site_id;
-        if !sites.contains_key(&site_id) {
-            sites.insert(site_id, at_site(unit, app, ticket)?);
-        }
-        let Some(site) = sites.get_mut(&site_id) else { continue };
+        let site = match sites.entry(site_id) {
+            Entry::Occupied(site) => site.into_mut(),
+            Entry::Vacant(entry) => entry.insert(at_site(unit, app, ticket)?),
+        };
         let known = of_a_stranger(app, site);
         let policy = &site.row.policy;
         let Ok(admission) = admit(&ticket.ticket, &knock.machine, &known, policy, unit.now) else { continue };

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use muster_domain::web_session::IDLE_FOR;
 use muster_ids::{TeamId, TicketId};
 use muster_keyring::OwnerKind;
 use muster_store::rows::LapsedClaimRow;
-use muster_store::{Lock, LockKey, Priority};
+use muster_store::{Lock, LockKey, Priority, Tx};
 use muster_wire::happening::Happening;
 use muster_wire::settings::SettingName;
 use serde_json::json;
@@ -35,6 +36,8 @@ pub async fn expiry(app: App, shutdown: CancellationToken) {
 pub async fn expire(app: &App) -> Result<bool, Failure> {
     let taken = [
         lapse_claims(app).await,
+        lapse_tickets(app).await,
+        lapse_credentials(app).await,
         destroy_leftovers(app).await,
         forget_replies(app).await,
         forget_sessions(app).await,
@@ -62,6 +65,28 @@ async fn lapse_claim(app: &App, claim: LapsedClaimRow) -> Result<(), Failure> {
         Ok(claim::lapse(unit, &claim)?)
     })
     .await
+}
+
+/// Ends tickets whose time is over: none of them opens again when the clock is set back.
+async fn lapse_tickets(app: &App) -> Result<usize, Failure> {
+    let now = app.clock.now();
+    let lapsed = app.look(move |tx| tx.tickets_lapsed(now, BATCH)).await?;
+    each(lapsed, TicketId::to_string, |ticket_id| lapse_ticket(app, ticket_id)).await
+}
+
+async fn lapse_ticket(app: &App, ticket_id: TicketId) -> Result<(), Failure> {
+    let now = app.clock.now();
+    let lapse = move |tx: &mut Tx<'_>| {
+        tx.lock(&[Lock::exclusive(LockKey::Ticket(ticket_id))])?;
+        tx.ticket_lapse(&ticket_id, now).map(drop).map_err(Failure::from)
+    };
+    app.store.write(Priority::Normal, lapse).await
+}
+
+/// Ends API tokens, invitations and sessions whose time is over, for the same reason.
+async fn lapse_credentials(app: &App) -> Result<usize, Failure> {
+    let now = app.clock.now();
+    drop_rows(app, move |tx| tx.credentials_lapse(now, now.minus(IDLE_FOR), BATCH)).await
 }
 
 /// Destroys the secrets of tickets that open no door any more.

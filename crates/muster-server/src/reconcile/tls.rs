@@ -66,7 +66,7 @@ pub async fn reload(app: &App) -> Result<bool, Failure> {
             return Ok(false);
         }
     };
-    let is_other_key = tls.kind() != TlsKind::PublicFiles && !tls.pins().iter().any(|pin| pin == found.pin());
+    let is_other_key = tls.is_pinned() && !tls.pins().iter().any(|pin| pin == found.pin());
     if is_other_key && let Some(why) = why_not(app, &found).await? {
         not_shown(app, &why);
         return Ok(false);

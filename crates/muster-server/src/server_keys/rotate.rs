@@ -32,6 +32,10 @@ const NOT_OWN: Failure = Failure::conflict(
     "not_own_certificate",
     "the certificate is kept in files: announce the key of the next one with --tls-announce, then replace the files",
 );
+const NOT_OWN_BUT_ORDERED: Failure = Failure::conflict(
+    "not_own_certificate",
+    "the certificate is ordered from a directory and agents pin nothing: it is renewed by itself",
+);
 const UNANNOUNCED: Failure = Failure::conflict(
     "next_key_unannounced",
     "the next key in the folder of the TLS keys is gone or another one than the hosts were told of: restart the \
@@ -117,8 +121,10 @@ pub fn finish(
 pub async fn rotate_tls(app: &App, author: &Author, force: bool) -> Result<(), Failure> {
     let _turn = app.installation.tls.take_turn().await;
     let tls = &app.installation.tls;
-    if tls.kind() != TlsKind::Own {
-        return Err(NOT_OWN);
+    match tls.kind() {
+        TlsKind::Own => {}
+        TlsKind::Acme => return Err(NOT_OWN_BUT_ORDERED),
+        _ => return Err(NOT_OWN),
     }
     let epoch = app.installation.epoch;
     let read = app.store.read(move |tx| {

@@ -132,3 +132,56 @@ fn what_is_announced_counts_until_it_is_shown() {
     assert_eq!(*tls.pins(), [next_pin.as_str()]);
     assert_eq!(tls.next_pins(), Vec::<String>::new());
 }
+
+#[cfg(feature = "acme")]
+#[test]
+fn c28_acme_what_was_ordered_is_shown_from_the_start_while_it_is_good() {
+    use muster_http::tls::write_private;
+
+    use crate::acme::{AcmeOptions, AcmePace};
+
+    let dir = tempfile::tempdir().expect("folder");
+    fs::create_dir(dir.path().join("acme")).expect("folder");
+    let url = "https://acme.example/directory";
+    let acme = || {
+        let options = AcmeOptions {
+            names: vec!["muster.example".to_owned()],
+            contact: None,
+            directory: url.to_owned(),
+            ca_file: None,
+            pace: AcmePace::default(),
+        };
+        let directory = muster_acme::Directory::new(url, Vec::new(), muster_acme::Allowed::public_only());
+        Acme::new(options, dir.path().to_owned(), directory.expect("made"))
+    };
+    let open = |now: Timestamp| Tls::ordering(acme(), now).expect("it opens whatever is there");
+    let file = acme().certificate_file();
+    let nothing = open(NOW);
+    assert_eq!((nothing.kind(), nothing.pins(), nothing.expires_at()), (TlsKind::Acme, vec![], None));
+    assert_eq!((nothing.problem(), nothing.has_news()), (None, false));
+    assert!(nothing.look(NOW).expect("nothing to read").is_none());
+
+    write_pair(dir.path(), &KeyPair::generate().expect("key"));
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).expect("read");
+    let ordered = Ordered::write(&file, url, &read("server.key"), &read("server.crt"), NOW).expect("written");
+    assert!(nothing.has_news());
+    let found = nothing.look(NOW).expect("read").expect("found");
+    nothing.show(found);
+    assert_eq!(nothing.expires_at(), Some(ordered.identity.not_after));
+    let good = open(NOW);
+    assert_eq!(good.expires_at(), Some(ordered.identity.not_after));
+    assert!(!good.order().expect("ordered").temporary);
+    assert!(!good.acme().expect("ordered").is_due(Some(&ordered), NOW));
+    let late = NOW.plus(Duration::from_secs(61 * 86_400));
+    assert!(good.acme().expect("ordered").is_due(Some(&ordered), late), "a third is left");
+    let elsewhere = Ordered { from: "https://staging.example/directory".to_owned(), ..ordered.clone() };
+    assert!(good.acme().expect("ordered").is_due(Some(&elsewhere), NOW), "it is of another directory");
+
+    // Over, damaged: the server starts, trusted by nobody, and says why.
+    let over = open(NOW.plus(Duration::from_secs(91 * 86_400)));
+    assert_eq!(over.expires_at(), None);
+    assert!(over.problem().is_some_and(|why| why.contains("expired")));
+    write_private(&file, b"damaged").expect("written");
+    let damaged = open(NOW);
+    assert!(damaged.order().expect("ordered").temporary && damaged.problem().is_some());
+}

@@ -17,6 +17,37 @@ async fn secrets(world: &World) -> i64 {
 }
 
 both! {
+    /// The clock was right, or it was ahead: what lapsed by it was seen to be over.
+    async fn c08_what_lapsed_stays_over_when_the_clock_is_set_back(world) {
+        const HOUR: Duration = Duration::from_secs(3600);
+        let minted = world.must("POST", "/v1/enrolment-tokens", Some(json!({ "secrets": repo() }))).await;
+        let (token, ticket) = (minted["token"].as_str().unwrap(), &minted["ticket"]["id"]);
+        let site_id = world.default_site().await;
+        let body = json!({ "site_id": site_id, "expires_in_secs": 600 });
+        let key = world.must("POST", "/v1/site-keys", Some(body)).await;
+        let short = json!({ "name": "short", "expires_in_secs": 600 });
+        let api_token = world.must("POST", "/v1/me/tokens", Some(short)).await;
+        let header = format!("authorization: Bearer {}\r\n", api_token["token"].as_str().unwrap());
+        let invitation = world.must("POST", "/v1/invitations", Some(json!({ "name": "Bea", "role": "viewer" }))).await;
+        assert_eq!(world.ask("GET", "/v1/me", &header, None).await.status, 200);
+        world.clock.advance(HOUR * 80);
+        reconcile::expire(&world.app).await.unwrap();
+        world.clock.set_wall(world.app.clock.now().minus(HOUR * 80));
+        assert_eq!(Machine::new("one").enroll(&world, token).await.status, 401);
+        assert_eq!(Machine::new("two").enroll(&world, key["token"].as_str().unwrap()).await.status, 401);
+        assert_eq!(world.ask("GET", "/v1/me", &header, None).await.status, 401);
+        for id in [ticket, &key["ticket"]["id"]] {
+            let shown = world.must("GET", &format!("/v1/tickets/{}", id.as_str().unwrap()), None).await;
+            assert_eq!(shown["status"], "expired", "{shown}");
+        }
+        let tokens = world.must("GET", "/v1/me/tokens", None).await;
+        let shown = tokens["items"].as_array().unwrap().iter().find(|token| token["name"] == "short").unwrap();
+        assert_eq!((&shown["status"], &shown["revoked_at"]), (&json!("expired"), &json!(null)), "{shown}");
+        let invitations = world.must("GET", "/v1/invitations", None).await;
+        assert_eq!(invitations["items"][0]["id"], invitation["invitation"]["id"]);
+        assert_eq!(invitations["items"][0]["status"], "expired", "{invitations}");
+    }
+
     async fn a_ticket_that_opens_no_door_loses_its_secrets(world) {
         let kept = world.enrolment_token(repo()).await;
         world.clock.advance(Duration::from_secs(1800));

@@ -10,6 +10,7 @@ mod config;
 mod copies;
 mod expiry;
 mod handshake;
+mod idle;
 mod limits;
 mod presence;
 mod restart;

@@ -1,7 +1,10 @@
-//! What the machines' listener shows, on a whole server: its own identity, files, reloads, rotations, and how it stops.
+//! What the machines' listener shows, on a whole server: its own identity, files, orders, reloads, rotations, and how it
+//! stops.
 
 #![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
 
+#[cfg(feature = "acme")]
+mod acme;
 mod files;
 mod own;
 mod scene;

@@ -39,7 +39,12 @@ impl Scene {
     }
 
     pub(crate) async fn with(folder: TempDir, tls: TlsOptions) -> Self {
-        let running = start(options(&folder, tls)).await.unwrap();
+        let options = options(&folder, tls);
+        Self::of(folder, options).await
+    }
+
+    pub(crate) async fn of(folder: TempDir, options: Options) -> Self {
+        let running = start(options).await.unwrap();
         let code = fs::read_to_string(running.setup_code_file()).unwrap();
         let mut scene = Self { running, folder, admin: String::new() };
         let made =

@@ -108,6 +108,11 @@ impl Socket {
         tokio::time::timeout(patience, wait).await.ok()
     }
 
+    /// Waits for the next frame of any kind, however long that takes; a ping is answered. `false`: the socket ended.
+    pub(crate) async fn frame(&mut self) -> bool {
+        matches!(self.stream.next().await, Some(Ok(frame)) if !frame.is_close())
+    }
+
     /// Expects a message.
     pub(crate) async fn message(&mut self) -> ServerMessage {
         match self.next().await {

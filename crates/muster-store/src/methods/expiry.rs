@@ -40,6 +40,60 @@ impl Tx<'_> {
         )
     }
 
+    /// Returns tickets whose time is over and that nobody ended yet. One that a claim holds is not over.
+    pub fn tickets_lapsed(&mut self, now: Timestamp, limit: i64) -> Result<Vec<TicketId>, StoreError> {
+        self.query(
+            "SELECT id FROM ticket
+              WHERE revoked_at IS NULL AND spent_by_key IS NULL AND reserved_for IS NULL AND expires_at <= $1
+             UNION
+             SELECT id FROM ticket
+              WHERE revoked_at IS NULL AND spent_by_key IS NULL AND reserved_for IS NULL AND rotated_out_at <= $1
+             LIMIT $2",
+            params![now, limit],
+            |row| row.get(0),
+        )
+    }
+
+    /// Ends a ticket as of the moment it lapsed: it opens no door again when the clock is set back. `false`: it is not
+    /// over.
+    pub fn ticket_lapse(&mut self, id: &TicketId, now: Timestamp) -> Result<bool, StoreError> {
+        let changed = self.execute(
+            "UPDATE ticket SET revoked_at = CASE WHEN expires_at <= $1 THEN expires_at ELSE rotated_out_at END
+              WHERE id = $2 AND revoked_at IS NULL AND spent_by_key IS NULL AND reserved_for IS NULL
+                AND (expires_at <= $1 OR rotated_out_at <= $1)",
+            params![now, id],
+        )?;
+        Ok(changed == 1)
+    }
+
+    /// Ends API tokens and invitations as of the moment they lapsed, and sessions that lapsed or were not used after
+    /// `idle_since`, at most `limit` of each: none of them is good again when the clock is set back. Returns how many.
+    pub fn credentials_lapse(
+        &mut self,
+        now: Timestamp,
+        idle_since: Timestamp,
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        let tokens = self.execute(
+            "UPDATE operator_token SET revoked_at = expires_at WHERE id IN
+               (SELECT id FROM operator_token WHERE revoked_at IS NULL AND expires_at <= $1 ORDER BY id LIMIT $2)",
+            params![now, limit],
+        )?;
+        let invitations = self.execute(
+            "UPDATE invitation SET revoked_at = expires_at WHERE id IN
+               (SELECT id FROM invitation
+                 WHERE accepted_at IS NULL AND revoked_at IS NULL AND expires_at <= $1 ORDER BY id LIMIT $2)",
+            params![now, limit],
+        )?;
+        let sessions = self.execute(
+            "UPDATE web_session SET ended_at = $1 WHERE id IN
+               (SELECT id FROM web_session
+                 WHERE ended_at IS NULL AND (expires_at <= $1 OR seen_at <= $2) ORDER BY id LIMIT $3)",
+            params![now, idle_since, limit],
+        )?;
+        Ok(tokens.max(invitations).max(sessions))
+    }
+
     /// Whether a ticket still opens its door, or is held for a claim that may.
     pub fn ticket_may_open(&mut self, id: &TicketId, now: Timestamp) -> Result<bool, StoreError> {
         let found = self.query_opt(

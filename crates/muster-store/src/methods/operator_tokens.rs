@@ -135,7 +135,8 @@ impl Tx<'_> {
         now: Timestamp,
     ) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "UPDATE operator_token SET revoked_at = $1 WHERE user_id = $2 AND id = $3 AND revoked_at IS NULL",
+            "UPDATE operator_token SET revoked_at = $1
+              WHERE user_id = $2 AND id = $3 AND (revoked_at IS NULL OR revoked_at = expires_at)",
             params![now, user_id, id],
         )?;
         Ok(changed == 1)

@@ -173,6 +173,8 @@ impl Tx<'_> {
                 AND (CAST($4 AS TEXT) IS NULL OR kind = $4)
                 AND (CAST($5 AS TEXT) IS NULL OR $5 =
                      CASE WHEN spent_by_key IS NOT NULL THEN 'spent'
+                          WHEN revoked_at = rotated_out_at THEN 'rotated_out'
+                          WHEN revoked_at = expires_at THEN 'expired'
                           WHEN revoked_at IS NOT NULL THEN 'revoked'
                           WHEN reserved_for IS NOT NULL THEN 'reserved'
                           WHEN rotated_out_at <= $6 THEN 'rotated_out'
@@ -239,7 +241,8 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         let changed = self.execute(
             "UPDATE ticket SET rotated_to = $1, rotated_at = $2, rotated_out_at = $3
-              WHERE team_id = $4 AND id = $5 AND kind = 'site_key' AND rotated_to IS NULL AND revoked_at IS NULL",
+              WHERE team_id = $4 AND id = $5 AND kind = 'site_key' AND rotated_to IS NULL
+                AND (revoked_at IS NULL OR revoked_at = expires_at)",
             params![rotation.to, rotation.at, rotation.ends_at, team_id, id],
         )?;
         Ok(changed == 1)
@@ -254,7 +257,8 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         let changed = self.execute(
             "UPDATE ticket SET revoked_at = $1, reserved_for = NULL
-              WHERE team_id = $2 AND id = $3 AND revoked_at IS NULL",
+              WHERE team_id = $2 AND id = $3
+                AND (revoked_at IS NULL OR revoked_at IN (expires_at, rotated_out_at))",
             params![now, team_id, id],
         )?;
         Ok(changed == 1)

@@ -1,6 +1,7 @@
 //! Schemas grow, and refuse what they do not know.
 
-use muster_store::{Migration, Store, StoreError, params};
+use muster_ids::Timestamp;
+use muster_store::{Migration, Priority, Store, StoreError, Tx, params};
 
 use crate::backends::{Place, both};
 
@@ -46,6 +47,21 @@ both! {
         );
         assert_eq!(count(&one.unwrap()).await, 1);
         assert_eq!(count(&two.unwrap()).await, 1);
+    }
+
+    async fn c26_tables_are_made_anew_all_at_once_or_stay(place: Place) {
+        let store = place.open_with(&[FIRST]).await;
+        let anew = async |list: &'static [Migration]| {
+            store.write(Priority::Urgent, move |tx| tx.schema_anew(list, Timestamp::from_millis(1))).await
+        };
+        let add = |tx: &mut Tx<'_>| tx.execute("INSERT INTO one (name) VALUES ('a'), ('b')", params![]);
+        store.write(Priority::Normal, add).await.unwrap();
+        anew(&[FIRST, BROKEN]).await.unwrap_err();
+        assert_eq!(count(&store).await, 2, "what was there is there");
+        anew(&[FIRST, SECOND]).await.unwrap();
+        assert_eq!(count(&store).await, 1, "only what its own migrations put there");
+        let versions = store.read(|tx| tx.schema_versions()).await.unwrap().unwrap();
+        assert_eq!(versions.iter().map(|(version, _)| *version).collect::<Vec<_>>(), [1, 2]);
     }
 
     async fn a_changed_text_is_refused(place: Place) {

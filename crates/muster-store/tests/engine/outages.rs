@@ -1,4 +1,4 @@
-//! PostgreSQL: a server that is busy, stops answering or cuts the line.
+//! PostgreSQL: a server that is busy, stops answering, cuts the line or is damaged.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -40,6 +40,23 @@ async fn a_lost_reply_to_the_commit_is_said_to_be_unknown() {
     assert!(matches!(error, StoreError::CommitUnknown), "{error:?}");
     assert!(error.is_unavailable());
     assert!(stored(&store).await.is_empty(), "here it was lost, and looking tells");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn c05_what_the_server_calls_corrupted_is_damage_and_not_ready() {
+    let place = Arc::new(Place::postgres());
+    let store = place.open_with(ENTRIES).await;
+    place.database().run(
+        "CREATE FUNCTION look() RETURNS BIGINT LANGUAGE plpgsql AS $$
+         BEGIN RAISE EXCEPTION 'invalid page in block 7' USING ERRCODE = 'data_corrupted'; END $$",
+    );
+    store.check().await.unwrap();
+    let look = store.read(|tx| tx.query_one("SELECT look()", params![], |row| row.get::<i64>(0)));
+    let damaged = look.await.unwrap_err();
+    assert!(matches!(damaged, StoreError::Damaged { .. }) && damaged.is_unavailable(), "{damaged:?}");
+    assert!(damaged.to_string().contains("invalid page in block 7"), "{damaged}");
+    write_name(&store, "a").await.expect("what is whole is used");
+    assert!(matches!(store.check().await, Err(StoreError::Damaged { .. })));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,14 +1,18 @@
 //! What time takes away.
 
+use muster_domain::ticket::Rotation;
 use muster_ids::SecretId;
-use muster_store::rows::{ClaimRow, SecretRow};
-use muster_store::{Store, StoreError, Tx};
+use muster_store::rows::{ClaimRow, OperatorTokenRow, SecretRow, TicketFilter};
+use muster_store::{Store, StoreError, Tx, params};
 use muster_wire::claim::ClaimState;
-use muster_wire::ticket::TicketKind;
+use muster_wire::ticket::{TicketKind, TicketStatus};
 use uuid::Uuid;
 
 use crate::backends::both;
-use crate::rows::{at, claim, host, key, team_id, ticket, ticket_id, told};
+use crate::invitations::invitation;
+use crate::operator_tokens::token;
+use crate::rows::{at, claim, host, key, team_id, ticket, ticket_id, told, user_id};
+use crate::web_sessions::sessions;
 
 fn carries(tx: &mut Tx<'_>, n: u32) -> Result<(), StoreError> {
     tx.ticket_insert(&ticket(n, TicketKind::EnrolmentToken))?;
@@ -44,6 +48,72 @@ both! {
             assert_eq!(found, [(team_id(1), ticket_id(1)), (team_id(1), ticket_id(3))], "2 is held for a claim");
             assert!(tx.ticket_may_open(&ticket_id(2), at(3600))?);
             assert!(!tx.ticket_may_open(&ticket_id(3), at(3600))?);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn c08_a_ticket_that_lapsed_is_ended_as_of_then_and_one_that_is_held_is_not(store: Store) {
+        told(&store, |tx| {
+            for n in 1..=4 {
+                tx.ticket_insert(&ticket(n, TicketKind::SiteKey))?;
+            }
+            tx.ticket_revoke(team_id(1), &ticket_id(1), at(1))?;
+            assert!(tx.ticket_reserve(&ticket_id(2), &key(7))?);
+            let rotation = Rotation { to: ticket_id(9), at: at(1), ends_at: at(50) };
+            assert!(tx.ticket_rotate(team_id(1), &ticket_id(3), &rotation)?);
+            assert!(tx.tickets_lapsed(at(49), 9)?.is_empty());
+            assert_eq!(tx.tickets_lapsed(at(50), 9)?, [ticket_id(3)]);
+            assert!(tx.ticket_lapse(&ticket_id(3), at(50))?);
+            assert_eq!(tx.tickets_lapsed(at(3600), 9)?, [ticket_id(4)], "2 is held for a claim");
+            assert!(!tx.ticket_lapse(&ticket_id(2), at(3600))?);
+            assert!(tx.ticket_lapse(&ticket_id(4), at(3700))?);
+            assert!(!tx.ticket_lapse(&ticket_id(4), at(3700))?);
+            for (n, status, revoked_at) in
+                [(3, TicketStatus::RotatedOut, 50), (4, TicketStatus::Expired, 3600), (1, TicketStatus::Revoked, 1)]
+            {
+                let row = tx.ticket_by_id(&ticket_id(n))?.unwrap();
+                // By a clock that was set back.
+                assert_eq!((row.ticket.status(at(2)), row.ticket.revoked_at), (status, Some(at(revoked_at))), "{n}");
+                let filter = TicketFilter { status: Some(status), ..TicketFilter::default() };
+                let found = tx.tickets_shown(team_id(1), filter, None, 9, at(2))?;
+                assert_eq!(found.iter().map(|shown| shown.row.ticket.id).collect::<Vec<_>>(), [ticket_id(n)]);
+            }
+            // Somebody may still revoke it, or make the next key of it.
+            assert!(tx.ticket_rotate(team_id(1), &ticket_id(4), &rotation)?);
+            assert!(tx.ticket_revoke(team_id(1), &ticket_id(3), at(4000))?);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn c08_credentials_that_lapsed_are_ended(store: Store) {
+        told(&store, |tx| {
+            sessions(tx, 2)?;
+            for n in 1..=3 {
+                tx.invitation_insert(&invitation(n))?;
+                tx.operator_token_insert(&OperatorTokenRow { bound_team_id: None, ..token(n, 1) })?;
+            }
+            tx.execute("UPDATE web_session SET expires_at = $1, seen_at = $1", params![at(500)])?;
+            tx.execute("UPDATE invitation SET revoked_at = $1 WHERE name = 'guest 3'", params![at(7)])?;
+            tx.execute("UPDATE operator_token SET expires_at = NULL WHERE name = 'token 2'", params![])?;
+            let ended = |tx: &mut Tx<'_>| {
+                tx.query_one(
+                    "SELECT (SELECT count(*) FROM invitation WHERE revoked_at = expires_at),
+                            (SELECT count(*) FROM operator_token WHERE revoked_at = expires_at),
+                            (SELECT count(*) FROM web_session WHERE ended_at IS NOT NULL)",
+                    params![],
+                    |row| Ok((row.get::<i64>(0)?, row.get::<i64>(1)?, row.get::<i64>(2)?)),
+                )
+            };
+            assert_eq!(tx.credentials_lapse(at(99), at(0), 9)?, 0);
+            assert_eq!((tx.credentials_lapse(at(101), at(0), 1)?, ended(tx)?), (1, (1, 1, 0)));
+            assert_eq!((tx.credentials_lapse(at(102), at(500), 9)?, ended(tx)?), (2, (2, 2, 2)), "idle sessions");
+            assert_eq!(tx.credentials_lapse(at(499), at(500), 9)?, 0);
+            // Somebody may still revoke it, and what it made with it.
+            let row = tx.operator_token(team_id(1), &token(1, 1).id)?.map(|row| row.revoked_at);
+            assert_eq!(row, Some(Some(at(100))));
+            assert!(tx.operator_token_revoke(user_id(1), &token(1, 1).id, at(499))?);
             Ok(())
         })
         .await;

@@ -14,7 +14,7 @@ fn id(n: u32) -> TokenId {
 }
 
 /// Token number `n` of person `owner`, made in second `n`.
-fn token(n: u32, owner: u128) -> OperatorTokenRow {
+pub(crate) fn token(n: u32, owner: u128) -> OperatorTokenRow {
     OperatorTokenRow {
         id: id(n),
         team_id: team_id(1),

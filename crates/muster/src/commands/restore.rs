@@ -12,9 +12,10 @@ use crate::words::{moment, word};
 
 const EXAMPLES: &str = "\
 Goes into a new data folder and an empty database only; the server must be stopped. Most agents come
-back by themselves; who does not, because a key was rotated after the backup, is said at the end. What may have been used after the backup ends: open tickets, invitations, waiting
-claims, sessions of browsers, jobs that were not sent yet. What was revoked after the backup is good
-again, and the restore cannot know it: compare with your copy of the audit trail.
+back by themselves; who does not, because a key was rotated after the backup, is said at the end. What
+may have been used after the backup ends: open tickets, invitations, waiting claims, sessions of
+browsers, jobs that were not sent yet. What was revoked after the backup is good again, and the restore
+cannot know it: compare with your copy of the audit trail.
 
 A restore that breaks off leaves a database that no server serves; run it again.
 

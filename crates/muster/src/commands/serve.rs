@@ -1,3 +1,6 @@
+#[cfg(feature = "acme")]
+mod acme;
+
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
@@ -24,10 +27,11 @@ Examples:
   muster serve --data-dir /var/lib/muster --public-url https://muster.example:8643
   muster serve --database postgres://muster@db.example/muster
   muster serve --operators 127.0.0.1:9600 --machines 0.0.0.0:9643
+  muster serve --machines 0.0.0.0:443 --acme-domain muster.example
 
 On the first start it prints a one-time setup code; `muster setup` makes the first admin with it.
 Ctrl-C or SIGTERM lets agents leave and finishes what is in flight; SIGHUP reads the files of the
-certificate again.";
+certificate again, and orders one again whose order failed.";
 
 /// Run the server
 #[derive(Debug, Args)]
@@ -87,6 +91,9 @@ pub(crate) struct Serve {
     /// needs a join string again
     #[arg(long, conflicts_with = "tls_cert")]
     accept_new_tls_key: bool,
+    #[cfg(feature = "acme")]
+    #[command(flatten)]
+    order: acme::Order,
     /// What to log: error, warn, info, debug, trace, or target=level pairs
     #[arg(long, env = "MUSTER_LOG", hide_env_values = true, value_name = "FILTER", default_value = "info")]
     log: String,
@@ -125,7 +132,7 @@ impl Serve {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => running.app.installation.tls.nudge.notify_one(),
+                _ = hang_up.recv() => running.app.installation.tls.look_again(),
             }
         }
         running.stop().await;
@@ -155,6 +162,10 @@ impl Serve {
         options.tls.pin = self.tls_pin;
         options.tls.announce = self.tls_announce;
         options.tls.accept_new_key = self.accept_new_tls_key;
+        #[cfg(feature = "acme")]
+        {
+            options.tls.acme = self.order.options();
+        }
         if let Some(most) = self.max_connections {
             options.limits.max_connections = usize::try_from(most).unwrap_or(usize::MAX);
         }
@@ -187,6 +198,10 @@ fn announce(running: &Running) -> Result<(), Failure> {
     output.line(&format!("api docs   http://{}/docs", running.operators))?;
     for url in installation.public_urls() {
         output.line(&format!("machines   {url}"))?;
+    }
+    if let Some(order) = installation.tls.order() {
+        let state = if order.temporary { "ordered, not there yet: see muster tls show" } else { "ordered" };
+        output.line(&format!("certificate {state}"))?;
     }
     for pin in installation.tls.pins() {
         output.line(&format!("pin        {pin}"))?;

@@ -1,26 +1,25 @@
-//! The server's process: out of descriptors, killed while it changes its schema (SECURITY C21, C24).
+//! The server's process: out of descriptors, killed between what it said and the answer, older than its database
+//! (SECURITY C3, C21, C24).
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::Method;
-use muster_edge::Clock;
-use muster_store::{Location, MIGRATIONS, Store, StoreConfig};
-use muster_testkit::binaries::{self, Running};
+use muster_ids::HostId;
+use muster_testkit::binaries;
+use muster_wire::channel::ServerMessage;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::faults::Random;
-use crate::harness::{Backend, Installation, Server, is_soak, until};
+use crate::harness::{Backend, Channel, Installation, Machine, Next, Server, both, until};
 
 const CROWD: usize = 1000;
 const DESCRIPTORS: u32 = 256;
 const CONNECTS_WITHIN: Duration = Duration::from_secs(5);
 const RECOVERS_WITHIN: Duration = Duration::from_secs(40);
-const ROWS: u32 = 20_000;
 
 /// Connections that say nothing, as many as come about.
 async fn crowd(address: SocketAddr) -> Vec<TcpStream> {
@@ -100,77 +99,69 @@ async fn c21_a_server_that_runs_out_of_descriptors_keeps_its_channels_and_accept
     assert!(installation.server.is_running());
 }
 
-/// A database of the version before, with enough rows that its migration does not fit in memory.
-async fn former_database(file: &Path) {
-    let mut config = StoreConfig::new(Location::Sqlite(file.to_owned()), Clock::system());
-    config.limits.write_for = Duration::from_secs(60);
-    let store = Store::open_with(config, &MIGRATIONS[..MIGRATIONS.len() - 1]).await.unwrap();
-    store.close().await;
-    let connection = rusqlite::Connection::open(file).unwrap();
-    let rows = format!(
-        "INSERT INTO team (id, name, is_platform, wrapped_key, created_at) VALUES (x'01', 'workshop', 0, x'', 1);
-         INSERT INTO site (id, team_id, name, policy, created_at) VALUES (x'02', x'01', 'floor', '{{}}', 1);
-         WITH RECURSIVE counted (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {ROWS})
-         INSERT INTO claim (id, team_id, site_id, ticket_id, reason, state, key_name, key_material, machine_uid,
-                            hostname, facts, labels, source_address, created_at, expires_at)
-         SELECT CAST(printf('%016d', n) AS BLOB), x'01', x'02', 'ticket', 'policy', 'waiting', 'key ' || n, x'00',
-                'uid ' || n, 'host-' || n, hex(zeroblob(100)), '{{}}', '127.0.0.1', 1, 9000000000000 FROM counted;
-         PRAGMA wal_checkpoint(TRUNCATE);"
-    );
-    connection.execute_batch(&rows).unwrap();
+/// Kills the server as a power cut would, and comes back to the next one as the same machine.
+async fn after_kill9(
+    installation: &mut Installation,
+    machine: &Machine,
+    host: HostId,
+    lost: &Channel,
+) -> Channel {
+    installation.server.kill9();
+    installation.server.launch().await;
+    machine.connect_with(host, lost.generation.clone()).await
 }
 
-/// The version of a database that is whole and has all its rows.
-fn version_of(file: &Path) -> usize {
-    let connection = rusqlite::Connection::open(file).unwrap();
-    let found: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(found, "ok");
-    let count = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u32>(0)).unwrap() as usize;
-    assert_eq!(count("SELECT count(*) FROM claim"), ROWS as usize, "rows were lost");
-    assert_eq!(count("SELECT count(*) FROM sqlite_schema WHERE name LIKE '%_anew'"), 0, "half a migration");
-    let version = count("SELECT max(version) FROM schema_migration");
-    assert_eq!(count("SELECT count(*) FROM schema_migration"), version);
-    let is_latest = version == MIGRATIONS.len();
-    let held = count("SELECT count(*) FROM pragma_table_info('host') WHERE name = 'held_at'");
-    assert_eq!(held == 1, is_latest, "version {version} with the columns of another");
-    version
+async fn attempt_given(channel: &mut Channel) -> Value {
+    match channel.frame().await {
+        ServerMessage::JobRun { dispatch } => serde_json::to_value(dispatch.attempt).unwrap(),
+        other => panic!("no work but {other:?}"),
+    }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn c24_kill_9_at_any_moment_of_a_migration_leaves_the_former_schema_or_the_new_one() {
-    let mut random = Random::seeded();
-    let mut server = Server::prepare(Backend::Sqlite);
-    fs::create_dir_all(&server.data).unwrap();
-    fs::set_permissions(&server.data, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
-    let (file, log) = (server.data.join("muster.db"), server.data.join("muster.db-wal"));
-    former_database(&file).await;
-    let former = fs::read(&file).unwrap();
-    server.launch().await;
-    let logged = fs::metadata(&log).unwrap().len();
-    server.kill9();
-    assert_eq!(version_of(&file), MIGRATIONS.len());
-    let mut interrupted = 0;
-    for round in 0..if is_soak() { 100 } else { 6 } {
-        let _ = fs::remove_file(&log);
-        let _ = fs::remove_file(server.data.join("muster.db-shm"));
-        fs::write(&file, &former).unwrap();
-        // A log that grows is a migration on its way: it is not committed before its last page is there.
-        let kill_at = random.below(logged);
-        let mut process = Running::start(server.command(), &server.log).unwrap();
-        until("the migration does not begin", Duration::from_secs(60), async || {
-            let length = fs::metadata(&log).map_or(0, |log| log.len());
-            (length >= kill_at.max(1)).then_some(())
+both! {
+    async fn c03_kill_9_between_a_push_and_its_confirmation_loses_and_doubles_nothing(backend: Backend) {
+        let mut installation = Installation::start(backend).await;
+        let secret = json!({ "url": "rest:http://127.0.0.1:9/", "password": "first" });
+        let token = installation.token_with(json!({ "secrets": { "repo": secret } })).await;
+        let machine = installation.machine("steady");
+        let host = machine.admitted(&token.token).await;
+        let mut channel = machine.connect(host).await;
+        let path = format!("/v1/hosts/{host}/secrets/repo");
+        let put = installation.ask(Method::PUT, &path, Some(&json!({ "password": "second" }))).await;
+        assert_eq!(put.status, 200, "{}", put.text);
+        let ServerMessage::ConfigUpdate { config } = channel.frame().await else { panic!("nothing was pushed") };
+        // Pushed and not confirmed.
+        let mut channel = after_kill9(&mut installation, &machine, host, &channel).await;
+        assert_eq!(channel.confirmed, Some((config.version, config.digest)), "another configuration was sent again");
+
+        let body = json!({ "work": { "kind": "backup", "paths": ["/etc"] } });
+        let made = installation.ask(Method::POST, &format!("/v1/hosts/{host}/jobs"), Some(&body)).await;
+        let job = made.json["id"].as_str().unwrap().to_owned();
+        let given = attempt_given(&mut channel).await;
+        // Given and not begun.
+        let mut channel = after_kill9(&mut installation, &machine, host, &channel).await;
+        assert_eq!(attempt_given(&mut channel).await, given);
+        channel.send_json(&json!({ "type": "job_started", "attempt": given })).await;
+        let result = json!({ "snapshot_id": "5f0d0a3e", "bytes_processed": 10, "bytes_added": 5, "files": 2 });
+        let end = json!({ "outcome": "succeeded", "result": result });
+        let end = json!({ "type": "job_finished", "attempt": given, "end": end });
+        channel.send_json(&end).await;
+        // Told and not answered, as far as the machine knows.
+        let mut channel = after_kill9(&mut installation, &machine, host, &channel).await;
+        channel.send_json(&end).await;
+        until("the end is not recorded", RECOVERS_WITHIN, async || {
+            matches!(channel.next().await, Next::Frame(ServerMessage::JobRecorded { .. })).then_some(())
         })
         .await;
-        process.kill9();
-        let version = version_of(&file);
-        eprintln!("round {round}: killed when {kill_at} of {logged} bytes were logged, version {version}");
-        interrupted += usize::from(version < MIGRATIONS.len());
+        let ended = installation.ask(Method::GET, &format!("/v1/jobs/{job}"), None).await.json;
+        assert_eq!((&ended["state"], &ended["attempt"]), (&json!("succeeded"), &json!(1)), "{ended}");
+        let told = until("nobody is told", RECOVERS_WITHIN, async || {
+            let told = installation.ask(Method::GET, "/v1/events?kind=job.succeeded", None).await.json;
+            told["items"].as_array().filter(|items| !items.is_empty()).cloned()
+        })
+        .await;
+        assert_eq!(told.len(), 1, "{told:?}");
     }
-    assert!(interrupted > 0, "no kill came in time");
-    server.launch().await;
-    server.kill9();
-    assert_eq!(version_of(&file), MIGRATIONS.len());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

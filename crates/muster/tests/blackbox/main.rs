@@ -8,6 +8,8 @@
 mod harness;
 
 mod account;
+#[cfg(feature = "acme")]
+mod acme;
 mod agent_words;
 mod audit;
 mod bad_input;
@@ -22,8 +24,12 @@ mod demo;
 mod doctor;
 mod door;
 mod faults;
+mod faults_clock;
 mod faults_database;
 mod faults_disk;
+mod faults_idle;
+mod faults_memory;
+mod faults_migration;
 mod faults_process;
 mod imposters;
 mod key_rotation;

@@ -92,27 +92,31 @@ async fn judge(app: &App, request: &AcceptInvitation, invited: Invited) -> Resul
     let login = login.map_err(|error| Failure::invalid("/login", error.to_string()))?;
     let names = [login.as_str(), invitation.name.as_str()];
     let password = passwords::judge_new(&request.password, &names, "/password")?;
-    let phc = match invitation.accepted_at {
-        None => {
-            not_taken(app, &invitation, &login).await?;
-            Some(passwords::hash(app, password).await?)
-        }
-        Some(_) => None,
+    let phc = if may_come_in(app, &invitation, &login).await? {
+        Some(passwords::hash(app, password).await?)
+    } else {
+        None
     };
     let former = Former::find(app, visitor.former.as_ref()).await?;
     Ok(Newcomer { invitation, login, phc, visitor, former })
 }
 
 /// Judges before the slow work what a read can judge, in the order of the transaction: an invitation that cannot be
-/// accepted says nothing of logins.
-async fn not_taken(app: &App, invitation: &InvitationRow, login: &Login) -> Result<(), Failure> {
-    let (team_id, name, login) = (invitation.team_id, invitation.name.clone(), login.as_str().to_owned());
-    let found =
-        app.look(move |tx| Ok((tx.member_is_named(team_id, &name)?, tx.sign_in_by_login(&login)?.is_some())));
+/// accepted says nothing of logins. `false`: it was accepted, maybe a moment ago.
+async fn may_come_in(app: &App, invitation: &InvitationRow, login: &Login) -> Result<bool, Failure> {
+    let (id, team_id, name) = (invitation.id, invitation.team_id, invitation.name.clone());
+    let login = login.as_str().to_owned();
+    let found = app.look(move |tx| {
+        let taken = (tx.member_is_named(team_id, &name)?, tx.sign_in_by_login(&login)?.is_some());
+        // Last: who took the name by this very invitation had accepted it by then.
+        let is_open = tx.invitation_shown(&id)?.is_some_and(|row| row.accepted_at.is_none());
+        Ok((is_open, taken))
+    });
     match found.await? {
-        (true, _) => Err(NAME_TAKEN),
-        (false, true) => Err(LOGIN_TAKEN),
-        (false, false) => Ok(()),
+        (false, _) => Ok(false),
+        (true, (true, _)) => Err(NAME_TAKEN),
+        (true, (false, true)) => Err(LOGIN_TAKEN),
+        (true, (false, false)) => Ok(true),
     }
 }
 

@@ -11,7 +11,7 @@ use deadpool_postgres::Object;
 use futures_util::future::try_join_all;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 use tokio_postgres::types::{IsNull, ToSql, Type, WrongType, to_sql_checked};
 use tokio_postgres::{Error, Statement};
 use uuid::Uuid;
@@ -335,7 +335,9 @@ pub(super) fn classify(action: &'static str, error: Error) -> StoreError {
         SqlState::T_R_SERIALIZATION_FAILURE | SqlState::T_R_DEADLOCK_DETECTED => StoreError::Conflict,
         SqlState::QUERY_CANCELED => StoreError::Interrupted,
         SqlState::DISK_FULL => StoreError::Full,
-        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => StoreError::damaged(error.to_string()),
+        SqlState::DATA_CORRUPTED | SqlState::INDEX_CORRUPTED => {
+            StoreError::damaged(error.as_db_error().map_or_else(|| error.to_string(), DbError::to_string))
+        }
         ref other if is_outage(other.code()) => StoreError::Unreachable { source: Arc::new(error) },
         _ => StoreError::database(action, error),
     }

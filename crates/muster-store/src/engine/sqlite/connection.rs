@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use muster_edge::Clock;
+use rusqlite::config::DbConfig;
+use rusqlite::ffi::SQLITE_READONLY;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, params_from_iter};
 use uuid::Uuid;
@@ -33,6 +35,7 @@ pub(super) struct Connection {
     texts: Arc<Texts>,
     watch: Watch,
     lost_by: Option<StoreError>,
+    only_reads: bool,
 }
 
 impl Connection {
@@ -60,7 +63,7 @@ impl Connection {
         clock: Clock,
         limits: &Limits,
     ) -> Result<Self, StoreError> {
-        let connection = Self::open(file, texts, clock, limits)?;
+        let connection = Self { only_reads: true, ..Self::open(file, texts, clock, limits)? };
         connection.pragma("query_only", true)?;
         connection.pragma("mmap_size", MAPPED_BYTES)?;
         Ok(connection)
@@ -72,11 +75,14 @@ impl Connection {
         let mut inner = rusqlite::Connection::open_with_flags(file, flags).map_err(refused)?;
         inner.busy_timeout(limits.busy_for).map_err(refused)?;
         inner.set_prepared_statement_cache_capacity(CACHED_STATEMENTS);
+        // Plans are made for a statement, never for the values bound to it: otherwise whatever could use a partial index is
+        // parsed and planned anew for each value.
+        inner.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(refused)?;
         let watch = Watch::new(clock);
         let deadline = watch.clone();
         inner.progress_handler(STEPS_PER_LOOK, Some(move || deadline.passed())).map_err(refused)?;
-        let connection =
-            Self { inner, file: file.to_owned(), texts: Arc::clone(texts), watch, lost_by: None };
+        let (file, texts) = (file.to_owned(), Arc::clone(texts));
+        let connection = Self { inner, file, texts, watch, lost_by: None, only_reads: false };
         connection.pragma("temp_store", "memory")?;
         connection.pragma("trusted_schema", false)?;
         Ok(connection)
@@ -191,6 +197,10 @@ impl Connection {
     }
 
     fn classified(&self, action: &'static str, error: rusqlite::Error) -> StoreError {
+        let is_refused_change = |error: &rusqlite::ffi::Error| error.extended_code == SQLITE_READONLY;
+        if self.only_reads && error.sqlite_error().is_some_and(is_refused_change) {
+            return StoreError::database(action, error);
+        }
         classify(action, error, &self.file)
     }
 
@@ -343,3 +353,6 @@ fn classify(action: &'static str, error: rusqlite::Error, file: &Path) -> StoreE
         _ => StoreError::database(action, error),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -42,3 +42,40 @@ fn proxies_are_named_and_never_everybody() {
         assert!(trusted(&["--trusted-proxy", bad]).is_err(), "{bad}");
     }
 }
+
+#[cfg(feature = "acme")]
+#[test]
+fn a_certificate_is_ordered_for_names_and_never_kept_in_files_too() {
+    assert!(options(&[]).expect("options").tls.acme.is_none());
+    let some = ["--acme-domain", "Muster.example", "--acme-domain", "b.example,muster.example"];
+    let acme = options(&some).expect("options").tls.acme.expect("ordered");
+    assert_eq!(acme.names, ["muster.example", "b.example"]);
+    assert_eq!(acme.directory, "https://acme-v02.api.letsencrypt.org/directory");
+
+    let parse = |arguments: &[&str]| {
+        let all = ["serve", "--acme-domain", "muster.example"].iter().chain(arguments);
+        Line::try_parse_from(all)
+            .map(|line| line.serve.options().expect("options").tls.acme.expect("ordered"))
+    };
+    let more =
+        ["--acme-contact", "ops@example.org", "--acme-directory", "https://ca.internal/acme/directory"];
+    let acme = parse(&more).expect("parsed");
+    assert_eq!(acme.contact.as_deref(), Some("ops@example.org"));
+    assert_eq!(acme.directory, "https://ca.internal/acme/directory");
+    let refused: [&[&str]; 8] = [
+        &["--tls-cert", "a", "--tls-key", "b"],
+        &["--tls-announce", "a"],
+        &["--accept-new-tls-key"],
+        &["--acme-domain", "*.example"],
+        &["--acme-domain", "10.0.0.1"],
+        &["--acme-contact", "ops@example.org?cc=other@example.org"],
+        &["--acme-directory", "http://ca.internal/directory"],
+        &["--acme-directory", "https://user:word@ca.internal/directory"],
+    ];
+    for arguments in refused {
+        assert!(parse(arguments).is_err(), "{arguments:?}");
+    }
+    for alone in [["--acme-contact", "a@b.example"], ["--acme-ca-file", "ca.pem"]] {
+        assert!(Line::try_parse_from(["serve"].iter().chain(&alone)).is_err(), "{alone:?}");
+    }
+}

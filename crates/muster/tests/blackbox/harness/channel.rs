@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use muster_client::WebSocket;
 use muster_ids::HostId;
-use muster_wire::channel::{AgentMessage, HelloClaims, ServerMessage};
+use muster_wire::channel::{AgentMessage, ConfigVersion, HelloClaims, ServerMessage};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -29,13 +29,15 @@ pub(crate) struct Channel {
     host: HostId,
     url: String,
     pub(crate) generation: Option<String>,
+    /// Version and digest of the configuration it confirmed last.
+    pub(crate) confirmed: Option<(ConfigVersion, String)>,
     /// The statements of pins that came; they are skipped where something else is expected.
     pub(crate) pins: Vec<String>,
 }
 
 impl Channel {
     pub(crate) fn new(socket: WebSocket, host: HostId, url: String) -> Self {
-        Self { socket, host, url, generation: None, pins: Vec::new() }
+        Self { socket, host, url, generation: None, confirmed: None, pins: Vec::new() }
     }
 
     /// The next frame that is no ping or pong.
@@ -162,6 +164,7 @@ impl Channel {
             other => panic!("instead of the configuration came {other:?}"),
         };
         let secrets = serde_json::to_value(&config.secrets).unwrap();
+        self.confirmed = Some((config.version, config.digest.clone()));
         self.send(&AgentMessage::ConfigApplied { version: config.version, digest: config.digest }).await;
         secrets
     }

@@ -38,6 +38,8 @@ pub(crate) struct Server {
     pub(crate) database: Option<Database>,
     public_urls: Vec<String>,
     arguments: Vec<String>,
+    /// More variables of its environment.
+    pub(crate) environment: Vec<(&'static str, String)>,
     /// How many files it may open, when that is not the test's own number.
     descriptors: Option<u32>,
     process: Option<Running>,
@@ -63,6 +65,7 @@ impl Server {
             database,
             public_urls: vec![format!("https://{machines}")],
             arguments: Vec::new(),
+            environment: Vec::new(),
             descriptors: None,
             process: None,
             folder,
@@ -119,6 +122,7 @@ impl Server {
         let temporary = self.folder.path().join("server-tmp");
         fs::create_dir_all(&temporary).unwrap();
         command.env("TMPDIR", temporary);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
