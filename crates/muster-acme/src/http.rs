@@ -23,11 +23,20 @@ const REQUEST_WITHIN: Duration = Duration::from_secs(30);
 /// Largest answer: a chain of a few certificates is the largest there is.
 const BODY_LIMIT: usize = 256 * 1024;
 
+/// The longest wait that is heeded while an order is under way, which ends much sooner.
+const LATEST: Duration = Duration::from_secs(24 * 3600);
+
 /// When a directory wants to be asked again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Later {
     After(Duration),
     At(Timestamp),
+}
+
+impl Later {
+    fn is_soon(self) -> bool {
+        matches!(self, Self::At(_)) || matches!(self, Self::After(wait) if wait <= LATEST)
+    }
 }
 
 /// Asks one directory. Clones share what it said of when to come back.
@@ -91,6 +100,11 @@ impl Http {
         }
         let (mut parts, ()) = Response::new(()).into_parts();
         (parts.status, parts.headers) = (status, answer.headers);
+        // The client adds it to the time it has: only what can be added is handed on.
+        let later = parts.headers.get(RETRY_AFTER).and_then(|value| parse_later(value.to_str().ok()?));
+        if !later.is_some_and(Later::is_soon) {
+            parts.headers.remove(RETRY_AFTER);
+        }
         Ok(BytesResponse { parts, body: Box::new(answer.body) })
     }
 

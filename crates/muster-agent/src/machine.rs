@@ -7,6 +7,7 @@ use muster_client::{Dialer, ProxyRules, Timeouts};
 use muster_edge::{Clock, Entropy};
 use muster_ids::MachineUid;
 use muster_wire::enroll::Facts;
+use url::Url;
 
 use crate::error::AgentError;
 use crate::origin::{self, Place};
@@ -105,6 +106,12 @@ impl Machine {
             proxy,
             pace: Pace::default(),
         }
+    }
+
+    /// Tells whether this machine takes the server's certificate by its name and its own trust store: who gives pins up for
+    /// one that it does not take never comes back.
+    pub async fn takes_without_pins(&self, url: &Url) -> Result<(), AgentError> {
+        self.dialer(&[])?.connect(url).await.map(drop).map_err(AgentError::Setting)
     }
 
     /// Makes the dialer for these pins.

@@ -376,6 +376,14 @@ impl<'a> Session<'a> {
         let judged = pins::judge(statement, &identity.borrow(), key);
         let issued_at = match judged {
             Ok(Judged::Newer(newer, issued_at)) => {
+                let gives_up = newer.pins.is_empty() && !identity.borrow().pins.is_empty();
+                if gives_up && let Err(cause) = self.agent.machine.takes_without_pins(self.url).await {
+                    tracing::warn!(
+                        %cause,
+                        "kept the pins: this machine does not take the server's certificate without them"
+                    );
+                    return Ok(());
+                }
                 state.store_identity(&newer).map_err(End::State)?;
                 tracing::info!("{}", pins::in_words(&identity.borrow(), &newer));
                 identity.replace(*newer);

@@ -86,7 +86,8 @@ pub fn admit_with_verdict(
     if verdict == Verdict::Reject {
         return Ok(None);
     }
-    if ticket.revoked_at.is_some() {
+    // What time ended meanwhile was good when the machine asked.
+    if ticket.is_revoked() {
         return Err(Refusal::Rejected(Cause::Revoked));
     }
     if known.key != KeyHistory::Unknown {

@@ -106,7 +106,7 @@ impl Ticket {
     }
 
     /// Whether somebody ended it before its time.
-    fn is_revoked(&self) -> bool {
+    pub(crate) fn is_revoked(&self) -> bool {
         let ends_at = self.rotation.map(|rotation| rotation.ends_at);
         self.revoked_at.is_some() && self.revoked_at != self.expires_at && self.revoked_at != ends_at
     }

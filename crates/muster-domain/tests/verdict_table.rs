@@ -7,11 +7,12 @@ mod scene;
 use muster_domain::admission::{
     Admission, Cause, HostView, KeyHistory, Refusal, WaitingClaim, admit_with_verdict,
 };
+use muster_domain::ticket::Rotation;
 use muster_ids::HostId;
 use muster_wire::claim::{ClaimReason, Verdict};
 use muster_wire::host::HostState;
 use muster_wire::ticket::TicketKind::{self, EnrolmentToken, RegistrationToken, SiteKey};
-use scene::{Scene, ago, host, minutes, pair, quiet_host, site};
+use scene::{Scene, ago, host, minutes, pair, quiet_host, site, ticket_id};
 
 const REASONS: [ClaimReason; 7] = [
     ClaimReason::Collision,
@@ -213,6 +214,24 @@ fn a_replacement_takes_over_the_host_the_person_saw_and_no_other() {
     let decide = |verdict| admit_with_verdict(&claim, &scene.ticket, &scene.known, &scene.policy, verdict);
     assert_eq!(decide(Verdict::Replace), Err(Refusal::VerdictNotPossible));
     assert_eq!(decide(Verdict::New), new(false));
+}
+
+/// Time ended the key meanwhile, and that was written down: the machine asked while it was good.
+#[test]
+fn a_key_whose_time_ended_while_the_claim_waited_still_admits_by_a_verdict() {
+    let expired = |scene: &mut Scene| {
+        scene.ticket.expires_at = Some(ago(minutes(1)));
+        scene.ticket.revoked_at = scene.ticket.expires_at;
+    };
+    let rotated_out = |scene: &mut Scene| {
+        let ends_at = ago(minutes(1));
+        scene.ticket.rotation = Some(Rotation { to: ticket_id(2), at: ago(minutes(9)), ends_at });
+        scene.ticket.revoked_at = Some(ends_at);
+    };
+    for reason in [ClaimReason::Approval, ClaimReason::Surge] {
+        check(SiteKey, reason, Verdict::New, expired, new(true));
+        check(SiteKey, reason, Verdict::New, rotated_out, new(true));
+    }
 }
 
 #[test]

@@ -113,7 +113,7 @@ impl Tls {
         let is_temporary = kept.is_none();
         let identity = match kept {
             Some(kept) => kept.identity,
-            None => TlsIdentity::temporary(&acme.options.names)?,
+            None => until_ordered(&acme, now)?,
         };
         let shown = Shown::answering(identity, acme.challenges.clone());
         let state = Mutex::new(State { stamps, problem, is_temporary, ..State::default() });
@@ -279,6 +279,15 @@ impl Served {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What is shown until the first order is done: the server's own identity where agents may pin it, so that they go on.
+fn until_ordered(acme: &Acme, now: Timestamp) -> Result<TlsIdentity, TlsError> {
+    let names = &acme.options.names;
+    if acme.dir.join("tls.key").exists() {
+        return Ok(tls::load_or_create(&acme.dir, names, now)?.identity);
+    }
+    TlsIdentity::temporary(names)
 }
 
 fn read(

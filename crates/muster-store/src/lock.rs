@@ -70,5 +70,10 @@ pub(crate) fn in_order(locks: &[Lock]) -> (Vec<i64>, Vec<bool>) {
     sorted.iter().map(|lock| (lock.key.hash64(), lock.exclusive)).unzip()
 }
 
+/// Returns the hashes to lock and whether exclusively, as they were asked for.
+pub(crate) fn as_asked(locks: &[Lock]) -> (Vec<i64>, Vec<bool>) {
+    locks.iter().map(|lock| (lock.key.hash64(), lock.exclusive)).unzip()
+}
+
 #[cfg(test)]
 mod tests;

@@ -25,6 +25,7 @@ pub(crate) trait Session {
     fn query_each(&mut self, sql: Sql, sets: &[Vec<Value>], each: &mut EachOf<'_>) -> Result<(), StoreError>;
     fn prepare(&mut self, sql: Sql) -> Result<(), StoreError>;
     fn lock(&mut self, locks: &[Lock]) -> Result<(), StoreError>;
+    fn lock_if_free(&mut self, locks: &[Lock]) -> Result<Vec<bool>, StoreError>;
     /// Runs a script of several statements without parameters.
     fn script(&mut self, source: &str) -> Result<(), StoreError>;
     /// Runs a statement that was built at run time.
@@ -53,6 +54,12 @@ impl<'a> Tx<'a> {
     /// thing in a write transaction. SQLite has one writer and needs none.
     pub fn lock(&mut self, locks: &[Lock]) -> Result<(), StoreError> {
         self.attempt(|session| session.lock(locks))
+    }
+
+    /// Takes those of these advisory locks that nobody holds, until the end of the transaction, and tells of each whether
+    /// it has it. Waits for nobody. On SQLite all are free.
+    pub fn lock_if_free(&mut self, locks: &[Lock]) -> Result<Vec<bool>, StoreError> {
+        self.attempt(|session| session.lock_if_free(locks))
     }
 
     /// Runs a statement and returns the number of rows it changed.

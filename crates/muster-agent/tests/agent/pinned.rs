@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use muster_agent::state::IdentityState;
+use muster_agent::state::{IdentityState, StateDir};
 use muster_ids::{BearerKind, KeyName, Timestamp};
 use muster_proof::instruction::{Pins, sign_pins};
 use muster_proof::{HostKey, digest};
@@ -89,6 +89,11 @@ impl Front {
 }
 
 async fn tell(peer: &mut Peer, key: &HostKey, at: i64, current: &[&Certificate], next: &[&Certificate]) {
+    say(peer, key, at, current, next).await;
+    let Some(AgentMessage::PinsKept { .. }) = peer.hear().await else { panic!("not kept") };
+}
+
+async fn say(peer: &mut Peer, key: &HostKey, at: i64, current: &[&Certificate], next: &[&Certificate]) {
     let pins = |of: &[&Certificate]| of.iter().map(|certificate| certificate.pin.clone()).collect();
     let pins = Pins {
         to: KeyName::Pair(peer.key()),
@@ -100,7 +105,6 @@ async fn tell(peer: &mut Peer, key: &HostKey, at: i64, current: &[&Certificate],
         not_before: Timestamp::from_millis(at),
     };
     peer.say(&ServerMessage::Pins { statement: sign_pins(key, &pins) }).await;
-    let Some(AgentMessage::PinsKept { .. }) = peer.hear().await else { panic!("not kept") };
 }
 
 async fn joined_to(fake: &Fake, pins: &[&Certificate]) -> (Rig, JoinString) {
@@ -142,18 +146,45 @@ async fn b23_a_certificate_is_taken_once_it_is_announced_and_no_longer_than_it_i
     machine.running(&stop, test).await.unwrap();
 }
 
+/// The server says that its certificate is publicly valid, and here it is not: without its pins the agent would never
+/// come back.
+#[tokio::test]
+async fn c28_pins_are_kept_where_the_certificate_is_not_taken_without_them() {
+    let first = Certificate::new();
+    let (front, mut fake) = Front::start(&first).await;
+    let (machine, _) = joined_to(&fake, &[&first]).await;
+    let instruction = Arc::clone(&fake.instruction);
+    let stop = CancellationToken::new();
+    let test = async {
+        let mut peer = fake.channel().await;
+        peer.welcome("g1").await;
+        say(&mut peer, &instruction, 10, &[], &[&first]).await;
+        while front.refused() < 1 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        drop(peer);
+        fake.channel().await.welcome("g2").await;
+        stop.cancel();
+    };
+    machine.running(&stop, test).await.unwrap();
+    let identity = machine.identity().unwrap();
+    assert_eq!((identity.pins, identity.pins_issued_at), (vec![first.pin], None));
+}
+
 #[tokio::test]
 async fn b23_without_pins_an_untrusted_certificate_is_refused_until_a_join_string_names_it() {
     let first = Certificate::new();
     let (front, mut fake) = Front::start(&first).await;
     let (machine, mut join) = joined_to(&fake, &[&first]).await;
     let instruction = Arc::clone(&fake.instruction);
+    // The certificate was a public one when the server said so.
+    let state = StateDir::open(&machine.folder()).unwrap();
+    let told = Some(Timestamp::from_millis(10));
+    let without = IdentityState { pins: Vec::new(), pins_issued_at: told, ..machine.identity().unwrap() };
+    state.store_identity(&without).unwrap();
+    drop(state);
     let stop = CancellationToken::new();
     let test = async {
-        let mut peer = fake.channel().await;
-        peer.welcome("g1").await;
-        tell(&mut peer, &instruction, 10, &[], &[&first]).await;
-        drop(peer);
         while front.refused() < 3 {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

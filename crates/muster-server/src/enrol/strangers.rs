@@ -68,14 +68,19 @@ async fn enter(app: App, knocks: Vec<Arc<Knock>>) -> Vec<Result<Option<Outcome>,
     let entered = app.change(Priority::Normal, app.clock.now(), move |unit| admit_all(unit, &inner, &knocks));
     match entered.await {
         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-        Err(Failure::Store(error))
-            if error.is_unavailable() && !matches!(error, StoreError::CommitUnknown) =>
-        {
+        Err(Failure::Store(error)) if is_for_everybody(&error) => {
             (0..many).map(|_| Err(Failure::Store(error.clone()))).collect()
         }
         // One of them may be the reason, or the commit may have happened: alone, each one is answered right.
         Err(_) => (0..many).map(|_| Ok(None)).collect(),
     }
+}
+
+/// Whether nobody who came along would fare better alone: a conflict or a wait that was too long may be one's own.
+fn is_for_everybody(error: &StoreError) -> bool {
+    let is_of_one =
+        matches!(error, StoreError::CommitUnknown | StoreError::Conflict | StoreError::Interrupted);
+    error.is_unavailable() && !is_of_one
 }
 
 /// What is the same for all who come to a site in one transaction.
@@ -91,8 +96,7 @@ fn admit_all(
     knocks: &[Arc<Knock>],
 ) -> Result<Vec<Option<Outcome>>, Failure> {
     let mut outcomes: Vec<Option<Outcome>> = knocks.iter().map(|_| None).collect();
-    let apart = told_apart(knocks);
-    lock(unit, apart.iter().map(|place| &*knocks[*place]))?;
+    let apart = lock(unit, knocks, told_apart(knocks))?;
     let asked: Vec<KnockRow> = apart.iter().map(|place| asked(&knocks[*place])).collect();
     let are_strangers = unit.tx.are_strangers(&asked, unit.now)?;
     let strangers: Vec<usize> =
@@ -161,20 +165,28 @@ fn told_apart(knocks: &[Arc<Knock>]) -> Vec<usize> {
     apart
 }
 
-/// Takes the locks of all: the same ones that each takes alone.
-fn lock<'a>(unit: &mut Unit<'_, '_>, knocks: impl Iterator<Item = &'a Knock>) -> Result<(), StoreError> {
-    let mut locks = Vec::new();
-    for knock in knocks {
-        let ticket = &knock.ticket.ticket;
-        let of_ticket = LockKey::Ticket(ticket.id);
-        locks.extend([
-            if known::is_limited(ticket) { Lock::exclusive(of_ticket) } else { Lock::shared(of_ticket) },
-            Lock::shared(LockKey::Site(ticket.site_id)),
-            Lock::exclusive(LockKey::Uid(ticket.team_id, knock.machine.uid)),
-            Lock::exclusive(LockKey::Key(knock.machine.key)),
-        ]);
-    }
-    unit.tx.lock(&locks)
+/// Takes the locks of all, the same ones that each takes alone, and returns whose locks were free: nobody waits here for
+/// a ticket, a key or a uid that somebody else is busy with.
+fn lock(
+    unit: &mut Unit<'_, '_>,
+    knocks: &[Arc<Knock>],
+    places: Vec<usize>,
+) -> Result<Vec<usize>, StoreError> {
+    let locks: Vec<[Lock; 4]> = places.iter().map(|place| locks_of(&knocks[*place])).collect();
+    let are_free = unit.tx.lock_if_free(locks.as_flattened())?;
+    let are_free = are_free.chunks(4).map(|own| own.iter().all(|is_free| *is_free));
+    Ok(places.into_iter().zip(are_free).filter_map(|(place, are_free)| are_free.then_some(place)).collect())
+}
+
+fn locks_of(knock: &Knock) -> [Lock; 4] {
+    let ticket = &knock.ticket.ticket;
+    let of_ticket = LockKey::Ticket(ticket.id);
+    [
+        if known::is_limited(ticket) { Lock::exclusive(of_ticket) } else { Lock::shared(of_ticket) },
+        Lock::shared(LockKey::Site(ticket.site_id)),
+        Lock::exclusive(LockKey::Uid(ticket.team_id, knock.machine.uid)),
+        Lock::exclusive(LockKey::Key(knock.machine.key)),
+    ]
 }
 
 fn asked(knock: &Knock) -> KnockRow {

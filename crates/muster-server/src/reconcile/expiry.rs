@@ -23,6 +23,8 @@ use crate::unit::{Author, Fact};
 
 const EVERY: Duration = Duration::from_secs(60);
 const BATCH: i64 = 100;
+/// How far what is stored of a session's last use may be behind: a session in use is not ended for it.
+const USES_ARE_LATE: Duration = Duration::from_secs(60);
 /// How long the reply of a POST that showed something once can be asked for again.
 const REPLIES_KEPT_FOR: Duration = Duration::from_secs(24 * 3600);
 
@@ -86,7 +88,7 @@ async fn lapse_ticket(app: &App, ticket_id: TicketId) -> Result<(), Failure> {
 /// Ends API tokens, invitations and sessions whose time is over, for the same reason.
 async fn lapse_credentials(app: &App) -> Result<usize, Failure> {
     let now = app.clock.now();
-    drop_rows(app, move |tx| tx.credentials_lapse(now, now.minus(IDLE_FOR), BATCH)).await
+    drop_rows(app, move |tx| tx.credentials_lapse(now, now.minus(IDLE_FOR + USES_ARE_LATE), BATCH)).await
 }
 
 /// Destroys the secrets of tickets that open no door any more.

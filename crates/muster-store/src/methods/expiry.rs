@@ -58,7 +58,8 @@ impl Tx<'_> {
     /// over.
     pub fn ticket_lapse(&mut self, id: &TicketId, now: Timestamp) -> Result<bool, StoreError> {
         let changed = self.execute(
-            "UPDATE ticket SET revoked_at = CASE WHEN expires_at <= $1 THEN expires_at ELSE rotated_out_at END
+            "UPDATE ticket
+                SET revoked_at = CASE WHEN rotated_out_at <= $1 THEN rotated_out_at ELSE expires_at END
               WHERE id = $2 AND revoked_at IS NULL AND spent_by_key IS NULL AND reserved_for IS NULL
                 AND (expires_at <= $1 OR rotated_out_at <= $1)",
             params![now, id],
@@ -76,19 +77,22 @@ impl Tx<'_> {
     ) -> Result<u64, StoreError> {
         let tokens = self.execute(
             "UPDATE operator_token SET revoked_at = expires_at WHERE id IN
-               (SELECT id FROM operator_token WHERE revoked_at IS NULL AND expires_at <= $1 ORDER BY id LIMIT $2)",
+               (SELECT id FROM operator_token WHERE revoked_at IS NULL AND expires_at <= $1 ORDER BY id LIMIT $2)
+               AND revoked_at IS NULL",
             params![now, limit],
         )?;
         let invitations = self.execute(
             "UPDATE invitation SET revoked_at = expires_at WHERE id IN
                (SELECT id FROM invitation
-                 WHERE accepted_at IS NULL AND revoked_at IS NULL AND expires_at <= $1 ORDER BY id LIMIT $2)",
+                 WHERE accepted_at IS NULL AND revoked_at IS NULL AND expires_at <= $1 ORDER BY id LIMIT $2)
+               AND accepted_at IS NULL AND revoked_at IS NULL",
             params![now, limit],
         )?;
         let sessions = self.execute(
             "UPDATE web_session SET ended_at = $1 WHERE id IN
                (SELECT id FROM web_session
-                 WHERE ended_at IS NULL AND (expires_at <= $1 OR seen_at <= $2) ORDER BY id LIMIT $3)",
+                 WHERE ended_at IS NULL AND (expires_at <= $1 OR seen_at <= $2) ORDER BY id LIMIT $3)
+               AND ended_at IS NULL AND (expires_at <= $1 OR seen_at <= $2)",
             params![now, idle_since, limit],
         )?;
         Ok(tokens.max(invitations).max(sessions))

@@ -212,11 +212,13 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Counts a use of a ticket that may be used a number of times. `false`: it was revoked or is used up.
+    /// Counts a use of a ticket that may be used a number of times; a claim may be decided after its time. `false`: it was
+    /// revoked or is used up.
     pub fn ticket_count_use(&mut self, id: &TicketId) -> Result<bool, StoreError> {
         let changed = self.execute(
             "UPDATE ticket SET uses = uses + 1
-              WHERE id = $1 AND revoked_at IS NULL AND max_uses IS NOT NULL AND uses < max_uses",
+              WHERE id = $1 AND (revoked_at IS NULL OR revoked_at = expires_at OR revoked_at = rotated_out_at)
+                AND max_uses IS NOT NULL AND uses < max_uses",
             params![id],
         )?;
         Ok(changed == 1)

@@ -74,6 +74,36 @@ async fn those_who_share_a_lock_do_not_wait_for_each_other() {
     assert_eq!(stored(&store).await, ["host 1", "host 2"]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_that_somebody_holds_is_told_and_not_waited_for() {
+    let place = Place::postgres();
+    let store = place.open_with(ENTRIES).await;
+    let host = |number| LockKey::Host(HostId::from_uuid(Uuid::from_u128(number)));
+    let asked =
+        [Lock::exclusive(ticket()), Lock::shared(host(1)), Lock::exclusive(host(1)), Lock::shared(host(2))];
+    let take = move |store: Store| async move {
+        store.write(Priority::Normal, move |tx| tx.lock_if_free(&asked)).await.unwrap()
+    };
+    assert_eq!(take(store.clone()).await, [true; 4], "its own are no obstacle");
+    let (go, wait) = channel::<()>();
+    let (started, mut running) = tokio::sync::mpsc::unbounded_channel();
+    let (wait, holder) = (Mutex::new(wait), store.clone());
+    let held = tokio::spawn(async move {
+        let write = holder.write(Priority::Normal, move |tx| {
+            tx.lock(&[Lock::exclusive(ticket()), Lock::shared(host(1))])?;
+            started.send(()).unwrap();
+            let _ = wait.lock().unwrap().recv();
+            Ok::<_, StoreError>(())
+        });
+        write.await
+    });
+    running.recv().await.unwrap();
+    assert_eq!(take(store.clone()).await, [false, true, false, true]);
+    drop(go);
+    held.await.unwrap().unwrap();
+    assert_eq!(take(store).await, [true; 4]);
+}
+
 both! {
     async fn no_host_is_made_after_an_answered_revoke(place: Place) {
         let store = place.open_with(ENTRIES).await;

@@ -62,7 +62,7 @@ fn the_card_shows_what_was_not_measured() {
         "| 1.14 |",
         "not measured: no   room",
         "12.3 ms",
-        "0 s     10 ####",
+        "0 s     15 ####",
     ] {
         assert!(text.contains(wanted), "{wanted} in {text}");
     }

@@ -86,7 +86,12 @@ async fn c28_acme_agents_connect_by_name_and_a_restart_orders_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn c28_acme_agents_that_pin_the_servers_own_key_follow_it_to_an_ordered_certificate() {
     let mut server = Server::prepare(Backend::Sqlite);
-    let directory = AcmeDirectory::start(Knobs { listener: Some(server.machines), ..Knobs::default() }).await;
+    let directory = AcmeDirectory::start(Knobs {
+        listener: Some(server.machines),
+        expects_another: true,
+        ..Knobs::default()
+    })
+    .await;
     let folder = server.folder().to_owned();
     let roots = folder.join("roots.pem");
     fs::write(&roots, directory.authority_pem()).unwrap();
@@ -99,6 +104,12 @@ async fn c28_acme_agents_that_pin_the_servers_own_key_follow_it_to_an_ordered_ce
     let host = agent.joined(&installation.token().await.join_string).await;
     agent.run();
     installation.until_presence(host, "online", WITHIN).await;
+    // A machine that does not trust the authority: it could not come back without its pins.
+    let mut careful = Agent::new(&folder, "careful", "c28-careful");
+    careful.environment.push(("SSL_CERT_FILE", own_roots(&folder)));
+    let careful_host = careful.joined(&installation.token().await.join_string).await;
+    careful.run();
+    installation.until_presence(careful_host, "online", WITHIN).await;
     let pinned = status(&installation).await;
     assert_eq!((pinned.kind, pinned.pins.len()), (TlsKind::Own, 1));
     assert_eq!(installation.server.stop().await, 0);
@@ -113,17 +124,32 @@ async fn c28_acme_agents_that_pin_the_servers_own_key_follow_it_to_an_ordered_ce
         &roots,
     ]);
     installation.server.launch().await;
-    installation.until_presence(host, "online", Duration::from_secs(90)).await;
-    until("the agent keeps its pins", WITHIN, async || {
-        (agent.identity()["pins"] == serde_json::json!([])).then_some(())
+    // No order is done yet: the key they pin is shown, and they keep their pins.
+    for host in [host, careful_host] {
+        installation.until_presence(host, "online", Duration::from_secs(90)).await;
+    }
+    until("the order does not fail", WITHIN, async || status(&installation).await.order?.problem).await;
+    let has_pins = |agent: &Agent| agent.identity()["pins"] != serde_json::json!([]);
+    assert!(has_pins(&agent) && has_pins(&careful));
+    directory.set(|knobs| knobs.expects_another = false);
+    hang_up(installation.server.pid());
+    until("no certificate comes", WITHIN, async || {
+        status(&installation).await.expires_at.is_some().then_some(())
     })
     .await;
     assert_eq!(status(&installation).await.kind, TlsKind::Acme);
+    for _ in 0..2 {
+        for (agent, host) in [(&mut agent, host), (&mut careful, careful_host)] {
+            agent.stop().await;
+            installation.until_presence(host, "offline", WITHIN).await;
+            agent.run();
+            installation.until_presence(host, "online", WITHIN).await;
+        }
+        until("the agent keeps its pins", WITHIN, async || (!has_pins(&agent)).then_some(())).await;
+        assert!(has_pins(&careful), "it would be shut out for ever");
+    }
     agent.stop().await;
-    installation.until_presence(host, "offline", WITHIN).await;
-    agent.run();
-    installation.until_presence(host, "online", WITHIN).await;
-    agent.stop().await;
+    careful.stop().await;
 }
 
 /// Every PEM section of a file that is a certificate.

@@ -16,7 +16,7 @@ use tokio_postgres::types::{IsNull, ToSql, Type, WrongType, to_sql_checked};
 use tokio_postgres::{Error, Statement};
 use uuid::Uuid;
 
-use crate::lock::in_order;
+use crate::lock::{as_asked, in_order};
 use crate::row::{Columns, Row};
 use crate::sql::{Dialect, Texts, for_rows, rewrite};
 use crate::tx::{EachOf, EachRow, Session};
@@ -35,6 +35,10 @@ const AT_ONCE: usize = 64;
 const LOCK_ALL: &str = "SELECT CASE WHEN exclusive THEN pg_advisory_xact_lock(key) \
      ELSE pg_advisory_xact_lock_shared(key) END \
      FROM unnest($1::BIGINT[], $2::BOOL[]) AS asked (key, exclusive)";
+
+const LOCK_FREE: &str = "SELECT CASE WHEN exclusive THEN pg_try_advisory_xact_lock(key) \
+     ELSE pg_try_advisory_xact_lock_shared(key) END \
+     FROM unnest($1::BIGINT[], $2::BOOL[]) WITH ORDINALITY AS asked (key, exclusive, place) ORDER BY place";
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,6 +240,13 @@ impl Session for PooledSession {
         let (keys, exclusive) = in_order(locks);
         let statement = self.wait("prepare a lock", self.client().prepare_cached(LOCK_ALL))?;
         self.wait("take a lock", self.client().execute(&statement, &[&keys, &exclusive])).map(drop)
+    }
+
+    fn lock_if_free(&mut self, locks: &[Lock]) -> Result<Vec<bool>, StoreError> {
+        let (keys, exclusive) = as_asked(locks);
+        let statement = self.wait("prepare a lock", self.client().prepare_cached(LOCK_FREE))?;
+        let rows = self.wait("take a lock", self.client().query(&statement, &[&keys, &exclusive]))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
     fn script(&mut self, source: &str) -> Result<(), StoreError> {
