@@ -153,6 +153,9 @@ mod tests {
     #[test]
     fn when_to_come_back_is_seconds_or_a_date() {
         assert_eq!(parse_later(" 120 "), Some(Later::After(Duration::from_secs(120))));
+        // The client would add it to the time it has, and panic.
+        let endless = parse_later(&u64::MAX.to_string()).unwrap();
+        assert!(!endless.is_soon() && Later::After(LATEST).is_soon());
         let at = Timestamp::from_millis(784_111_777_000);
         assert_eq!(parse_later("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Later::At(at)));
         for bad in ["", "-1", "soon", "99999999999999999999999"] {

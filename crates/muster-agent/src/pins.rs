@@ -55,15 +55,21 @@ pub const fn just_older(kept: Timestamp) -> Timestamp {
     Timestamp::from_millis(kept.as_millis() - 1)
 }
 
+/// Whether a newer statement takes the last pins away: from then on this machine's own trust store decides.
+pub fn are_given_up(former: &IdentityState, newer: &IdentityState) -> bool {
+    !former.pins.is_empty() && newer.pins.is_empty()
+}
+
 /// Says what a newer statement changes.
 pub fn in_words(former: &IdentityState, newer: &IdentityState) -> &'static str {
-    match (former.pins.is_empty(), newer.pins.is_empty()) {
-        (false, true) => {
-            "the server's certificates are publicly valid ones from now on: none of its keys is pinned any more"
-        }
-        (true, false) => "the server's certificates are pinned from now on",
-        _ if former.pins != newer.pins => "the server said which certificates it shows, now and next",
-        _ => "the server said whose instructions count, now and next",
+    if are_given_up(former, newer) {
+        "the server's certificates are publicly valid ones from now on: none of its keys is pinned any more"
+    } else if former.pins == newer.pins {
+        "the server said whose instructions count, now and next"
+    } else if former.pins.is_empty() {
+        "the server's certificates are pinned from now on"
+    } else {
+        "the server said which certificates it shows, now and next"
     }
 }
 

@@ -376,8 +376,8 @@ impl<'a> Session<'a> {
         let judged = pins::judge(statement, &identity.borrow(), key);
         let issued_at = match judged {
             Ok(Judged::Newer(newer, issued_at)) => {
-                let gives_up = newer.pins.is_empty() && !identity.borrow().pins.is_empty();
-                if gives_up && let Err(cause) = self.agent.machine.takes_without_pins(self.url).await {
+                let are_given_up = pins::are_given_up(&identity.borrow(), &newer);
+                if are_given_up && let Err(cause) = self.agent.machine.takes_without_pins(self.url).await {
                     tracing::warn!(
                         %cause,
                         "kept the pins: this machine does not take the server's certificate without them"

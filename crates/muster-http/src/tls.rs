@@ -22,7 +22,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 pub use challenge::{CHALLENGE_PROTOCOL, Challenges};
 pub use ordered::{Ordered, read_private, write_private};
-pub use own::{OwnIdentity, load_or_create, switch};
+pub use own::{KEY_FILE, NEXT_KEY_FILE, OwnIdentity, load_or_create, switch};
 pub use shown::Shown;
 
 /// Why there is no TLS identity.

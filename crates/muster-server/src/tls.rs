@@ -67,7 +67,7 @@ struct State {
     /// How the files looked when they were last read.
     stamps: Vec<Option<(SystemTime, u64)>>,
     problem: Option<String>,
-    /// Whether nothing was there to be shown, and what is shown is trusted by nobody.
+    /// Whether nothing that was ordered was there to be shown: only agents that pin what is shown trust it.
     is_temporary: bool,
 }
 
@@ -284,7 +284,7 @@ impl Served {
 /// What is shown until the first order is done: the server's own identity where agents may pin it, so that they go on.
 fn until_ordered(acme: &Acme, now: Timestamp) -> Result<TlsIdentity, TlsError> {
     let names = &acme.options.names;
-    if acme.dir.join("tls.key").exists() {
+    if acme.dir.join(tls::KEY_FILE).exists() {
         return Ok(tls::load_or_create(&acme.dir, names, now)?.identity);
     }
     TlsIdentity::temporary(names)

@@ -17,8 +17,10 @@ use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 use super::{TlsError, TlsIdentity, identity, pin_of, read_key};
 
-pub(super) const KEY_FILE: &str = "tls.key";
-pub(super) const NEXT_KEY_FILE: &str = "next.key";
+/// The key in use, in its folder.
+pub const KEY_FILE: &str = "tls.key";
+/// The key that takes its place, announced in advance.
+pub const NEXT_KEY_FILE: &str = "next.key";
 pub(super) const CERTIFICATE_FILE: &str = "tls.crt";
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const VALID_FOR: Duration = Duration::from_secs(3650 * 24 * 60 * 60);

@@ -232,3 +232,18 @@ fn of_a_stranger(app: &App, site: &AtSite) -> Known {
         server_past_reconnect_window: app.there_for() > RECONNECT_WINDOW,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_the_fault_of_one_turns_nobody_else_away() {
+        for of_one in [StoreError::Conflict, StoreError::Interrupted, StoreError::CommitUnknown] {
+            assert!(!is_for_everybody(&of_one), "{of_one}");
+        }
+        for of_all in [StoreError::Busy, StoreError::Full] {
+            assert!(is_for_everybody(&of_all), "{of_all}");
+        }
+    }
+}

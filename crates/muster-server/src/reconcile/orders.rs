@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use muster_acme::{Account, AcmeError, Credentials, KeyAndRequest, Proof};
-use muster_http::tls::{Ordered, TlsError, read_private, write_private};
+use muster_http::tls::{NEXT_KEY_FILE, Ordered, TlsError, read_private, write_private};
 use tokio_util::sync::CancellationToken;
 
 use super::run::{Pace, Step, run};
@@ -95,7 +95,7 @@ async fn order_if_due(app: &App, acme: &Acme) -> anyhow::Result<bool> {
 async fn order(acme: &Acme) -> anyhow::Result<(KeyAndRequest, String)> {
     let (probe, next_key, names) = (
         acme.certificate_file().with_extension("probe"),
-        acme.dir.join("next.key"),
+        acme.dir.join(NEXT_KEY_FILE),
         acme.options.names.clone(),
     );
     let request = blocking(move || {

@@ -79,6 +79,9 @@ both! {
                 let found = tx.tickets_shown(team_id(1), filter, None, 9, at(2))?;
                 assert_eq!(found.iter().map(|shown| shown.row.ticket.id).collect::<Vec<_>>(), [ticket_id(n)]);
             }
+            // A claim that came while it was good may still be decided; not by one that a person ended.
+            tx.execute("UPDATE ticket SET max_uses = 5", params![])?;
+            assert_eq!([1, 3, 4].map(|n| tx.ticket_count_use(&ticket_id(n)).unwrap()), [false, true, true]);
             // Somebody may still revoke it, or make the next key of it.
             assert!(tx.ticket_rotate(team_id(1), &ticket_id(4), &rotation)?);
             assert!(tx.ticket_revoke(team_id(1), &ticket_id(3), at(4000))?);
