@@ -27,6 +27,14 @@ for crate in muster-server muster-store muster-domain muster-keyring muster-http
     fi
 done
 
+# The dashboard is a client of the API: it holds nothing by which it could see or do more than that.
+tree=$(cargo tree --locked -p muster-dashboard -e normal --prefix none)
+for crate in muster-server muster-store muster-domain muster-keyring muster-proof rusqlite tokio-postgres; do
+    if printf '%s\n' "$tree" | grep -q "^$crate v"; then
+        complain "the dashboard's dependency tree holds $crate"
+    fi
+done
+
 # SQL lives in the store crate only; what the swarm says to a database is what the store is measured against.
 if grep -rnE '"(SELECT|INSERT|UPDATE|DELETE) ' crates/*/src --include='*.rs' | grep -vE '^crates/muster-(store|testkit|swarm)/'; then
     complain "SQL outside of the store crate"

@@ -11,6 +11,7 @@ mod events;
 mod hosts;
 mod jobs;
 mod oidc;
+mod overview;
 mod page;
 mod people;
 mod secrets;
@@ -20,6 +21,7 @@ mod sign_in;
 mod sites;
 mod tickets;
 mod tokens;
+mod views;
 
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, COOKIE, RETRY_AFTER};

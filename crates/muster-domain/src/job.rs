@@ -115,6 +115,8 @@ pub enum JobEvent {
     LeaseLapsed,
     /// Its host is no more.
     HostRetired,
+    /// A person takes it back.
+    TakenBack,
 }
 
 /// What an event does.
@@ -150,6 +152,9 @@ pub fn step(state: JobState, event: JobEvent) -> JobStep {
         (Dispatched | Running, JobEvent::LeaseLapsed) => JobStep::Goes { to: Lost, late: false },
         (Queued, JobEvent::HostRetired) => JobStep::Goes { to: Cancelled, late: false },
         (Dispatched | Running, JobEvent::HostRetired) => JobStep::Goes { to: Lost, late: false },
+        (Queued, JobEvent::TakenBack) => goes(Cancelled),
+        // Its agent may have begun it, and the channel has no word to stop it.
+        (Dispatched | Running, JobEvent::TakenBack) => JobStep::Refused,
         (Succeeded | Failed | Cancelled | Lost, _) => JobStep::Stays,
         (Queued, _) => JobStep::Refused,
     }

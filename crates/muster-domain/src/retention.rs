@@ -52,6 +52,16 @@ pub const TABLES: &[Growth] = &[
     ),
     growth("endpoint", "a webhook or a notification; removed ones go at once", Fixed("64 of a team")),
     growth(
+        "fact_change",
+        "something a host said about itself and then said differently; at most 100 of a host",
+        Days(SettingName::FactsKeepDays),
+    ),
+    growth(
+        "fleet_sample",
+        "how many hosts of a team could be reached; every five minutes",
+        Days(SettingName::HistoryKeepDays),
+    ),
+    growth(
         "host",
         "a host; of a retired one the tombstone",
         Kept("its id, uid and keys are never another's"),
@@ -59,6 +69,7 @@ pub const TABLES: &[Growth] = &[
     growth("host_config", "what a host should have", With("host")),
     growth("host_key", "a key a host ever had", Kept("a key is never another host's")),
     growth("host_tag", "a tag of a host", Fixed("32 of a host")),
+    growth("host_vitals", "what a host said in a day about how it is", Days(SettingName::HistoryKeepDays)),
     growth("idempotent_reply", "a reply kept for a retry", Fixed("24 hours")),
     growth("installation", "a fact of the installation", Fixed("a dozen, and one for each restore")),
     growth("invitation", "an invitation of a person; from its end", Days(SettingName::TokensKeepDays)),
@@ -86,6 +97,12 @@ pub const TABLES: &[Growth] = &[
     growth("password", "the hash of a password", With("person")),
     growth("person", "a person; of a removed one the name", Kept("the audit trail names people by id")),
     growth("presence", "the last sign of life of a host", With("host")),
+    growth(
+        "presence_change",
+        "that a host could be reached, or could not any more; at most two in ten minutes of a host",
+        Days(SettingName::HistoryKeepDays),
+    ),
+    growth("presence_noted", "whether a host could be reached when that was last noted", With("host")),
     growth("recovery_code", "a code in place of the second factor", With("person")),
     growth(
         "refusal",
@@ -94,6 +111,11 @@ pub const TABLES: &[Growth] = &[
     ),
     growth("refused_request", "one of the last 32 refusals for a cause", Days(SettingName::RefusalsKeepDays)),
     growth("revocation", "what nodes stop trusting", Days(SettingName::RevocationsKeepDays)),
+    growth(
+        "saved_view",
+        "a view of the list of hosts a person saved; it goes with the person",
+        Fixed("50 of a person in each team"),
+    ),
     growth("second_factor", "a second factor", With("person")),
     growth("secret", "a secret, with its owner", Fixed("16 of a ticket, 64 of a host")),
     growth(

@@ -164,14 +164,14 @@ fn describes_a_body(name: &HeaderName) -> bool {
     name == CONTENT_TYPE || name == CONTENT_LENGTH || name == TRANSFER_ENCODING
 }
 
-/// Sets what every reply carries; a handler's own policy of content and caching stays.
+/// Sets what every reply carries; a handler's own policy of content, referrer and caching stays.
 pub(crate) fn finish(mut response: Response, id: RequestId) -> Response {
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::try_from(id.to_string()) {
         headers.insert(REQUEST_ID, value);
     }
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("no-referrer"));
     headers
         .entry(CONTENT_SECURITY_POLICY)
         .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));

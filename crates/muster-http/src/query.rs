@@ -24,7 +24,8 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for StrictQuery<T> {
     }
 }
 
-fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
+/// Parses a query string that stands somewhere else than behind a path, just as strictly.
+pub fn parse_query<T: DeserializeOwned>(query: &str) -> Result<T, Problem> {
     check_keys(query, declared_fields::<T>())?;
     let pairs = form_urlencoded::parse(query.as_bytes());
     serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs)).map_err(|error| {

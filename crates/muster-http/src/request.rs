@@ -92,3 +92,7 @@ impl<S: Sync> FromRequestParts<S> for ConnectInfo {
 }
 
 impl aide::OperationInput for ConnectInfo {}
+
+/// Marks a request that a page makes by itself, without anybody who asks: it keeps no session alive.
+#[derive(Debug, Clone, Copy)]
+pub struct Unattended;

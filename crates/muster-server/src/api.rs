@@ -18,6 +18,7 @@ pub mod me;
 pub mod meta;
 pub mod oidc;
 pub mod oidc_sign_in;
+pub mod overview;
 pub mod page;
 pub mod people;
 pub mod refusals;

@@ -40,6 +40,8 @@ pub struct Parts {
     pub hub: Hub,
     /// Signs of life, flushed in batches.
     pub presences: Presences,
+    /// The fleet as it was last counted.
+    pub census: crate::census::Census,
     /// Uses of keys that ended, still to be told of.
     pub former_uses: crate::former_uses::FormerUses,
     /// What `/metrics` shows.

@@ -6,6 +6,7 @@
 
 mod apply;
 mod arrivals;
+pub mod changes;
 pub mod claim;
 pub(crate) mod copies;
 pub mod fork;

@@ -5,6 +5,7 @@ use muster_domain::presence::{SignsOfLife, presence};
 use muster_ids::{HostId, Timestamp};
 use muster_store::rows::{HostRow, LastSign, ShownHost};
 use muster_wire::host::{Host, HostConfig, HostHeld, HostPresence, HostState, Reported};
+use muster_wire::overview::Vitals;
 
 use crate::app::App;
 
@@ -34,6 +35,11 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
         Some(arrival) => (Some(arrival.door), Some(arrival.disposition), arrival.ticket_id),
         None => (None, None, None),
     };
+    let disk_gb = row.arrival.as_ref().map(|arrival| arrival.facts.disk_gb.get());
+    let vitals = app.presences.vitals(row.id);
+    let vitals =
+        vitals.map(|vitals| Vitals { disk_free_percent: part_of(vitals.disk_free_gb, disk_gb), ..vitals });
+    let (policy, policy_at) = shown.policy.unzip();
     let config = shown.configured.and_then(|configured| config(&row, &configured));
     Host {
         id: row.id,
@@ -56,6 +62,9 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
             facts: arrival.facts,
             labels: arrival.labels,
         }),
+        vitals,
+        policy,
+        policy_at,
         keys: shown.keys,
         exposed_secrets: Vec::new(),
         config,
@@ -65,6 +74,12 @@ pub fn view(app: &App, shown: ShownHost, now: Timestamp) -> Host {
         enrolled_at: row.enrolled_at,
         retired_at: row.retired_at,
     }
+}
+
+/// Returns how many hundredths of a disk are free.
+pub fn part_of(free_gb: Option<u32>, disk_gb: Option<u64>) -> Option<u8> {
+    let (free_gb, disk_gb) = (u64::from(free_gb?), disk_gb.filter(|size| *size > 0)?);
+    u8::try_from((free_gb * 100 / disk_gb).min(100)).ok()
 }
 
 fn config(row: &HostRow, configured: &Configured) -> Option<HostConfig> {

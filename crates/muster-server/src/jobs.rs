@@ -99,6 +99,27 @@ pub fn create(
     Ok(job)
 }
 
+const SENT: Failure = Failure::conflict(
+    "job_was_sent",
+    "the job was sent to its host, which may have begun it: it cannot be taken back",
+);
+const ENDED: Failure = Failure::conflict("job_has_ended", "the job has ended");
+
+/// Takes back a job that waits.
+pub fn cancel(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    author: &Author,
+    id: JobId,
+) -> Result<JobRow, Failure> {
+    let job = unit.tx.job(team_id, id)?.ok_or(Failure::NotFound)?;
+    match apply(unit, author, &job, JobEvent::TakenBack, None)? {
+        JobStep::Goes { .. } => unit.tx.job(team_id, id)?.ok_or(Failure::NotFound),
+        JobStep::Refused => Err(SENT),
+        JobStep::Stays => Err(ENDED),
+    }
+}
+
 /// Ends the open jobs of a host that is no more, in the transaction that retires it.
 pub fn host_retired(unit: &mut Unit<'_, '_>, host_id: HostId) -> Result<(), Failure> {
     loop {
@@ -298,7 +319,7 @@ fn apply(
     if to.has_ended() {
         moved.finished_at = Some(unit.now);
         moved.result = end.and_then(|end| end.result.clone());
-        moved.failure = failure(to, end);
+        moved.failure = failure(to, event, end);
     } else {
         moved.started_at = job.started_at.or(Some(unit.now));
         moved.renewed_at = Some(unit.now);
@@ -313,11 +334,12 @@ fn apply(
     Ok(decided)
 }
 
-fn failure(to: JobState, end: Option<&JobEnd>) -> Option<String> {
+fn failure(to: JobState, event: JobEvent, end: Option<&JobEnd>) -> Option<String> {
     let told = end.and_then(|end| end.failure.as_ref()).map(ToString::to_string);
     let said = match to {
         JobState::Failed => "the agent gave no reason: look at the job's log",
         JobState::Lost => "nobody knows how it ended: look at the host, then run it again",
+        JobState::Cancelled if event == JobEvent::TakenBack => "a person took it back before it was sent",
         JobState::Cancelled => "its host was retired",
         _ => return None,
     };

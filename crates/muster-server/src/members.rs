@@ -87,6 +87,7 @@ pub(crate) fn remove(unit: &mut Unit<'_, '_>, author: &Author, member: &MemberRo
     let sessions = unit.tx.web_sessions_end(member.id, None, now)?.len();
     let invitations = unit.tx.member_revoke_invitations(member.id, now)?;
     unit.tx.member_forget_sign_in(member.id)?;
+    unit.tx.saved_views_remove(member.id)?;
     unit.end(member.team_id, Ended::Person(member.id), "removed")?;
     let removed = Fact::new(Happening::PersonRemoved, member.team_id, author, member.id);
     unit.happened(removed.details(json!({

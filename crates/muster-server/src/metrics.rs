@@ -48,6 +48,10 @@ pub enum Reconciler {
     Flusher,
     /// Tells who cannot be reached.
     Watcher,
+    /// Counts the fleet, and notes who can be reached.
+    Census,
+    /// Writes down what hosts say about how they are.
+    Vitals,
     /// Loses jobs nobody heard of.
     Leases,
     /// Clears what expired.

@@ -7,6 +7,10 @@ use std::time::Duration;
 use muster_domain::presence::Rounds;
 use muster_edge::Clock;
 use muster_ids::{HostId, Timestamp};
+use muster_store::rows::VitalsRow;
+use muster_wire::overview::Vitals;
+
+use crate::vitals::{self, Samples, Told};
 
 /// What was last heard of one host on this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +27,7 @@ pub struct Sign {
 #[derive(Debug)]
 struct Kept {
     sign: Sign,
+    vitals: vitals::Kept,
     is_unflushed: bool,
     /// The host is no more: kept only until it is written down.
     is_forgotten: bool,
@@ -34,13 +39,21 @@ struct Memory {
     /// Whose sign is to be written down, each once.
     unflushed: Vec<HostId>,
     rounds: Rounds,
+    samples: Samples,
 }
 
 impl Memory {
-    fn keep(&mut self, host_id: HostId, sign: Sign) {
-        let kept =
-            self.signs.entry(host_id).or_insert(Kept { sign, is_unflushed: false, is_forgotten: false });
+    fn keep(&mut self, host_id: HostId, sign: Sign, told: Option<Told>) {
+        let kept = self.signs.entry(host_id).or_insert_with(|| Kept {
+            sign,
+            vitals: vitals::Kept::new(sign.seq, sign.seen_at),
+            is_unflushed: false,
+            is_forgotten: false,
+        });
         (kept.sign, kept.is_forgotten) = (sign, false);
+        if let Some(told) = told {
+            kept.vitals.take(told, sign.seen_at);
+        }
         if !std::mem::replace(&mut kept.is_unflushed, true) {
             self.unflushed.push(host_id);
         }
@@ -54,7 +67,27 @@ pub struct Presences(Mutex<Memory>);
 impl Presences {
     /// Records a sign of life.
     pub fn heard(&self, host_id: HostId, sign: Sign) {
-        self.memory().keep(host_id, sign);
+        self.memory().keep(host_id, sign, None);
+    }
+
+    /// Records a sign of life that says how the host is.
+    pub fn told(&self, host_id: HostId, sign: Sign, told: Option<Told>) {
+        self.memory().keep(host_id, sign, told);
+    }
+
+    /// Returns what a host last said to this node about how it is.
+    pub fn vitals(&self, host_id: HostId) -> Option<Vitals> {
+        self.memory().signs.get(&host_id).and_then(|kept| kept.vitals.shown())
+    }
+
+    /// Takes at most `limit` hours of hosts to write down, all of one hour.
+    pub fn take_samples(&self, limit: usize) -> Vec<VitalsRow> {
+        self.memory().samples.take(limit)
+    }
+
+    /// Puts back hours of hosts that could not be written.
+    pub fn put_samples_back(&self, rows: Vec<VitalsRow>) {
+        self.memory().samples.put_back(rows);
     }
 
     /// Returns what was last heard of a host on this node.
@@ -91,11 +124,14 @@ impl Presences {
     /// Takes what was heard since the last call.
     pub fn take_unflushed(&self) -> Vec<(HostId, Sign)> {
         let mut memory = self.memory();
-        let Memory { signs, unflushed, .. } = &mut *memory;
+        let Memory { signs, unflushed, samples, .. } = &mut *memory;
         let take = |host_id: HostId| {
             let kept = signs.get_mut(&host_id)?;
             kept.is_unflushed = false;
             let sign = kept.sign;
+            if let Some(sample) = kept.vitals.sample(host_id, sign.seq, sign.seen_at) {
+                samples.add(sample);
+            }
             if kept.is_forgotten {
                 signs.remove(&host_id);
             }
@@ -112,10 +148,10 @@ impl Presences {
                 Some(kept) if kept.is_unflushed => {}
                 Some(kept) => {
                     let sign = kept.sign;
-                    memory.keep(*host_id, sign);
+                    memory.keep(*host_id, sign, None);
                 }
                 None => {
-                    memory.keep(*host_id, *sign);
+                    memory.keep(*host_id, *sign, None);
                     memory.signs.entry(*host_id).and_modify(|kept| kept.is_forgotten = true);
                 }
             }

@@ -1,6 +1,7 @@
 //! Background work: reconcilers without input, on a timer plus a nudge, one file each.
 
 mod attempts;
+mod census;
 mod deliver;
 mod deliver_one;
 mod ephemeral;
@@ -22,6 +23,7 @@ mod sealer;
 mod sign_outs;
 mod tls;
 mod uses;
+mod vitals;
 
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 
 pub use attempts::attempts;
+pub use census::{census, count, counted};
 pub use deliver::{deliver, deliverer};
 pub use ephemeral::{ephemeral, retire_away};
 pub use expiry::{expire, expiry};
@@ -48,6 +51,7 @@ pub use sealer::{seal, sealer};
 pub use sign_outs::{sign_out_some, sign_outs};
 pub use tls::{certificates, reload};
 pub use uses::{uses, write_uses};
+pub use vitals::{vitals, write_vitals};
 
 /// Starts every reconciler; each ends at `shutdown`.
 pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>> {
@@ -56,6 +60,8 @@ pub fn spawn_all(app: &App, shutdown: &CancellationToken) -> Vec<JoinHandle<()>>
         tokio::spawn(sealer(app.clone(), shutdown.clone())),
         tokio::spawn(flusher(app.clone(), shutdown.clone())),
         tokio::spawn(watcher(app.clone(), shutdown.clone())),
+        tokio::spawn(census(app.clone(), shutdown.clone())),
+        tokio::spawn(vitals(app.clone(), shutdown.clone())),
         tokio::spawn(leases(app.clone(), shutdown.clone())),
         tokio::spawn(expiry(app.clone(), shutdown.clone())),
         tokio::spawn(refusals(app.clone(), shutdown.clone())),

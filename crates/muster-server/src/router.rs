@@ -1,49 +1,27 @@
-//! All routes, in one place, and the layers around them, in order.
+//! All routes, in one place, and the layers around them, in order. Those of two families stand beside it in this folder.
 
 mod document;
+mod events;
+mod people;
+mod public;
 
 use aide::axum::ApiRouter;
 use aide::axum::routing::{get_with, post_with, put_with};
 use aide::transform::TransformOperation;
 use axum::{Extension, Router};
+use muster_dashboard::Dashboard;
 use muster_http::Edge;
 
-use crate::api::account::{login, password, second_factor, sessions};
 use crate::api::{
-    account, audit, claims, connect, enroll, enrolment_tokens, fork, heartbeat, hosts, jobs, leave, me, meta,
-    oidc, oidc_sign_in, refusals, registration_tokens, secrets, server_keys, settings, setup, sign_in,
-    site_keys, sites, teams, tickets,
+    audit, claims, connect, enroll, enrolment_tokens, fork, heartbeat, hosts, jobs, leave, meta, oidc,
+    oidc_sign_in, overview, refusals, registration_tokens, secrets, server_keys, settings, site_keys, sites,
+    tickets,
 };
-use crate::api::{endpoints, events, invitations, people, tokens};
 use crate::app::App;
 
 pub(crate) use document::header_parameter;
 pub use document::{openapi_document, openapi_json};
-
-/// Routes anybody may call, with what protects them instead of a permission.
-pub const PUBLIC: &[(&str, &str)] = &[
-    ("/v1/setup", "the one-time setup code, printed on the server machine"),
-    ("/v1/sign-in/methods", "says what every sign-in page shows"),
-    (
-        "/v1/oidc/{name}/start",
-        "changes nothing: gives a browser a sealed cookie and sends it to a configured provider",
-    ),
-    (
-        "/v1/oidc/callback",
-        "the sealed cookie of the browser that started, its state and nonce, PKCE, and the provider's signature",
-    ),
-    (
-        "/v1/enroll/fork",
-        "a proof by the new key and a statement by a key of a host; it opens a claim and nothing else; failures are limited",
-    ),
-    ("/v1/sign-in", "the password and the second factor; failures are limited before the work is done"),
-    ("/v1/invitations/accept", "the secret of an invitation that is open; failures are limited"),
-    ("/healthz", "says nothing but that the process runs"),
-    ("/readyz", "says nothing but that the database answers"),
-    ("/metrics", "served on the operators' loopback listener only; holds no names"),
-    ("/v1/openapi.json", "the same for every installation"),
-    ("/docs", "the same for every installation"),
-];
+pub use public::PUBLIC;
 
 /// Gives an operation its one line in the documentation.
 fn says(words: &'static str) -> impl FnOnce(TransformOperation<'_>) -> TransformOperation<'_> {
@@ -52,108 +30,18 @@ fn says(words: &'static str) -> impl FnOnce(TransformOperation<'_>) -> Transform
 
 fn routes() -> ApiRouter<App> {
     ApiRouter::new()
-        .api_route(
-            "/v1/setup",
-            get_with(setup::status, says("Says whether the first admin exists"))
-                .post_with(setup::create, says("Makes the first admin with the one-time setup code")),
-        )
-        .api_route("/v1/me", get_with(me::get, says("Says who the token acts as")))
-        .api_route(
-            "/v1/sign-in",
-            post_with(sign_in::create, says("Signs a browser in with login and password")),
-        )
-        .api_route("/v1/sign-out", post_with(sign_in::end, says("Ends the session that asks")))
-        .api_route(
-            "/v1/me/account",
-            get_with(account::get, says("Shows what a person signs in with, never its secrets")),
-        )
-        .api_route("/v1/me/login", put_with(login::set, says("Takes a login, for a person who has none")))
-        .api_route(
-            "/v1/me/password",
-            put_with(password::set, says("Sets the own password and ends every other session")),
-        )
-        .api_route(
-            "/v1/me/second-factor",
-            post_with(second_factor::create, says("Begins a second factor, whose secret is shown once")),
-        )
-        .api_route(
-            "/v1/me/second-factor/confirm",
-            post_with(
-                second_factor::confirm,
-                says("Confirms the second factor, with recovery codes that are shown once"),
-            ),
-        )
-        .api_route(
-            "/v1/me/second-factor/remove",
-            post_with(second_factor::remove, says("Removes the own second factor")),
-        )
-        .api_route("/v1/me/sessions", get_with(sessions::list, says("Lists the own signed-in sessions")))
-        .api_route(
-            "/v1/me/sessions/end-others",
-            post_with(sessions::end_all_others, says("Ends every other session of the person")),
-        )
-        .api_route(
-            "/v1/me/sessions/{web_session_id}/end",
-            post_with(sessions::end, says("Ends one of the own sessions")),
-        )
-        .api_route(
-            "/v1/teams",
-            get_with(teams::list, says("Lists teams")).post_with(teams::create, says("Makes a team")),
-        )
-        .api_route(
-            "/v1/teams/{team_id}/owners",
-            post_with(
-                teams::create_owner,
-                says("Makes an owner of a team, with an API token that is shown once"),
-            ),
-        )
-        .api_route("/v1/people", get_with(people::list, says("Lists the members of the team")))
-        .api_route(
-            "/v1/people/{user_id}",
-            get_with(people::get, says("Shows a member, also one who was removed")),
-        )
-        .api_route(
-            "/v1/people/{user_id}/role",
-            put_with(people::set_role, says("Sets the role of a member and ends their sessions")),
-        )
-        .api_route(
-            "/v1/people/{user_id}/remove",
-            post_with(people::remove, says("Removes a member with everything they sign in with")),
-        )
-        .api_route(
-            "/v1/invitations",
-            get_with(invitations::list, says("Lists invitations without their secrets"))
-                .post_with(invitations::create, says("Invites a person by a link that is shown once")),
-        )
-        .api_route(
-            "/v1/invitations/accept",
-            post_with(invitations::accept, says("Accepts an invitation and signs its person in")),
-        )
-        .api_route(
-            "/v1/invitations/{invitation_id}/revoke",
-            post_with(invitations::revoke, says("Revokes an invitation nobody accepted")),
-        )
-        .api_route(
-            "/v1/me/tokens",
-            get_with(tokens::list_own, says("Lists one's own API tokens without their secrets"))
-                .post_with(tokens::create, says("Makes an API token of one's own, shown once")),
-        )
-        .api_route(
-            "/v1/me/tokens/{token_id}/revoke",
-            post_with(tokens::revoke_own, says("Revokes an API token of one's own")),
-        )
-        .api_route(
-            "/v1/tokens",
-            get_with(tokens::list, says("Lists the API tokens of the team's people, without their secrets")),
-        )
-        .api_route(
-            "/v1/tokens/{token_id}/revoke",
-            post_with(tokens::revoke, says("Revokes an API token of somebody of the team")),
-        )
+        .merge(people::routes())
         .api_route(
             "/v1/sites",
             get_with(sites::list, says("Lists the sites of the team"))
                 .post_with(sites::create, says("Makes a site")),
+        )
+        .api_route(
+            "/v1/overview",
+            get_with(
+                overview::get,
+                says("Shows the fleet of the team at a glance, and what needs attention"),
+            ),
         )
         .api_route("/v1/sites/{site_id}", get_with(sites::get, says("Shows a site")))
         .api_route(
@@ -232,7 +120,28 @@ fn routes() -> ApiRouter<App> {
                 says("Invites a host (door 2), with a registration token that is shown once"),
             ),
         )
+        .api_route(
+            "/v1/hosts/changes/preview",
+            post_with(
+                hosts::changes::preview,
+                says("Shows what a change of up to 100 hosts would do; changes nothing"),
+            ),
+        )
+        .api_route(
+            "/v1/hosts/changes",
+            post_with(
+                hosts::changes::create,
+                says("Tags, suspends, resumes, moves or retires up to 100 hosts, as previewed"),
+            ),
+        )
         .api_route("/v1/hosts/{host_id}", get_with(hosts::get, says("Shows a host")))
+        .api_route(
+            "/v1/hosts/{host_id}/history",
+            get_with(
+                hosts::history,
+                says("Shows when a host could be reached, how it was, and what it said differently"),
+            ),
+        )
         .api_route(
             "/v1/hosts/{host_id}/registration-token",
             post_with(
@@ -308,9 +217,20 @@ fn routes() -> ApiRouter<App> {
             "/v1/hosts/{host_id}/secrets/{name}",
             put_with(secrets::set, says("Merges a document into a secret of a host (RFC 7396)")),
         )
+        .api_route(
+            "/v1/secrets/{name}",
+            put_with(
+                secrets::push,
+                says("Merges a document into a secret of up to 100 hosts (RFC 7396): all of them, or none"),
+            ),
+        )
         .api_route("/v1/hosts/{host_id}/jobs", post_with(jobs::create, says("Makes a job for a host")))
         .api_route("/v1/jobs", get_with(jobs::list, says("Lists jobs")))
         .api_route("/v1/jobs/{job_id}", get_with(jobs::get, says("Shows a job")))
+        .api_route(
+            "/v1/jobs/{job_id}/cancel",
+            post_with(jobs::cancel, says("Cancels a job that waits; one that was sent goes on")),
+        )
         .api_route("/v1/jobs/{job_id}/log", get_with(jobs::log, says("Reads the log of a job")))
         .api_route(
             "/v1/hosts/{host_id}/heartbeat",
@@ -343,67 +263,7 @@ fn routes() -> ApiRouter<App> {
             "/v1/oidc/callback",
             get_with(oidc_sign_in::callback, says("Takes a browser back from a provider, and signs in")),
         )
-        .api_route("/v1/events", get_with(events::list, says("Lists what happened, as events tell it")))
-        .api_route(
-            "/v1/events/stream",
-            get_with(events::stream, says("Tells of events as they happen (server-sent events), resumable")),
-        )
-        .api_route("/v1/event-kinds", get_with(events::kinds, says("Lists the kinds of events")))
-        .api_route(
-            "/v1/endpoints",
-            get_with(endpoints::list, says("Lists who hears of events, without their credentials"))
-                .post_with(
-                    endpoints::create,
-                    says("Makes an endpoint that hears of events; a webhook's signing secret is shown once"),
-                ),
-        )
-        .api_route(
-            "/v1/endpoints/test",
-            post_with(endpoints::test_target, says("Sends a test message and stores nothing")),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}",
-            get_with(endpoints::get, says("Shows an endpoint without its credentials"))
-                .put_with(endpoints::set, says("Changes an endpoint; its target stays when it is not said")),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/pause",
-            post_with(endpoints::pause, says("Sends nothing to an endpoint until it is resumed")),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/resume",
-            post_with(endpoints::resume, says("Sends to an endpoint again, first what waited")),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/remove",
-            post_with(endpoints::remove, says("Removes an endpoint with its credentials and its log")),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/test",
-            post_with(endpoints::test, says("Sends a test message to an endpoint")),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/rotate-secret",
-            post_with(
-                endpoints::rotate_secret,
-                says("Makes another signing secret of a webhook, shown once; both sign for a while"),
-            ),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/deliveries",
-            get_with(
-                endpoints::deliveries,
-                says("Lists what was delivered to an endpoint, and what was not"),
-            ),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver",
-            post_with(endpoints::redeliver, says("Makes a delivery again")),
-        )
-        .api_route(
-            "/v1/endpoints/{endpoint_id}/redeliver",
-            post_with(endpoints::redeliver_since, says("Makes deliveries since a time again")),
-        )
+        .merge(events::routes())
         .api_route("/v1/audit", get_with(audit::list, says("Reads the audit trail in its sealed order")))
         .api_route(
             "/v1/installation/instruction-key",
@@ -466,6 +326,9 @@ fn unlisted() -> Router<App> {
 pub fn router(app: App, edge: Edge) -> Router {
     let mut api = aide::openapi::OpenApi::default();
     let unlisted = unlisted().layer(Extension(document::render()));
-    let router = routes().finish_api(&mut api).merge(unlisted).with_state(app);
-    muster_http::protect(router, edge)
+    let (clock, entropy) = (app.clock.clone(), app.entropy);
+    let api = routes().finish_api(&mut api).merge(unlisted).with_state(app);
+    // The dashboard asks the API as everybody does; its request passed the edge already.
+    let dashboard = muster_dashboard::routes(Dashboard { api: api.clone(), clock, entropy });
+    muster_http::protect(api.merge(dashboard), edge)
 }

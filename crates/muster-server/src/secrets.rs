@@ -20,9 +20,9 @@ use crate::unit::Unit;
 /// Most secrets of one owner: all of a host's fit one frame of its channel.
 pub const MAX_SECRETS: usize = 64;
 /// Most sealed bytes of one owner.
-const MAX_SEALED: usize = 768 * 1024;
+const MAX_SEALED: u64 = 768 * 1024;
 const PURPOSE: &str = "secret";
-/// Rows of the ledger that go when a value changes; what is left goes with the next change.
+/// Rows of the ledger that go when values change, about; what is left goes with the next change.
 const LEDGER_BATCH: i64 = 200;
 
 /// Whose secrets they are.
@@ -60,34 +60,90 @@ pub fn put(
     patch: &Document,
     at: &str,
 ) -> Result<SecretRow, Failure> {
-    let team_key = team_key(unit, keyring, owner.team_id)?;
-    let owned = unit.tx.secrets_owned(owner.team_id, owner.kind.as_str(), &owner.id)?;
-    let current = owned.iter().find(|row| row.name == name.as_str());
-    let before = match current {
-        Some(row) => open(&team_key, row)?,
-        None if owned.len() >= MAX_SECRETS => return Err(Failure::invalid(at.to_owned(), "too_many")),
-        None => Document::default(),
-    };
-    let document = rules::merge(&before, patch);
-    check(name, &document, at)?;
+    let owners = Owners { team_id: owner.team_id, kind: owner.kind, ids: vec![owner.id.clone()] };
+    let set = put_all(unit, keyring, &owners, &Patch { name, document: patch, at })?;
+    set.into_iter().next().ok_or_else(|| Failure::internal("a secret was set and is not there"))
+}
+
+/// Several of one kind and team.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Owners {
+    team_id: TeamId,
+    kind: OwnerKind,
+    ids: Vec<String>,
+}
+
+impl Owners {
+    /// Hosts.
+    pub fn hosts(team_id: TeamId, ids: &[HostId]) -> Self {
+        Self { team_id, kind: OwnerKind::Host, ids: ids.iter().map(HostId::to_string).collect() }
+    }
+}
+
+/// What is merged, and where it stands in the request's body.
+#[derive(Debug, Clone, Copy)]
+pub struct Patch<'a> {
+    /// The name of the secret.
+    pub name: &'a SecretName,
+    /// The document.
+    pub document: &'a Document,
+    /// A JSON Pointer.
+    pub at: &'a str,
+}
+
+/// Does for each owner what [`put`] does for one, and returns the secrets in the order of the owners: all of them, or
+/// none. So many statements are few round trips.
+pub fn put_all(
+    unit: &mut Unit<'_, '_>,
+    keyring: &Keyring,
+    owners: &Owners,
+    patch: &Patch<'_>,
+) -> Result<Vec<SecretRow>, Failure> {
+    let Owners { team_id, kind, ids } = owners;
+    let (kind, name) = (kind.as_str(), patch.name.as_str());
+    let team_key = team_key(unit, keyring, *team_id)?;
+    let current = unit.tx.secrets_of_name(*team_id, kind, ids, name)?;
+    let beside = unit.tx.secrets_beside(*team_id, kind, ids, name)?;
+    let mut set = Vec::with_capacity(ids.len());
+    for ((owner_id, current), (others, bytes)) in ids.iter().zip(&current).zip(beside) {
+        if current.is_none() && others >= MAX_SECRETS as u64 {
+            return Err(Failure::invalid(patch.at.to_owned(), "too_many"));
+        }
+        let row = next(unit, &team_key, (owners, owner_id), current.as_ref(), patch)?;
+        if bytes + row.blob.len() as u64 > MAX_SEALED {
+            return Err(Failure::invalid(patch.at.to_owned(), "too_long"));
+        }
+        set.push(row);
+    }
+    let from = current.iter().map(|current| current.as_ref().map(|row| row.version));
+    store_all(unit, &set.iter().zip(from).collect::<Vec<_>>())?;
+    Ok(set)
+}
+
+/// Returns the next version of an owner's secret, sealed for its place.
+fn next(
+    unit: &mut Unit<'_, '_>,
+    team_key: &TeamKey,
+    (owners, owner_id): (&Owners, &str),
+    current: Option<&SecretRow>,
+    patch: &Patch<'_>,
+) -> Result<SecretRow, Failure> {
+    let before = current.map(|row| open(team_key, row)).transpose()?.unwrap_or_default();
+    let document = rules::merge(&before, patch.document);
+    check(patch.name, &document, patch.at)?;
     let mut row = SecretRow {
         id: current.map_or_else(|| SecretId::from_uuid(unit.draw.uuid(unit.now)), |row| row.id),
-        team_id: owner.team_id,
-        owner_kind: owner.kind.as_str().to_owned(),
-        owner_id: owner.id.clone(),
-        name: name.to_string(),
+        team_id: owners.team_id,
+        owner_kind: owners.kind.as_str().to_owned(),
+        owner_id: owner_id.to_owned(),
+        name: patch.name.to_string(),
         version: current.map_or(0, |row| row.version) + 1,
         fields: document.field_names(),
         blob: Vec::new(),
         updated_at: unit.now,
     };
     let plain = Zeroizing::new(serde_json::to_vec(&document).map_err(Failure::internal)?);
-    row.blob = seal(unit, &team_key, &row, &plain)?;
-    let others: usize = owned.iter().filter(|other| other.id != row.id).map(|other| other.blob.len()).sum();
-    if others + row.blob.len() > MAX_SEALED {
-        return Err(Failure::invalid(at.to_owned(), "too_long".to_owned()));
-    }
-    store(unit, &row, current.map(|row| row.version))?;
+    row.blob = seal(unit, team_key, &row, &plain)?;
     Ok(row)
 }
 
@@ -193,20 +249,24 @@ fn team_key(unit: &mut Unit<'_, '_>, keyring: &Keyring, team_id: TeamId) -> Resu
     open_team_key(keyring, team_id, &team.wrapped_key)
 }
 
-/// Two people may set one secret at once: the second one runs again over what the first one left.
 fn store(unit: &mut Unit<'_, '_>, row: &SecretRow, from: Option<i64>) -> Result<(), Failure> {
-    let stored = match from {
-        Some(from) => unit.tx.secret_replace(row, from)?,
-        None => unit.tx.secret_insert(row)?,
-    };
-    if !stored {
+    store_all(unit, &[(row, from)])
+}
+
+/// Stores each over the version it was read at. Two people may set one secret at once: the second one runs again over
+/// what the first one left.
+fn store_all(unit: &mut Unit<'_, '_>, rows: &[(&SecretRow, Option<i64>)]) -> Result<(), Failure> {
+    let made: Vec<&SecretRow> = rows.iter().filter(|(_, from)| from.is_none()).map(|(row, _)| *row).collect();
+    let changed: Vec<(&SecretRow, i64)> =
+        rows.iter().filter_map(|(row, from)| Some((*row, (*from)?))).collect();
+    let are_made = unit.tx.secrets_insert(&made)? == made.len() as u64;
+    if !are_made || unit.tx.secrets_replace(&changed)?.contains(&false) {
         return Err(StoreError::Conflict.into());
     }
     let kept = crate::settings::value(unit.tx, SettingName::SecretLedgerVersions)?;
-    let through = row.version.saturating_sub_unsigned(kept);
-    if through > 0 {
-        unit.tx.secret_ledger_drop(row.id, through, LEDGER_BATCH)?;
-    }
+    let through = rows.iter().map(|(row, _)| (row.id, row.version.saturating_sub_unsigned(kept)));
+    let through: Vec<(SecretId, i64)> = through.filter(|(_, through)| *through > 0).collect();
+    unit.tx.secret_ledgers_drop(&through, (LEDGER_BATCH / through.len().max(1) as i64).max(1))?;
     Ok(())
 }
 

@@ -311,6 +311,7 @@ async fn open_app(
         installation,
         hub: Hub::default(),
         presences: Presences::default(),
+        census: crate::census::Census::default(),
         former_uses: crate::former_uses::FormerUses::default(),
         metrics: Metrics::default(),
         used_proofs: crate::auth::UsedProofs::default(),

@@ -1,5 +1,6 @@
 //! The store's methods: SQL, once, as plain string literals. One file a family.
 
+mod attention;
 mod audit;
 mod audit_pages;
 mod channel;
@@ -10,6 +11,8 @@ mod endpoints;
 mod ephemeral;
 mod events;
 mod expiry;
+mod fleet;
+mod host_changes;
 mod hosts;
 mod idempotency;
 mod installation;
@@ -25,9 +28,11 @@ mod people;
 mod pins;
 mod presence;
 mod refusals;
+mod reported;
 mod restored;
 mod retention;
 mod revocations;
+mod saved_views;
 mod sealing;
 mod secrets;
 mod settings;
@@ -37,10 +42,12 @@ mod sites;
 mod tables;
 mod tickets;
 mod uses;
+mod vitals;
 mod web_sessions;
 
 /// Rows as the methods take and return them.
 pub(crate) mod rows {
+    pub use super::attention::Found;
     pub use super::audit::{AuditRow, OutboxRow, SealedAuditRow};
     pub use super::audit_pages::AuditFilter;
     pub use super::channel::{AgentRow, HostConfigRow};
@@ -51,10 +58,12 @@ pub(crate) mod rows {
     pub use super::ephemeral::EphemeralRow;
     pub use super::events::{EventFilter, EventRow};
     pub use super::expiry::LapsedClaimRow;
+    pub use super::fleet::{CountedHost, ExposedSecret, PresenceChange};
+    pub use super::host_changes::{InHandRow, LossRow, StandingRow};
     pub use super::hosts::{Arrival, HostRow, LastSign};
     pub use super::idempotency::IdempotentReplyRow;
     pub use super::invitations::InvitationRow;
-    pub use super::jobs::{JobFilter, JobRow, LapsedJobRow};
+    pub use super::jobs::{JOBS_LOOKED_AT, JobFilter, JobRow, LapsedJobRow};
     pub use super::key_rotation::AgedKeyRow;
     pub use super::keys::{HostKeyRow, KeyState};
     pub use super::leaks::{AdmittedRow, LeakRow};
@@ -65,7 +74,9 @@ pub(crate) mod rows {
     pub use super::pins::{PinsKeptRow, TrustRow};
     pub use super::presence::{PresenceRow, WatchedRow};
     pub use super::refusals::{FoundRefusal, REQUESTS_KEPT, RefusalRow, RefusedRequestRow};
+    pub use super::reported::FACT_CHANGES_KEPT;
     pub use super::revocations::RevocationRow;
+    pub use super::saved_views::SavedViewRow;
     pub use super::sealing::{ChainHead, ChainedAuditRow, UnsealedAuditRow};
     pub use super::secrets::{DeliveryRow, SecretRow, ShownSecret};
     pub use super::settings::SettingRow;
@@ -73,6 +84,7 @@ pub(crate) mod rows {
     pub use super::sign_in::{SecondFactorRow, SignInRow};
     pub use super::sites::{DEFAULT_SITE, SiteRow};
     pub use super::tickets::{KnockRow, ShownTicket, TicketFilter, TicketRow};
+    pub use super::vitals::VitalsRow;
     pub use super::web_sessions::WebSessionRow;
 }
 

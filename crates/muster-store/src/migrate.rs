@@ -19,6 +19,8 @@ pub const MIGRATIONS: &[Migration] = &[
     (1, "first_host", include_str!("../migrations/001_first_host.sql")),
     (2, "people_and_events", include_str!("../migrations/002_people_and_events.sql")),
     (3, "under_fire", include_str!("../migrations/003_under_fire.sql")),
+    (4, "fleet_seen", include_str!("../migrations/004_fleet_seen.sql")),
+    (5, "views", include_str!("../migrations/005_views.sql")),
 ];
 
 const LOCK: LockKey = LockKey::Named("schema");

@@ -11,12 +11,20 @@ use crate::{FromValue, ToValue, Value};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Word<T>(pub T);
 
+impl<T: Serialize> Word<T> {
+    /// Returns the word.
+    pub(crate) fn text(&self) -> Option<String> {
+        match serde_json::to_value(&self.0) {
+            Ok(serde_json::Value::String(word)) => Some(word),
+            _ => None,
+        }
+    }
+}
+
 impl<T: Serialize> ToValue for Word<T> {
     fn to_value(&self) -> Value {
-        match serde_json::to_value(&self.0) {
-            Ok(serde_json::Value::String(word)) => Value::Text(word),
-            _ => unreachable!("only enums of unit variants are stored as words"),
-        }
+        self.text()
+            .map_or_else(|| unreachable!("only enums of unit variants are stored as words"), Value::Text)
     }
 }
 

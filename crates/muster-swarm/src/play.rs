@@ -9,6 +9,7 @@ use anyhow::{Context, bail, ensure};
 use muster_client::OperatorClient;
 use muster_ids::{HostId, KeyName};
 use muster_wire::enroll::EnrollReply;
+use muster_wire::secret::MOST_PUSHED;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -19,13 +20,15 @@ use crate::figures::{Histogram, Spread, ms, per_second};
 use crate::load::{self, Ran};
 use crate::machine::Machine;
 use crate::machine::bearer::BearerMachine;
-use crate::scenario::{Over, Step};
+use crate::scenario::{Orders, Over, Step};
 use crate::server::{Backend, Watched};
 use crate::stage::{Door, Stage};
 
 const CONNECT_WITHIN: Duration = Duration::from_secs(180);
 const CONNECTING: usize = 128;
-const PUSH_IN_FLIGHT: usize = 64;
+/// Orders of one host at a time, and of many.
+const ORDERS_OF_ONE: usize = 64;
+const ORDERS_OF_MANY: usize = 4;
 const ARRIVE_WITHIN: Duration = Duration::from_secs(120);
 const CUT_WITHIN: Duration = Duration::from_secs(10);
 /// Bytes of the secret that is pushed: with its version and digest the configuration has 300.
@@ -132,8 +135,8 @@ impl Play {
                     "in {took:.1} s, peak {peak} and mean {mean:.0} a second, {waited} were told to wait"
                 ))
             }
-            Step::PushAll => {
-                let Pushed { machines, took, tail } = self.push_all().await?;
+            Step::PushAll { orders } => {
+                let Pushed { machines, took, tail } = self.push_all(*orders).await?;
                 let (took, tail) = (ms(took), ms(tail));
                 Ok(format!("{machines} have it after {took:.0} ms, {tail:.1} ms after the last order"))
             }
@@ -245,22 +248,32 @@ impl Play {
     }
 
     /// Sets a secret of every connected host and waits until each one has it.
-    pub(crate) async fn push_all(&mut self) -> anyhow::Result<Pushed> {
+    pub(crate) async fn push_all(&mut self, orders: Orders) -> anyhow::Result<Pushed> {
         let hosts: Vec<HostId> = self.crew.hosts();
         let machines = self.crew.connected() - self.slow;
         self.pushed += 1;
-        let document = json!({ "value": format!("{:0>SECRET_BYTES$}", self.pushed) }).to_string();
+        let document = json!({ "value": format!("{:0>SECRET_BYTES$}", self.pushed) });
         let door = self.stage.door(Over::Plain)?;
         let bearer = format!("Bearer {}", self.stage.owner_token);
-        let requests = hosts.iter().map(|host_id| {
-            let path = format!("/v1/hosts/{host_id}/secrets/swarm");
+        let request = |path: &str, body: &Value| {
             let headers = [("authorization", bearer.as_str())];
-            connection::put(&path, door.authority(), &headers, document.as_bytes())
-        });
-        let requests: Vec<_> = requests.collect();
+            connection::put(path, door.authority(), &headers, body.to_string().as_bytes())
+        };
+        let (requests, in_flight): (Vec<_>, usize) = match orders {
+            Orders::OfOne => {
+                let of = |host_id: &HostId| request(&format!("/v1/hosts/{host_id}/secrets/swarm"), &document);
+                (hosts.iter().map(of).collect(), ORDERS_OF_ONE)
+            }
+            Orders::OfMany => {
+                let of = |hosts: &[HostId]| {
+                    request("/v1/secrets/swarm", &json!({ "hosts": hosts, "document": document }))
+                };
+                (hosts.chunks(MOST_PUSHED).map(of).collect(), ORDERS_OF_MANY)
+            }
+        };
         self.crew.take_notes();
         let began = Instant::now();
-        let (ran, _) = load::once(&door, requests, PUSH_IN_FLIGHT).await?;
+        let (ran, _) = load::once(&door, requests, in_flight).await?;
         ran.all_wanted().context("a secret was not set")?;
         let ordered = Instant::now();
         let until = ordered + ARRIVE_WITHIN;
@@ -324,7 +337,7 @@ impl Play {
         ensure!(machines < self.crew.len(), "all clients would stop reading");
         self.crew.order(machines, || Order::StopReading).await;
         self.slow += machines;
-        let Pushed { machines: others, took, .. } = self.push_all().await?;
+        let Pushed { machines: others, took, .. } = self.push_all(Orders::OfMany).await?;
         Ok(format!("{others} others have a push after {:.0} ms", ms(took)))
     }
 

@@ -22,6 +22,15 @@ pub(crate) enum Over {
     Tls,
 }
 
+/// How an operator gives orders to all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Orders {
+    /// To as many hosts with one order as one order takes.
+    OfMany,
+    /// To each host by itself.
+    OfOne,
+}
+
 /// What the swarm does next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -42,7 +51,7 @@ pub(crate) enum Step {
     /// Every machine that was connected is connected again.
     AllBack { within: Duration },
     /// Every connected host gets a new configuration.
-    PushAll,
+    PushAll { orders: Orders },
     /// The keys of so many connected hosts are revoked, one after the other.
     Revoke { machines: usize },
     /// So many connected machines stop reading.
@@ -105,7 +114,8 @@ impl Step {
             ["kill", "server"] => Ok(Self::KillServer),
             ["restart", "server"] => Ok(Self::RestartServer),
             ["all", "back", "within", within, "s"] => Ok(Self::AllBack { within: seconds(within)? }),
-            ["push", "all"] => Ok(Self::PushAll),
+            ["push", "all"] => Ok(Self::PushAll { orders: Orders::OfMany }),
+            ["push", "all", "one", "by", "one"] => Ok(Self::PushAll { orders: Orders::OfOne }),
             ["revoke", machines] => Ok(Self::Revoke { machines: count(machines)? }),
             ["slow", "readers", machines] => Ok(Self::SlowReaders { machines: count(machines)? }),
             ["clone", machines] => Ok(Self::Clone { machines: count(machines)? }),

@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod binaries;
+pub mod browser;
 pub mod canary;
 pub mod connect_proxy;
 pub mod faketime;

@@ -92,6 +92,11 @@ impl<T: Ord, const MAX: usize> Few<T, MAX> {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// How many values the list holds.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 impl<T: Ord, const MAX: usize> FromIterator<T> for Few<T, MAX> {
@@ -140,6 +145,22 @@ where
 {
     let few = Few::deserialize(deserializer)?;
     if few.is_empty() { Err(D::Error::custom("empty")) } else { Ok(few) }
+}
+
+/// Deserializes a list of one to `MAX` values, none of them twice; for `deserialize_with`.
+pub fn distinct<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Few<T, MAX>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Ord + Deserialize<'de>,
+{
+    let values: Ordered<T, MAX> = Ordered::deserialize(deserializer)?;
+    let many = values.0.len();
+    let few: BTreeSet<T> = values.0.into_iter().collect();
+    match few.len() {
+        0 => Err(D::Error::custom("empty")),
+        left if left < many => Err(D::Error::custom("duplicate")),
+        _ => Ok(Few(few)),
+    }
 }
 
 impl<T: Ord + JsonSchema, const MAX: usize> JsonSchema for Few<T, MAX> {

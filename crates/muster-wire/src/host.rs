@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::bounds::Few;
 use crate::channel::ConfigVersion;
 use crate::enroll::{Disposition, Facts, Labels};
+use crate::overview::Vitals;
 use crate::text::{Hostname, Line, Name, Tag};
 use crate::ticket::{EphemeralHours, MintedTicket, OneTimeLife};
 
@@ -117,6 +118,15 @@ pub struct Host {
     pub tags: Vec<Tag>,
     /// What the machine says about itself; matches no selector.
     pub reported: Option<Reported>,
+    /// How it is, as it last said to this server since it started.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vitals: Option<Vitals>,
+    /// What the machine's own policy lets jobs do there, as its agent said when it last connected. Reported.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Vec<Tag>>,
+    /// When its agent first said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_at: Option<Timestamp>,
     /// The keys it proves itself with: one key pair, or agent keys.
     pub keys: Vec<KeyName>,
     /// Names of its secrets that went to a key nobody trusts any more, until their value changes; shown with one host,

@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use muster_ids::{KeyName, SecretId, Timestamp};
+use muster_ids::{HostId, KeyName, SecretId, Timestamp};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::bounds::{Few, distinct};
 use crate::text::Line;
+
+/// Most hosts whose secret is set with one order.
+pub const MOST_PUSHED: usize = 100;
 
 /// A JSON object of a secret; repeated keys are refused, its values are never printed.
 #[derive(Clone, PartialEq, Default)]
@@ -180,4 +184,36 @@ pub struct Delivery {
     pub key: KeyName,
     /// When the agent confirmed it.
     pub delivered_at: Timestamp,
+}
+
+/// `PUT /v1/secrets/{name}`: merges one document into the secret of that name of each host. All of them, or none.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PushSecret {
+    /// The hosts, each once.
+    #[serde(deserialize_with = "distinct")]
+    #[schemars(extend("minItems" = 1, "uniqueItems" = true))]
+    pub hosts: Few<HostId, MOST_PUSHED>,
+    /// What is merged into each (RFC 7396).
+    pub document: Document,
+}
+
+/// What an order set, in the order of the hosts' ids.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PushedSecret {
+    /// One for each host.
+    pub items: Vec<PushedTo>,
+}
+
+/// The secret of one host, as an order left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PushedTo {
+    /// The host.
+    pub host_id: HostId,
+    /// Names the secret.
+    pub secret_id: SecretId,
+    /// Counts its changes.
+    pub version: u64,
+    /// Names of its fields.
+    pub fields: Vec<String>,
 }

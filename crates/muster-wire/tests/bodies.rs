@@ -5,11 +5,13 @@
 use muster_wire::Object;
 use muster_wire::claim::DecideClaim;
 use muster_wire::enroll::{EnrollRequest, Heartbeat};
-use muster_wire::host::{InviteHost, RetireHost, SetTags};
+use muster_wire::host::{InviteHost, MoveHost, RetireHost, SetTags};
+use muster_wire::host_change::{ChangeHosts, PreviewHostChange};
 use muster_wire::invitation::{AcceptInvitation, CreateInvitation};
 use muster_wire::job::CreateJob;
 use muster_wire::people::{CreateOwner, CreateTeam, MintedToken, SetRole, Setup};
-use muster_wire::secret::{Document, RepoSecret};
+use muster_wire::saved_view::SetView;
+use muster_wire::secret::{Document, PushSecret, RepoSecret};
 use muster_wire::site::{CreateSite, SetSitePolicy, SitePolicy};
 use muster_wire::ticket::{CreateEnrolmentToken, CreateRegistrationToken, CreateSiteKey, MintedTicket};
 use muster_wire::token::CreateApiToken;
@@ -17,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 const TEAM: &str = "team_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5";
+const HOST: &str = "host_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5";
 const SITE: &str = "site_0192f0c1a2b37c4d8e9fa0b1c2d3e4f5";
 
 fn parse<T: DeserializeOwned>(body: &Value) -> Result<T, serde_json::Error> {
@@ -62,6 +65,12 @@ fn every_request_body_is_one_exact_object() {
     );
     is_exact::<SetTags>(&json!({ "tags": ["a"] }));
     is_exact::<RetireHost>(&json!({ "preview_version": "v" }));
+    is_exact::<MoveHost>(&json!({ "site_id": SITE }));
+    let change = json!({ "kind": "tags", "add": ["a"], "remove": ["b"] });
+    is_exact::<PreviewHostChange>(&json!({ "hosts": [HOST], "change": change }));
+    is_exact::<ChangeHosts>(&json!({ "hosts": [HOST], "change": change, "preview_version": "v" }));
+    is_exact::<PushSecret>(&json!({ "hosts": [HOST], "document": document }));
+    is_exact::<SetView>(&json!({ "query": "state=active&tag=x" }));
     is_exact::<DecideClaim>(&json!({ "verdict": "new", "evidence_version": "v", "with_secrets": true }));
     is_exact::<CreateJob>(&json!({ "work": { "kind": "backup", "paths": ["/srv"] }, "time_limit_secs": 60 }));
     is_exact::<Heartbeat>(&json!({ "load_percent": 1, "disk_free_gb": 1, "clock": "2026-01-15T12:00:00Z" }));
@@ -86,6 +95,58 @@ fn nested_structs_are_objects_too() {
         json!({ "paths": ["/srv"] }),
     ] {
         assert!(parse::<CreateJob>(&json!({ "work": bad })).is_err(), "{bad}");
+    }
+}
+
+/// What many hosts get at once names each of them once, and at most 100.
+#[test]
+fn hosts_of_one_order_are_few_and_distinct() {
+    let host = |n: usize| json!(format!("host_0192f0c1a2b37c4d8e9f{n:012x}"));
+    let hosts = |many: usize| Value::Array((0..many).map(host).collect());
+    let taken = |hosts: Value| {
+        let change = json!({ "kind": "suspend" });
+        let preview = json!({ "hosts": hosts, "change": change });
+        let done = json!({ "hosts": hosts, "change": change, "preview_version": "v" });
+        let pushed = json!({ "hosts": hosts, "document": { "user": "u" } });
+        [
+            parse::<PreviewHostChange>(&preview).is_ok(),
+            parse::<ChangeHosts>(&done).is_ok(),
+            parse::<PushSecret>(&pushed).is_ok(),
+        ]
+    };
+    assert_eq!((taken(hosts(1)), taken(hosts(100))), ([true; 3], [true; 3]));
+    for bad in [hosts(0), hosts(101), json!([HOST, HOST]), json!([SITE]), json!(HOST), json!(null)] {
+        assert_eq!(taken(bad.clone()), [false; 3], "{bad}");
+    }
+}
+
+#[test]
+fn a_change_of_hosts_is_one_of_five() {
+    let change =
+        |change: &Value| parse::<PreviewHostChange>(&json!({ "hosts": [HOST], "change": change })).is_ok();
+    for good in [
+        json!({ "kind": "tags", "add": ["a"] }),
+        json!({ "kind": "tags", "remove": ["a"] }),
+        json!({ "kind": "suspend" }),
+        json!({ "kind": "resume" }),
+        json!({ "kind": "move", "site_id": SITE }),
+        json!({ "kind": "retire" }),
+    ] {
+        assert!(change(&good), "{good}");
+    }
+    for bad in [
+        json!({}),
+        json!({ "kind": "delete" }),
+        json!({ "kind": "suspend", "site_id": SITE }),
+        json!({ "kind": "retire", "unknown": 1 }),
+        json!({ "kind": "move" }),
+        json!({ "kind": "move", "site_id": HOST }),
+        json!({ "kind": "tags", "add": ["a\n"] }),
+        json!(["suspend"]),
+        json!("suspend"),
+        json!(null),
+    ] {
+        assert!(!change(&bad), "{bad}");
     }
 }
 
@@ -120,6 +181,7 @@ fn b22_no_debug_form_shows_a_secret() {
     let token: CreateEnrolmentToken = parse(&json!({ "secrets": { "repo": document } })).unwrap();
     let repo: RepoSecret = parse(&document).unwrap();
     let whole: Document = parse(&document).unwrap();
+    let pushed: PushSecret = parse(&json!({ "hosts": [HOST], "document": document })).unwrap();
     let secret = data_encoding::BASE64URL_NOPAD.encode(b"canary canary canary canary cana");
     let enrol: EnrollRequest = parse(&json!({
         "hostname": "web-1",
@@ -141,7 +203,7 @@ fn b22_no_debug_form_shows_a_secret() {
     });
     let ticket: MintedTicket =
         parse(&json!({ "ticket": ticket, "token": "mse_canary", "join_string": "muster1.canary" })).unwrap();
-    let shown = format!("{setup:?} {token:?} {repo:?} {whole:?} {enrol:?} {minted:?} {ticket:?}");
+    let shown = format!("{setup:?} {token:?} {repo:?} {whole:?} {pushed:?} {enrol:?} {minted:?} {ticket:?}");
     assert!(!shown.to_lowercase().contains("canary"), "{shown}");
     assert!(!shown.contains(&secret), "{shown}");
 }

@@ -9,8 +9,8 @@ use url::Url;
 
 use crate::commands::{
     account, admin, audit, backup, claim, completions, events, host, instruction_key, invitation, job, key,
-    login, notify, oidc, people, restore, secret, serve, settings, setup, site, support, team, ticket, tls,
-    token, webhook, whoami,
+    login, notify, oidc, overview, people, restore, secret, serve, settings, setup, site, support, team,
+    ticket, tls, token, view, webhook, whoami,
 };
 use crate::demo::Demo;
 use crate::failure::Failure;
@@ -95,6 +95,7 @@ enum Command {
     Setup(setup::Setup),
     Login(login::Login),
     Whoami(whoami::Whoami),
+    Overview(overview::Overview),
     #[command(subcommand)]
     Account(account::Account),
     #[command(subcommand)]
@@ -122,6 +123,8 @@ enum Command {
     Host(host::Host),
     #[command(subcommand)]
     Claim(claim::Claim),
+    #[command(subcommand)]
+    View(view::View),
     #[command(subcommand)]
     Secret(secret::Secret),
     #[command(subcommand)]
@@ -156,6 +159,7 @@ impl Cli {
             Command::Account(account) => call(global, async |operator| account.run(operator).await),
             Command::Admin(admin) => wait(admin.run(global)),
             Command::Whoami(whoami) => call(global, async |operator| whoami.run(operator).await),
+            Command::Overview(overview) => call(global, async |operator| overview.run(operator).await),
             Command::Team(team) => call(global, async |operator| team.run(operator).await),
             Command::People(people) => call(global, async |operator| people.run(operator).await),
             Command::Invitation(invitation) => call(global, async |operator| invitation.run(operator).await),
@@ -168,6 +172,7 @@ impl Cli {
             Command::Ticket(ticket) => call(global, async |operator| ticket.run(operator).await),
             Command::Host(host) => call(global, async |operator| host.run(operator).await),
             Command::Claim(claim) => call(global, async |operator| claim.run(operator).await),
+            Command::View(view) => call(global, async |operator| view.run(operator).await),
             Command::Secret(secret) => call(global, async |operator| secret.run(operator).await),
             Command::Job(job) => call(global, async |operator| job.run(operator).await),
             Command::Audit(audit) => wait(audit.run(global)),

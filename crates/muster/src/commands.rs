@@ -15,6 +15,7 @@ pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod notify;
 pub(crate) mod oidc;
+pub(crate) mod overview;
 pub(crate) mod people;
 mod place;
 pub(crate) mod restore;
@@ -28,6 +29,7 @@ pub(crate) mod team;
 pub(crate) mod ticket;
 pub(crate) mod tls;
 pub(crate) mod token;
+pub(crate) mod view;
 pub(crate) mod webhook;
 pub(crate) mod whoami;
 

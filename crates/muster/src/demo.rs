@@ -110,6 +110,12 @@ async fn run(demo: Demo) -> anyhow::Result<bool> {
 async fn keep_running(stage: &Stage) -> anyhow::Result<()> {
     let operators = stage.operators;
     println!();
+    println!("  dashboard      http://{operators}/");
+    if let Ok(sign_in) = std::fs::read_to_string(stage.sign_in_file()) {
+        let mut lines = sign_in.lines();
+        let (login, password) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        println!("                 sign in as {login}, password {password}");
+    }
     println!("  API            http://{operators}/v1");
     println!("  documentation  http://{operators}/docs");
     println!("  machines       https://127.0.0.1:{} (TLS, pinned)", stage.machines.port());

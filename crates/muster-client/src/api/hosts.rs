@@ -1,7 +1,9 @@
-use muster_ids::{HostId, KeyName, SiteId};
+use muster_ids::{HostId, KeyName, SiteId, Timestamp};
 use muster_wire::host::{
-    Host, HostState, InviteHost, InvitedHost, MoveHost, Presence, RetireHost, RetirementPreview, SetTags,
+    Host, HostKind, HostState, InviteHost, InvitedHost, MoveHost, Presence, RetireHost, RetirementPreview,
+    SetTags,
 };
+use muster_wire::host_change::{ChangeHosts, ChangedHosts, HostChangePreview, PreviewHostChange};
 use muster_wire::host_key::{HostKey, KeyRotation, MintAgentKey, MintedAgentKey};
 use muster_wire::page::Page;
 use muster_wire::text::Tag;
@@ -20,8 +22,20 @@ pub struct HostFilter {
     pub tag: Option<Tag>,
     /// Only hosts with this presence.
     pub presence: Option<Presence>,
-    /// Only hosts whose name begins with this, whatever its case.
+    /// Only hosts whose name, host name, machine uid or address begins with this, whatever its case, or with this tag.
     pub q: Option<String>,
+    /// Only hosts that came through this door.
+    pub door: Option<u8>,
+    /// Only hosts whose agent has this version.
+    pub agent_version: Option<String>,
+    /// Only hosts last seen before this.
+    pub seen_before: Option<Timestamp>,
+    /// Only hosts seen since this.
+    pub seen_after: Option<Timestamp>,
+    /// Only hosts that are held, or that are not.
+    pub held: Option<bool>,
+    /// Only hosts of this kind.
+    pub kind: Option<HostKind>,
 }
 
 impl OperatorClient {
@@ -37,6 +51,12 @@ impl OperatorClient {
             ("tag", filter.tag.as_ref().map(Tag::to_string)),
             ("presence", filter.presence.and_then(word)),
             ("q", filter.q.clone()),
+            ("door", filter.door.map(|door| door.to_string())),
+            ("agent_version", filter.agent_version.clone()),
+            ("seen_before", filter.seen_before.map(|at| at.to_string())),
+            ("seen_after", filter.seen_after.map(|at| at.to_string())),
+            ("held", filter.held.map(|held| held.to_string())),
+            ("kind", filter.kind.and_then(word)),
         ];
         self.get(&path("/v1/hosts", page, &filters)).await
     }
@@ -107,6 +127,19 @@ impl OperatorClient {
     /// `POST /v1/hosts/{host_id}/keys/{key_name}/revoke`: the host stays.
     pub async fn revoke_host_key(&self, host_id: HostId, key: KeyName) -> Result<Answer<HostKey>, ApiError> {
         self.post_empty(&format!("/v1/hosts/{host_id}/keys/{key}/revoke")).await
+    }
+
+    /// `POST /v1/hosts/changes/preview`: what a change of many hosts would do.
+    pub async fn preview_host_change(
+        &self,
+        change: &PreviewHostChange,
+    ) -> Result<Answer<HostChangePreview>, ApiError> {
+        self.post("/v1/hosts/changes/preview", change).await
+    }
+
+    /// `POST /v1/hosts/changes`: does what the preview showed.
+    pub async fn change_hosts(&self, change: &ChangeHosts) -> Result<Answer<ChangedHosts>, ApiError> {
+        self.post("/v1/hosts/changes", change).await
     }
 
     /// `PUT /v1/hosts/{host_id}/tags`: all tags from now on.

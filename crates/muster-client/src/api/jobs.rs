@@ -1,5 +1,5 @@
 use muster_ids::{HostId, JobId};
-use muster_wire::job::{CreateJob, Job, JobState, LogLine};
+use muster_wire::job::{CreateJob, Job, JobState, LogLine, WorkKind};
 use muster_wire::page::Page;
 
 use super::page::{path, word};
@@ -10,8 +10,10 @@ use super::{Answer, ApiError, OperatorClient, PageRequest};
 pub struct JobFilter {
     /// Only jobs of this host.
     pub host_id: Option<HostId>,
-    /// Only jobs in this state.
-    pub state: Option<JobState>,
+    /// Only jobs in one of these states; none: in any.
+    pub states: Vec<JobState>,
+    /// Only jobs of this kind of work.
+    pub kind: Option<WorkKind>,
 }
 
 impl OperatorClient {
@@ -22,14 +24,23 @@ impl OperatorClient {
 
     /// `GET /v1/jobs`
     pub async fn jobs(&self, filter: &JobFilter, page: &PageRequest) -> Result<Page<Answer<Job>>, ApiError> {
-        let filters =
-            [("host_id", filter.host_id.map(|id| id.to_string())), ("state", filter.state.and_then(word))];
+        let states: Vec<String> = filter.states.iter().filter_map(|state| word(*state)).collect();
+        let filters = [
+            ("host_id", filter.host_id.map(|id| id.to_string())),
+            ("state", (!states.is_empty()).then(|| states.join(","))),
+            ("kind", filter.kind.and_then(word)),
+        ];
         self.get(&path("/v1/jobs", page, &filters)).await
     }
 
     /// `GET /v1/jobs/{job_id}`
     pub async fn job(&self, job_id: JobId) -> Result<Answer<Job>, ApiError> {
         self.get(&format!("/v1/jobs/{job_id}")).await
+    }
+
+    /// `POST /v1/jobs/{job_id}/cancel`: a job that waits.
+    pub async fn cancel_job(&self, job_id: JobId) -> Result<Answer<Job>, ApiError> {
+        self.post_empty(&format!("/v1/jobs/{job_id}/cancel")).await
     }
 
     /// `GET /v1/jobs/{job_id}/log`

@@ -32,7 +32,8 @@ pub async fn collect<T>(
     loop {
         let missing = most.map_or(LARGEST, |most| most.saturating_sub(items.len() as u64));
         let page = read(PageRequest { limit: Some(Whole::clamped(missing)), cursor }).await?;
-        let is_last = page.next_cursor.is_none() || page.items.is_empty();
+        // A page may hold nothing and say where to go on: nothing on it passed the filter.
+        let is_last = page.next_cursor.is_none();
         items.extend(page.items);
         if is_last || most.is_some_and(|most| items.len() as u64 >= most) {
             return Ok(Page { items, next_cursor: page.next_cursor });
@@ -57,6 +58,12 @@ pub(super) fn path(base: &str, page: &PageRequest, filters: &[(&str, Option<Stri
     }
     let query = query.finish();
     if query.is_empty() { base.to_owned() } else { format!("{base}?{query}") }
+}
+
+/// Writes a text as one segment of a path.
+pub(super) fn segment(text: &str) -> String {
+    let query: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+    query.replace('+', "%20")
 }
 
 /// Writes an enum of the wire as the word it has there.

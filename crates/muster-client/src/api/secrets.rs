@@ -1,6 +1,6 @@
 use muster_ids::HostId;
 use muster_wire::page::Page;
-use muster_wire::secret::{Document, SecretMetadata};
+use muster_wire::secret::{Document, PushSecret, PushedSecret, SecretMetadata};
 use muster_wire::text::SecretName;
 
 use super::{Answer, ApiError, OperatorClient, PageRequest, page::path};
@@ -14,6 +14,15 @@ impl OperatorClient {
         document: &Document,
     ) -> Result<Answer<SecretMetadata>, ApiError> {
         self.put(&format!("/v1/hosts/{host_id}/secrets/{name}"), document).await
+    }
+
+    /// `PUT /v1/secrets/{name}`: merges the document into the secret of each host, of all of them or of none.
+    pub async fn push_secret(
+        &self,
+        name: &SecretName,
+        order: &PushSecret,
+    ) -> Result<Answer<PushedSecret>, ApiError> {
+        self.put(&format!("/v1/secrets/{name}"), order).await
     }
 
     /// `GET /v1/hosts/{host_id}/secrets`: never their values.

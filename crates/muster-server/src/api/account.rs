@@ -4,6 +4,7 @@ pub mod login;
 pub mod password;
 pub mod second_factor;
 pub mod sessions;
+pub mod views;
 
 use axum::extract::State;
 use muster_domain::login::fold;

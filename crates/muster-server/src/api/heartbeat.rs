@@ -10,6 +10,7 @@ use crate::auth::BeatJson;
 use crate::channel::HEARTBEAT_SECS;
 use crate::failure::Failure;
 use crate::presence::Sign;
+use crate::vitals::Told;
 
 const LIMIT: usize = 4 * 1024;
 
@@ -17,14 +18,14 @@ const LIMIT: usize = 4 * 1024;
 pub async fn create(
     State(app): State<App>,
     StrictPath(path): StrictPath<HostPath>,
-    BeatJson { beat, .. }: BeatJson<Heartbeat, LIMIT>,
+    BeatJson { beat, body }: BeatJson<Heartbeat, LIMIT>,
 ) -> Result<Reply<HeartbeatReply>, Problem> {
     if beat.host_id != path.host_id {
         return Err(Failure::ForeignHost.into());
     }
     let now = app.clock.now();
     let sign = Sign { seq: beat.seq, seen_at: now, said_goodbye: false };
-    app.presences.heard(beat.host_id, sign);
+    app.presences.told(beat.host_id, sign, Told::of(&body, now));
     app.metrics.heartbeats.inc();
     Ok(Reply::new(HeartbeatReply { heartbeat_secs: HEARTBEAT_SECS, server_time: now }))
 }

@@ -1,5 +1,7 @@
 //! `/v1/hosts`: invited, listed, tagged, moved, suspended, retired; their keys.
 
+pub mod changes;
+mod history;
 mod keys;
 mod life;
 mod list;
@@ -30,6 +32,7 @@ use crate::host_view::view;
 use crate::idempotency::Once;
 use crate::unit::{Fact, Unit};
 
+pub use history::{HistoryQuery, history};
 pub use keys::{list_keys, mint_agent_key, revoke_key, rotate_key};
 pub use life::{resume, retire, retirement, suspend};
 pub use list::{HostQuery, list};

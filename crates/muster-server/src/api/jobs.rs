@@ -5,13 +5,13 @@ use muster_http::{Created, Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::{HostId, JobId};
 use muster_store::rows::{JobFilter, JobRow};
 use muster_wire::bounds::Whole;
-use muster_wire::job::{CreateJob, Job, JobState, LogLine};
+use muster_wire::job::{CreateJob, Job, JobStates, LogLine, WorkKind};
 use muster_wire::page::{Page, PageLimit};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::hosts::HostPath;
-use super::page::{limit, open_cursor, page};
+use super::page::{limit, next_cursor, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
@@ -32,8 +32,10 @@ pub struct JobPath {
 pub struct JobsQuery {
     /// Only jobs of this host.
     pub host_id: Option<HostId>,
-    /// Only jobs in this state.
-    pub state: Option<JobState>,
+    /// Only jobs in this state, or in one of these between commas: `failed,lost`.
+    pub state: Option<JobStates>,
+    /// Only jobs of this kind of work.
+    pub kind: Option<WorkKind>,
     /// How many items.
     pub limit: Option<PageLimit>,
     /// Where to go on: `next_cursor` of the page before.
@@ -66,7 +68,21 @@ pub async fn create(
     Ok(Created::new(view(job)))
 }
 
-/// `GET /v1/jobs`: newest first.
+/// `POST /v1/jobs/{job_id}/cancel`: a job that waits; one that was sent goes on.
+pub async fn cancel(
+    State(app): State<App>,
+    actor: Actor<permits::RunJobs>,
+    StrictPath(path): StrictPath<JobPath>,
+) -> Result<Reply<Job>, Problem> {
+    let job = actor
+        .change(&app, app.clock.now(), move |unit, actor| {
+            jobs::cancel(unit, actor.team_id, &actor.author(), path.job_id)
+        })
+        .await?;
+    Ok(Reply::new(view(job)))
+}
+
+/// `GET /v1/jobs`: newest first. A page may be short and then says where to go on.
 pub async fn list(
     State(app): State<App>,
     actor: Actor<permits::SeeFleet>,
@@ -74,9 +90,21 @@ pub async fn list(
 ) -> Result<Reply<Page<Job>>, Problem> {
     let before = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let filter = JobFilter { host_id: query.host_id, state: query.state, before };
-    let rows = app.look(move |tx| tx.jobs(actor.team_id, &filter, limit + 1)).await?;
-    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, |row| row.id, view)?))
+    let states = query.state.map(|states| states.as_slice().to_vec()).unwrap_or_default();
+    let filter = JobFilter { host_id: query.host_id, states, kind: query.kind, before };
+    let (rows, looked_through) = app
+        .look(move |tx| {
+            let rows = tx.jobs(actor.team_id, &filter, limit + 1)?;
+            let is_short = rows.len() as i64 <= limit;
+            let through = if is_short { tx.jobs_looked_through(actor.team_id, &filter)? } else { None };
+            Ok((rows, through))
+        })
+        .await?;
+    let mut page = page(&app, actor.team_id, LIST, rows, limit, |row| row.id, view)?;
+    if let Some(id) = looked_through {
+        page.next_cursor = Some(next_cursor(&app, actor.team_id, LIST, &id)?);
+    }
+    Ok(Reply::new(page))
 }
 
 /// `GET /v1/jobs/{job_id}`

@@ -1,14 +1,15 @@
-//! `/v1/hosts/{host_id}/secrets`: set by people, delivered to the host, never returned.
+//! `/v1/hosts/{host_id}/secrets`, and `/v1/secrets` of many hosts: set by people, delivered to the host, never returned.
 
 use axum::extract::State;
 use muster_http::{Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::HostId;
-use muster_store::rows::{DeliveryRow, ShownSecret};
+use muster_keyring::Keyring;
+use muster_store::rows::{DeliveryRow, SecretRow, ShownSecret};
 use muster_store::{Lock, LockKey};
 use muster_wire::happening::Happening;
 use muster_wire::host::HostState;
 use muster_wire::page::Page;
-use muster_wire::secret::{Delivery, Document, SecretMetadata};
+use muster_wire::secret::{Delivery, Document, PushSecret, PushedSecret, PushedTo, SecretMetadata};
 use muster_wire::text::SecretName;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -20,7 +21,7 @@ use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
 use crate::host_config;
-use crate::secrets::{self, Owner};
+use crate::secrets::{self, Owners, Patch};
 use crate::unit::{Fact, Unit};
 
 const LIST: &str = "secrets";
@@ -33,6 +34,13 @@ pub struct SecretPath {
     /// The host.
     pub host_id: HostId,
     /// The name of the secret.
+    pub name: SecretName,
+}
+
+/// The name that a secret has on several hosts.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct SecretNamePath {
+    /// The name of the secrets.
     pub name: SecretName,
 }
 
@@ -72,13 +80,9 @@ pub async fn set(
     let keyring = app.keyring.clone();
     let metadata = actor
         .change(&app, app.clock.now(), move |unit, actor| {
-            writable(unit, actor, path.host_id)?;
-            let owner = Owner::host(actor.team_id, path.host_id);
-            let row = secrets::put(unit, &keyring, &owner, &path.name, &patch, "")?;
-            host_config::changed(unit, path.host_id)?;
-            let set = Fact::new(Happening::SecretSet, actor.team_id, &actor.author(), path.host_id);
-            let details = json!({ "secret": row.name, "version": row.version });
-            unit.happened(set.of_host(path.host_id).changed(patch.field_names()).details(details));
+            let patch = Patch { name: &path.name, document: &patch, at: "" };
+            let row = set_on_hosts(unit, &keyring, actor, &[path.host_id], &patch)?.pop();
+            let row = row.ok_or(Failure::NotFound)?;
             let shown = unit.tx.secrets_shown(actor.team_id, path.host_id)?;
             let shown = shown.into_iter().find(|shown| shown.id == row.id).ok_or(Failure::NotFound)?;
             Ok(view(shown, &unit.tx.secret_deliveries(actor.team_id, path.host_id, MAX_DELIVERIES)?))
@@ -87,12 +91,69 @@ pub async fn set(
     Ok(Reply::new(metadata))
 }
 
-fn writable<P>(unit: &mut Unit<'_, '_>, actor: &Actor<P>, host_id: HostId) -> Result<(), Failure> {
-    unit.tx.lock(&[Lock::shared(LockKey::Host(host_id))])?;
-    match unit.tx.host_state(actor.team_id, host_id)?.ok_or(Failure::NotFound)? {
-        HostState::Retired => Err(Failure::conflict("host_retired", "a retired host holds no secrets")),
-        HostState::Invited | HostState::Active | HostState::Suspended => Ok(()),
+/// `PUT /v1/secrets/{name}`: does the same for many hosts, for all of them or for none.
+pub async fn push(
+    State(app): State<App>,
+    actor: Actor<permits::ManageSecrets>,
+    StrictPath(path): StrictPath<SecretNamePath>,
+    StrictJson(request): StrictJson<PushSecret>,
+) -> Result<Reply<PushedSecret>, Problem> {
+    let keyring = app.keyring.clone();
+    let pushed = actor
+        .change(&app, app.clock.now(), move |unit, actor| {
+            let hosts: Vec<HostId> = request.hosts.iter().copied().collect();
+            let patch = Patch { name: &path.name, document: &request.document, at: "/document" };
+            let rows = set_on_hosts(unit, &keyring, actor, &hosts, &patch)?;
+            let items = hosts.into_iter().zip(rows).map(|(host_id, row)| pushed_to(host_id, row));
+            Ok(PushedSecret { items: items.collect::<Result<_, _>>()? })
+        })
+        .await;
+    Ok(Reply::new(pushed.map_err(one_of_them)?))
+}
+
+/// Sets the secret of each of these hosts, tells of each, and lets each have it after the commit.
+fn set_on_hosts<P>(
+    unit: &mut Unit<'_, '_>,
+    keyring: &Keyring,
+    actor: &Actor<P>,
+    hosts: &[HostId],
+    patch: &Patch<'_>,
+) -> Result<Vec<SecretRow>, Failure> {
+    are_writable(unit, actor, hosts)?;
+    let rows = secrets::put_all(unit, keyring, &Owners::hosts(actor.team_id, hosts), patch)?;
+    host_config::all_changed(unit, hosts)?;
+    let author = actor.author();
+    for (host_id, row) in hosts.iter().zip(&rows) {
+        let set = Fact::new(Happening::SecretSet, actor.team_id, &author, host_id).of_host(*host_id);
+        let details = json!({ "secret": row.name, "version": row.version });
+        unit.happened(set.changed(patch.document.field_names()).details(details));
     }
+    Ok(rows)
+}
+
+fn are_writable<P>(unit: &mut Unit<'_, '_>, actor: &Actor<P>, hosts: &[HostId]) -> Result<(), Failure> {
+    let locks: Vec<Lock> = hosts.iter().map(|host_id| Lock::shared(LockKey::Host(*host_id))).collect();
+    unit.tx.lock(&locks)?;
+    let states = unit.tx.host_states(actor.team_id, hosts)?;
+    let states: Vec<HostState> = states.into_iter().collect::<Option<_>>().ok_or(Failure::NotFound)?;
+    if states.contains(&HostState::Retired) {
+        return Err(Failure::conflict("host_retired", "a retired host holds no secrets"));
+    }
+    Ok(())
+}
+
+/// Says where in the body of an order what cannot be done is: which host it is, is not told.
+fn one_of_them(failure: Failure) -> Problem {
+    match failure {
+        Failure::NotFound => Problem::from(failure).field("/hosts", "not_found"),
+        Failure::Conflict { code, .. } => Problem::from(failure).field("/hosts", code),
+        other => other.into(),
+    }
+}
+
+fn pushed_to(host_id: HostId, row: SecretRow) -> Result<PushedTo, Failure> {
+    let version = u64::try_from(row.version).map_err(Failure::internal)?;
+    Ok(PushedTo { host_id, secret_id: row.id, version, fields: row.fields })
 }
 
 fn view(shown: ShownSecret, deliveries: &[DeliveryRow]) -> SecretMetadata {

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use muster_domain::operator_token::role_in_one_team;
 use muster_domain::permission::Reach;
 use muster_domain::web_session::{Known, is_good as is_good_session};
-use muster_http::{ClientAddress, ConnectInfo, ListenerKind, Problem};
+use muster_http::{ClientAddress, ConnectInfo, ListenerKind, Problem, Unattended, same_origin};
 use muster_ids::{Bearer, BearerKind, TeamId, Timestamp, TokenId, UserId, WebSessionId};
 use muster_store::rows::{CredentialRow, OperatorRow};
 use muster_store::{Lock, LockKey, Priority, StoreError, Tx};
@@ -19,7 +19,6 @@ use muster_wire::people::Role;
 use muster_wire::permission::Permission;
 
 use super::failed::{bucket, failed_of};
-use super::origin::same_origin;
 use super::web_session;
 use crate::app::App;
 use crate::failed_attempts::{AttemptKind, Whom};
@@ -290,7 +289,9 @@ async fn who(app: &App, parts: &Parts) -> Result<(Credential, OperatorRow), Prob
         |row: &OperatorRow| proved && is_good(row, app.uses.of(used), now) && is_good_at(row, listener);
     let whom = found.as_ref().map(|row| Whom { user_id: row.user_id, team_id: row.team_id });
     let row = found.filter(is_good).ok_or_else(|| refuse(whom))?;
-    app.uses.note(used, now, &source(parts));
+    if parts.extensions.get::<Unattended>().is_none() {
+        app.uses.note(used, now, &source(parts));
+    }
     Ok((credential, row))
 }
 

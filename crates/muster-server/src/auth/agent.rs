@@ -77,11 +77,7 @@ impl Agent {
 
     /// Checks the same in a transaction that holds these locks, or stronger ones.
     pub fn still_may_locked(&self, unit: &mut Unit<'_, '_>) -> Result<(), Failure> {
-        match unit.tx.agent_by_key(&self.key)? {
-            Some(row) if row.may_act() => Ok(()),
-            Some(row) if row.is_of_active_host() => Err(Failure::HostHeld),
-            _ => Err(Failure::KeyNotActive),
-        }
+        may_act(unit.tx.agent_by_key(&self.key)?.as_ref())
     }
 
     /// The locks of who relies on its right to act.
@@ -92,6 +88,15 @@ impl Agent {
     /// Checks that a path names this very host.
     pub fn speaks_for(&self, host_id: HostId) -> Result<(), Failure> {
         if self.host_id == host_id { Ok(()) } else { Err(Failure::ForeignHost) }
+    }
+}
+
+/// Refuses whose key may not act, as it is stored.
+pub(crate) fn may_act(row: Option<&AgentRow>) -> Result<(), Failure> {
+    match row {
+        Some(row) if row.may_act() => Ok(()),
+        Some(row) if row.is_of_active_host() => Err(Failure::HostHeld),
+        _ => Err(Failure::KeyNotActive),
     }
 }
 

@@ -2,10 +2,9 @@
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
-use muster_http::{ClientAddress, ConnectInfo, ListenerKind, Problem};
+use muster_http::{ClientAddress, ConnectInfo, ListenerKind, Problem, SameOrigin};
 use muster_ids::Bearer;
 
-use super::origin::SameOrigin;
 use super::web_session;
 use crate::sign_in::user_agent;
 

@@ -14,6 +14,7 @@ use muster_store::Priority;
 use muster_wire::channel::{
     AgentMessage, Attempt, ConfigVersion, Dispatch, MAX_FRAME, Report, ServerMessage, close,
 };
+use muster_wire::enroll::Heartbeat;
 use muster_wire::happening::Happening;
 use muster_wire::job::JobEnd;
 use muster_wire::parting::GoodbyeReason;
@@ -175,8 +176,10 @@ impl<'a> Conversation<'a> {
 
     /// Takes a message. What nearly every message is costs no more than it must: nothing is awaited or allocated for it.
     async fn hear(&mut self, message: Box<AgentMessage>) -> Result<(), End> {
-        if matches!(*message, AgentMessage::Heartbeat { .. }) && self.machine.is_acknowledged() {
-            self.beat();
+        if let AgentMessage::Heartbeat { heartbeat } = &*message
+            && self.machine.is_acknowledged()
+        {
+            self.beat(heartbeat);
             return if self.renew_is_due() { Box::pin(self.renew()).await } else { Ok(()) };
         }
         Box::pin(self.take(*message)).await
@@ -267,8 +270,8 @@ impl<'a> Conversation<'a> {
             Effect::CommitGeneration { generation, report } => self.commit(generation, report).await,
             Effect::RecordApplied { version } => self.record_applied(version).await,
             Effect::ReadyForWork => self.ready().await,
-            Effect::RecordHeartbeat(_) => {
-                self.beat();
+            Effect::RecordHeartbeat(heartbeat) => {
+                self.beat(&heartbeat);
                 Ok(())
             }
             Effect::RecordStarted(attempt) => {
@@ -310,7 +313,7 @@ impl<'a> Conversation<'a> {
         let said_at = self.app.installation.instruction_keys().said().issued_at;
         let committed = self.record(move |unit, agent| {
             agent.still_may(unit)?;
-            unit.tx.host_reported(agent.host_id, &told.hostname, &told.facts)?;
+            unit.tx.host_reported(agent.host_id, &told, unit.now)?;
             let learned = learn(unit, agent, &told, said_at)?;
             Ok(unit.tx.generation_commit(&agent.key, issued)?.then_some(learned))
         });
@@ -352,8 +355,7 @@ impl<'a> Conversation<'a> {
 
     async fn record_applied(&mut self, version: ConfigVersion) -> Result<(), End> {
         self.send_again_at = None;
-        let carries = self.carries.clone();
-        self.record(move |unit, agent| host_config::applied(unit, agent, version, &carries)).await?;
+        host_config::applied(self.app, self.agent, version, &self.carries).await?;
         self.applied = self.carries.iter().map(|secret| (secret.name.clone(), secret.version)).collect();
         Ok(())
     }
@@ -420,9 +422,9 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    fn beat(&mut self) {
+    fn beat(&mut self, heartbeat: &Heartbeat) {
         self.app.metrics.heartbeats.inc();
-        self.open.heard();
+        self.open.beat(heartbeat);
         self.agent.note_use(self.app, self.app.clock.now());
     }
 

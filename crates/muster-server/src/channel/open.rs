@@ -1,6 +1,7 @@
 //! A channel's place in the hub, given back when its task ends, however it ends.
 
 use muster_ids::HostId;
+use muster_wire::enroll::Heartbeat;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -8,6 +9,7 @@ use super::hub::{Command, Registration};
 use crate::app::App;
 use crate::auth::Agent;
 use crate::presence::Sign;
+use crate::vitals::Told;
 
 /// A place in the hub.
 pub(super) struct Open {
@@ -38,9 +40,17 @@ impl Open {
         self.app.presences.heard(self.host_id, self.sign);
     }
 
-    /// Records that the agent stops on purpose.
+    /// Records a heartbeat, and what it says.
+    pub(super) fn beat(&mut self, heartbeat: &Heartbeat) {
+        self.sign.seen_at = self.app.clock.now();
+        let told = Told::of(heartbeat, self.sign.seen_at);
+        self.app.presences.told(self.host_id, self.sign, told);
+    }
+
+    /// Records that the agent stops on purpose: its last sign of life.
     pub(super) fn said_goodbye(&mut self) {
         self.sign.said_goodbye = true;
+        self.sign.seen_at = self.app.clock.now();
     }
 }
 

@@ -102,8 +102,8 @@ pub(super) fn refresh(
 ) -> Result<(), Failure> {
     let machine = arriving.machine;
     let team_id = arriving.entrance.team_id();
-    let refreshed =
-        unit.tx.host_refresh(team_id, host_id, &machine.hostname, &machine.facts, &machine.labels)?;
+    let Machine { hostname, facts, labels, .. } = machine;
+    let refreshed = unit.tx.host_refresh(team_id, host_id, hostname, facts, labels, unit.now)?;
     if refreshed { Ok(()) } else { Err(StoreError::Conflict.into()) }
 }
 

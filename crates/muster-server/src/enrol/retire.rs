@@ -1,9 +1,9 @@
 //! The end of a host: everything it could act with is taken away in one transaction; the tombstone stays.
 
 use muster_domain::host_life::Life;
-use muster_ids::{HostId, TeamId, TicketId};
+use muster_ids::{HostId, TeamId};
 use muster_keyring::OwnerKind;
-use muster_store::rows::{HostKeyRow, HostRow};
+use muster_store::rows::{HostRow, InHandRow};
 use muster_store::{Lock, LockKey, StoreError};
 use muster_wire::happening::Happening;
 use serde_json::json;
@@ -24,27 +24,21 @@ pub const NOT_POSSIBLE: Failure =
 /// in a transaction that takes them away.
 pub fn locked(unit: &mut Unit<'_, '_>, team_id: TeamId, id: HostId) -> Result<HostRow, Failure> {
     let found = host(unit, team_id, id)?;
-    lock(unit, &found)?;
+    lock(unit, team_id, &[found.id])?;
     host(unit, team_id, id)
 }
 
-fn lock(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<(), Failure> {
-    let held = held(unit, host)?;
-    let mut locks = vec![Lock::exclusive(LockKey::Host(host.id))];
-    locks.extend(held.0.iter().map(|id| Lock::exclusive(LockKey::Ticket(*id))));
-    locks.extend(held.1.iter().map(|key| Lock::exclusive(LockKey::Key(key.name))));
+/// Locks hosts of a team with every ticket and key they could act with, all at once.
+pub fn lock(unit: &mut Unit<'_, '_>, team_id: TeamId, hosts: &[HostId]) -> Result<(), Failure> {
+    let in_hand = unit.tx.hosts_in_hand(team_id, hosts)?;
+    let mut locks: Vec<Lock> = hosts.iter().map(|id| Lock::exclusive(LockKey::Host(*id))).collect();
+    for InHandRow { tickets, keys } in &in_hand {
+        locks.extend(tickets.iter().map(|id| Lock::exclusive(LockKey::Ticket(*id))));
+        locks.extend(keys.iter().map(|key| Lock::exclusive(LockKey::Key(*key))));
+    }
     unit.tx.lock(&locks)?;
     // A ticket or key that came between is not locked: find it and begin again.
-    let names = |held: &Held| held.1.iter().map(|key| key.name).collect::<Vec<_>>();
-    let again = self::held(unit, host)?;
-    if again.0 == held.0 && names(&again) == names(&held) { Ok(()) } else { Err(StoreError::Conflict.into()) }
-}
-
-type Held = (Vec<TicketId>, Vec<HostKeyRow>);
-
-fn held(unit: &mut Unit<'_, '_>, host: &HostRow) -> Result<Held, Failure> {
-    let tickets = unit.tx.tickets_of_host(host.team_id, host.id)?;
-    Ok((tickets, unit.tx.host_keys_active(host.id)?))
+    if unit.tx.hosts_in_hand(team_id, hosts)? == in_hand { Ok(()) } else { Err(StoreError::Conflict.into()) }
 }
 
 /// Why a host ends.
@@ -70,10 +64,21 @@ impl Why {
 
 /// Retires a living host: keys, tickets, secrets, jobs, tags and its uid are gone; the tombstone stays.
 pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author, why: Why) -> Result<(), Failure> {
-    lock(unit, host)?;
+    lock(unit, host.team_id, &[host.id])?;
+    retire_locked(unit, host, author, why)
+}
+
+/// Does the same to a host that is locked with everything it could act with.
+pub fn retire_locked(
+    unit: &mut Unit<'_, '_>,
+    host: &HostRow,
+    author: &Author,
+    why: Why,
+) -> Result<(), Failure> {
     let now_host = unit.tx.host(host.team_id, host.id)?.ok_or(Failure::NotFound)?;
     now_host.state.retire().map_err(|_| NOT_POSSIBLE)?;
-    let (tickets, active) = held(unit, host)?;
+    let tickets = unit.tx.tickets_of_host(host.team_id, host.id)?;
+    let active = unit.tx.host_keys_active(host.id)?;
     for ticket_id in &tickets {
         revoke_unused(unit, host.team_id, ticket_id, author)?;
     }

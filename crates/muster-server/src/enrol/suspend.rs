@@ -44,7 +44,7 @@ pub fn suspend(
     Ok(())
 }
 
-const COPY_WAITS: Failure = Failure::conflict(
+pub(super) const COPY_WAITS: Failure = Failure::conflict(
     "copy_waits",
     "a copy of this host waits: decide its claim, which says which one is genuine",
 );

@@ -21,7 +21,7 @@ const BATCH: i64 = 500;
 type Drop = fn(&mut Tx<'_>, Timestamp, i64) -> Result<u64, StoreError>;
 
 /// What goes, by which setting. The log of a job goes before its job, and claims before the tickets they came with.
-const DROPS: [(SettingName, Drop); 9] = [
+const DROPS: [(SettingName, Drop); 13] = [
     (SettingName::EventsKeepDays, |tx, before, limit| tx.events_drop(before, limit)),
     (SettingName::DeliveriesKeepDays, |tx, before, limit| tx.deliveries_drop(before, limit)),
     (SettingName::JobLogsKeepDays, |tx, before, limit| tx.job_logs_drop(before, limit)),
@@ -31,6 +31,10 @@ const DROPS: [(SettingName, Drop); 9] = [
     (SettingName::TicketsKeepDays, |tx, before, limit| tx.unused_tickets_drop(before, limit)),
     (SettingName::RefusalsKeepDays, |tx, before, limit| tx.refusals_drop(before, limit)),
     (SettingName::RevocationsKeepDays, |tx, before, limit| tx.revocations_drop(before, limit)),
+    (SettingName::HistoryKeepDays, |tx, before, limit| tx.fleet_samples_drop(before, limit)),
+    (SettingName::HistoryKeepDays, |tx, before, limit| tx.presence_changes_drop(before, limit)),
+    (SettingName::HistoryKeepDays, |tx, before, limit| tx.vitals_drop(before, limit)),
+    (SettingName::FactsKeepDays, |tx, before, limit| tx.fact_changes_drop(before, limit)),
 ];
 
 /// Looks every ten minutes until `shutdown`.

@@ -46,12 +46,13 @@ pub(crate) fn body(route: &Route, ids: &Ids, filling: Filling) -> Option<Value> 
 
 /// Whether a body names things by their ids.
 pub(crate) fn names_things(route: &Route) -> bool {
-    let holds_id = |body: Value| body.to_string().contains("_id\":");
+    let holds_id = |body: Value| ["_id\":", "\"hosts\":"].iter().any(|key| body.to_string().contains(key));
     route.has_body && holds_id(sensible(route, &Ids::default()))
 }
 
 fn sensible(route: &Route, ids: &Ids) -> Value {
     let id = |name: &str| json!(ids.get(name).unwrap_or_default());
+    let host = || json!([ids.get("host_id").unwrap_or_else(|| format!("host_{}", "0".repeat(32)))]);
     match (route.method.as_str(), route.path.as_str()) {
         ("POST", "/v1/claims/{claim_id}/decision") => {
             json!({ "verdict": "new", "evidence_version": "A".repeat(43) })
@@ -66,6 +67,14 @@ fn sensible(route: &Route, ids: &Ids) -> Value {
         ("POST", "/v1/enroll") => json!({ "hostname": "m" }),
         ("POST", "/v1/enrolment-tokens" | "/v1/site-keys") => json!({ "site_id": id("site_id") }),
         ("POST", "/v1/hosts") => json!({ "name": "press", "site_id": id("site_id") }),
+        ("POST", "/v1/hosts/changes/preview") => json!({ "hosts": host(), "change": { "kind": "suspend" } }),
+        ("POST", "/v1/hosts/changes") => {
+            json!({ "hosts": host(), "change": { "kind": "suspend" }, "preview_version": "A".repeat(43) })
+        }
+        ("PUT", "/v1/secrets/{name}") => {
+            json!({ "hosts": host(), "document": { "password": "swordfish-4" } })
+        }
+        ("PUT", "/v1/me/views/{name}") => json!({ "query": "state=active" }),
         ("POST", "/v1/hosts/{host_id}/heartbeat") => json!({ "load_percent": 1 }),
         ("POST", "/v1/hosts/{host_id}/jobs") => json!({ "work": { "kind": "backup", "paths": ["/etc"] } }),
         ("POST", "/v1/hosts/{host_id}/registration-token") => json!({ "rejoin": true }),

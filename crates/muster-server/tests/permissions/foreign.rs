@@ -41,7 +41,7 @@ both! {
         let cast = Cast::assemble(&world).await;
         let things = Things::make(&world, &cast).await;
         let before = things.seen(&world, &cast).await;
-        for route in routes().iter().filter(|route| is_of_people(route)) {
+        for route in routes().iter().filter(|route| is_of_people(route) && !names_ones_own(route)) {
             let names_things = !route.parameters.is_empty() || names_things(route);
             if names_things {
                 compare(&world, &cast, &things, route, |_| String::new()).await;
@@ -68,6 +68,11 @@ both! {
             assert!(matches!(foreign.status, 403 | 404), "{}: {foreign:?}", route.name());
         }
     }
+}
+
+/// Whether whoever asks chooses the name, which is nobody's else.
+fn names_ones_own(route: &Route) -> bool {
+    route.path.starts_with("/v1/me/views/")
 }
 
 /// Whether people ask it, with a credential of theirs.

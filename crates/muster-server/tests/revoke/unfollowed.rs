@@ -145,11 +145,16 @@ both! {
         follower.follow(&world.app).await.unwrap();
         let platform = world.app.look(|tx| tx.platform_team_id()).await.unwrap().unwrap();
         let site_id: SiteId = world.default_site().await.parse().unwrap();
-        let ended = elsewhere.change(Priority::Urgent, elsewhere.clock.now(), move |unit| {
-            Ok((0..MANY).map(|n| retired(unit, (platform, site_id), n)).collect::<Vec<_>>())
-        });
+        let mut ended = Vec::new();
+        for from in (0..MANY).step_by(100) {
+            let some = elsewhere.change(Priority::Urgent, elsewhere.clock.now(), move |unit| {
+                let hosts = (from..from + 100).map(|n| retired(unit, (platform, site_id), n));
+                Ok(hosts.collect::<Vec<_>>())
+            });
+            ended.extend(some.await.unwrap());
+        }
         // Agents that take no word of it: each is waited for as long as last words may take.
-        for (host_id, key) in ended.await.unwrap() {
+        for (host_id, key) in ended {
             let channel = world.app.hub.register(host_id, key, "192.0.2.7").unwrap();
             tokio::spawn(async move {
                 channel.abort.cancelled().await;

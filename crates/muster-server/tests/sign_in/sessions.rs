@@ -35,6 +35,22 @@ both! {
         assert!(!browser.is_in(&world).await, "an attempt is no use");
     }
 
+    async fn a_page_that_looks_by_itself_keeps_nobody_signed_in(world) {
+        with_password(&world).await;
+        let browser = signed_in(&world).await;
+        let cookie = format!("cookie: {}\r\n", browser.cookie.as_ref().unwrap());
+        let look = async |headers: &str| {
+            world.clock.advance(5 * HOUR);
+            let headers = format!("sec-fetch-site: same-origin\r\n{cookie}{headers}");
+            world.ask("GET", "/hosts", &headers, None).await.status
+        };
+        assert_eq!(look("").await, 200);
+        assert_eq!(look("hx-request: true\r\n").await, 200, "a script that refreshes a part sees it as well");
+        assert_eq!(look("hx-request: true\r\n").await, 200);
+        assert_eq!(look("hx-request: true\r\n").await, 204, "and is sent to sign in when nobody came for half a day");
+        assert_eq!(look("").await, 303);
+    }
+
     async fn it_ends_after_a_week_however_busy(world) {
         with_password(&world).await;
         let mut browser = signed_in(&world).await;

@@ -3,12 +3,10 @@
 use muster_domain::generation::{Generation, Known};
 use muster_ids::{HostId, KeyName, TeamId, Timestamp};
 use muster_wire::channel::ConfigVersion;
-use muster_wire::enroll::Facts;
 use muster_wire::host::HostState;
-use muster_wire::text::Hostname;
 
 use crate::words::Word;
-use crate::{Json, StoreError, Tx, params};
+use crate::{StoreError, Tx, Value, params};
 
 /// A key as the server judges an agent by it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +84,12 @@ impl Tx<'_> {
 
     /// Returns the host a key speaks for, whether or not it still may.
     pub fn agent_by_key(&mut self, key: &KeyName) -> Result<Option<AgentRow>, StoreError> {
-        self.query_opt(
+        Ok(self.agents_by_key(std::slice::from_ref(key))?.pop().flatten())
+    }
+
+    /// Returns the host that each key speaks for, as [`Tx::agent_by_key`] does of one.
+    pub fn agents_by_key(&mut self, keys: &[KeyName]) -> Result<Vec<Option<AgentRow>>, StoreError> {
+        let found = self.query_each(
             "SELECT host.team_id, host.id, host.state, host_key.material,
                     CASE WHEN host_key.state = 'active' THEN 1 ELSE 0 END, host_key.ended_at, presence.seq,
                     CASE WHEN host_key.state = 'next' THEN 1 ELSE 0 END, host.held_at
@@ -94,7 +97,7 @@ impl Tx<'_> {
                JOIN host ON host.id = host_key.host_id
                JOIN presence ON presence.host_id = host.id
               WHERE host_key.name = $1",
-            params![key],
+            &keys.iter().map(|key| params![key].to_vec()).collect::<Vec<_>>(),
             |row| {
                 Ok(AgentRow {
                     team_id: row.get(0)?,
@@ -108,16 +111,27 @@ impl Tx<'_> {
                     held_at: row.get(8)?,
                 })
             },
-        )
+        )?;
+        Ok(found.into_iter().map(|mut rows| rows.pop()).collect())
     }
 
     /// Returns where a host of a team stands in its life.
     pub fn host_state(&mut self, team_id: TeamId, host_id: HostId) -> Result<Option<HostState>, StoreError> {
-        self.query_opt(
+        Ok(self.host_states(team_id, &[host_id])?.pop().flatten())
+    }
+
+    /// Returns where each of these hosts of a team stands in its life.
+    pub fn host_states(
+        &mut self,
+        team_id: TeamId,
+        hosts: &[HostId],
+    ) -> Result<Vec<Option<HostState>>, StoreError> {
+        let found = self.query_each(
             "SELECT state FROM host WHERE team_id = $1 AND id = $2",
-            params![team_id, host_id],
+            &hosts.iter().map(|host_id| params![team_id, host_id].to_vec()).collect::<Vec<_>>(),
             |row| Ok(row.get::<Word<HostState>>(0)?.0),
-        )
+        )?;
+        Ok(found.into_iter().map(|mut rows| rows.pop()).collect())
     }
 
     /// Returns what is stored of the generations of a key; one that never connected begins anew.
@@ -200,25 +214,35 @@ impl Tx<'_> {
 
     /// Returns what a host should have, and has.
     pub fn host_config(&mut self, host_id: HostId) -> Result<Option<HostConfigRow>, StoreError> {
-        let stored = self.query_opt(
+        Ok(self.host_configs(&[host_id])?.pop().flatten())
+    }
+
+    /// Returns what each of these hosts should have, and has.
+    pub fn host_configs(&mut self, hosts: &[HostId]) -> Result<Vec<Option<HostConfigRow>>, StoreError> {
+        let found = self.query_each(
             "SELECT epoch, n, applied_epoch, applied_n FROM host_config WHERE host_id = $1",
-            params![host_id],
+            &hosts.iter().map(|host_id| params![host_id].to_vec()).collect::<Vec<_>>(),
             |row| {
                 let applied = row.get::<Option<i64>>(2)?.zip(row.get::<Option<i64>>(3)?);
-                Ok(((row.get::<i64>(0)?, row.get::<i64>(1)?), applied))
+                let version = config((row.get(0)?, row.get(1)?))?;
+                Ok(HostConfigRow { version, applied: applied.map(config).transpose()? })
             },
         )?;
-        let Some((version, applied)) = stored else { return Ok(None) };
-        Ok(Some(HostConfigRow { version: config(version)?, applied: applied.map(config).transpose()? }))
+        Ok(found.into_iter().map(|mut rows| rows.pop()).collect())
     }
 
     /// Gives the configuration of a host its next version, which was not sent yet. `false`: there is no such host.
     pub fn host_config_bump(&mut self, host_id: HostId, now: Timestamp) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.host_configs_bump(&[host_id], now)? == 1)
+    }
+
+    /// Gives the configurations of hosts their next versions, as [`Tx::host_config_bump`] does of one; returns how many.
+    pub fn host_configs_bump(&mut self, hosts: &[HostId], now: Timestamp) -> Result<u64, StoreError> {
+        let changed = self.execute_each(
             "UPDATE host_config SET n = n + 1, changed_at = $2, sent_at = NULL, sent_times = 0 WHERE host_id = $1",
-            params![host_id, now],
+            &hosts.iter().map(|host_id| params![host_id, now].to_vec()).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.iter().sum())
     }
 
     /// Records that a configuration is about to be sent. `false`: the host should have another one meanwhile.
@@ -228,13 +252,21 @@ impl Tx<'_> {
         version: ConfigVersion,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let n = i64::try_from(version.n).map_err(|_| StoreError::corrupt("a version out of range"))?;
-        let changed = self.execute(
+        Ok(self.host_configs_sent(&[(host_id, version)], now)? == [true])
+    }
+
+    /// Records that configurations are about to be sent, as [`Tx::host_config_sent`] does of one.
+    pub fn host_configs_sent(
+        &mut self,
+        sent: &[(HostId, ConfigVersion)],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let changed = self.execute_each(
             "UPDATE host_config SET sent_at = $4, sent_times = sent_times + 1
               WHERE host_id = $1 AND epoch = $2 AND n = $3",
-            params![host_id, version.epoch, n, now],
+            &of_versions(sent, now)?,
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Records that an agent has a configuration on disk. `false`: it confirmed that one, or a later one, before.
@@ -244,35 +276,36 @@ impl Tx<'_> {
         version: ConfigVersion,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let n = i64::try_from(version.n).map_err(|_| StoreError::corrupt("a version out of range"))?;
-        let changed = self.execute(
+        Ok(self.host_configs_applied(&[(host_id, version)], now)? == [true])
+    }
+
+    /// Records that agents have configurations on disk, as [`Tx::host_config_applied`] does of one.
+    pub fn host_configs_applied(
+        &mut self,
+        applied: &[(HostId, ConfigVersion)],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let changed = self.execute_each(
             "UPDATE host_config SET applied_epoch = $2, applied_n = $3, applied_at = $4
               WHERE host_id = $1
                 AND (applied_epoch IS NULL OR applied_epoch < $2 OR (applied_epoch = $2 AND applied_n < $3))",
-            params![host_id, i64::from(version.epoch), n, now],
+            &of_versions(applied, now)?,
         )?;
-        Ok(changed == 1)
-    }
-
-    /// Takes what a machine says about itself when it connects. `false`: nothing changed.
-    pub fn host_reported(
-        &mut self,
-        host_id: HostId,
-        hostname: &Hostname,
-        facts: &Facts,
-    ) -> Result<bool, StoreError> {
-        let changed = self.execute(
-            "UPDATE host SET hostname = $2, facts = $3
-              WHERE id = $1 AND (coalesce(hostname, '') <> $2 OR coalesce(facts, '') <> $3)",
-            params![host_id, hostname.as_str(), Json(facts)],
-        )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Returns the platform's own team.
     pub fn platform_team_id(&mut self) -> Result<Option<TeamId>, StoreError> {
         self.query_opt("SELECT id FROM team WHERE is_platform = 1", params![], |row| row.get(0))
     }
+}
+
+fn of_versions(versions: &[(HostId, ConfigVersion)], now: Timestamp) -> Result<Vec<Vec<Value>>, StoreError> {
+    let of_one = |(host_id, version): &(HostId, ConfigVersion)| {
+        let n = i64::try_from(version.n).map_err(|_| StoreError::corrupt("a version out of range"))?;
+        Ok(params![host_id, i64::from(version.epoch), n, now].to_vec())
+    };
+    versions.iter().map(of_one).collect()
 }
 
 fn generation((epoch, counter): (i64, i64)) -> Result<Generation, StoreError> {

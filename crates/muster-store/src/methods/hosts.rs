@@ -111,6 +111,7 @@ impl Tx<'_> {
         arrival: &Arrival,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let was = self.host_said(id)?;
         let changed = self.execute(
             "UPDATE host
                 SET state = 'active', enrolled_at = COALESCE(enrolled_at, $1), door = $2, disposition = $3,
@@ -131,6 +132,9 @@ impl Tx<'_> {
                 Word(from)
             ],
         )?;
+        if changed == 1 {
+            self.facts_changed(id, was, (&arrival.hostname, &arrival.facts), now)?;
+        }
         Ok(changed == 1)
     }
 
@@ -142,12 +146,17 @@ impl Tx<'_> {
         hostname: &Hostname,
         facts: &Facts,
         labels: &Labels,
+        now: Timestamp,
     ) -> Result<bool, StoreError> {
+        let was = self.host_said(id)?;
         let changed = self.execute(
             "UPDATE host SET hostname = $1, facts = $2, labels = $3
               WHERE team_id = $4 AND id = $5 AND state = 'active'",
             params![hostname, Json(facts), Json(labels), team_id, id],
         )?;
+        if changed == 1 {
+            self.facts_changed(id, was, (hostname, facts), now)?;
+        }
         Ok(changed == 1)
     }
 

@@ -2,7 +2,8 @@
 
 use muster_ids::{HostId, JobId, KeyName, TeamId, Timestamp};
 use muster_wire::channel::Attempt;
-use muster_wire::job::{JobResult, JobState, LogLine, Progress, Work};
+use muster_wire::job::{JobResult, JobState, LogLine, Progress, Work, WorkKind};
+use uuid::Uuid;
 
 use crate::words::Word;
 use crate::{Json, Row, StoreError, Tx, params};
@@ -65,15 +66,42 @@ pub struct LapsedJobRow {
     pub host_id: HostId,
 }
 
+/// Most jobs that are looked at for one page, whatever is sorted out of them.
+pub const JOBS_LOOKED_AT: i64 = 1000;
+
 /// What a page of jobs is narrowed to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct JobFilter {
     /// Only jobs of this host.
     pub host_id: Option<HostId>,
-    /// Only jobs in this state.
-    pub state: Option<JobState>,
+    /// Only jobs in one of these states; none: in any.
+    pub states: Vec<JobState>,
+    /// Only jobs of this kind of work.
+    pub kind: Option<WorkKind>,
     /// Only jobs older than this one.
     pub before: Option<JobId>,
+}
+
+impl JobFilter {
+    /// Whether jobs that come by their host or their turn are sorted out by something else.
+    fn sorts_out(&self) -> bool {
+        !self.states.is_empty() || self.kind.is_some()
+    }
+
+    fn before(&self) -> JobId {
+        self.before.unwrap_or(JobId::from_uuid(Uuid::max()))
+    }
+
+    /// The words of the states, each between spaces.
+    fn words(&self) -> Option<String> {
+        let words: Vec<String> = self.states.iter().filter_map(|state| Word(*state).text()).collect();
+        (!words.is_empty()).then(|| format!(" {} ", words.join("  ")))
+    }
+
+    /// How the stored work begins: its kind comes first.
+    fn begins(&self) -> Option<String> {
+        self.kind.map(|kind| format!("{{\"kind\":\"{}\"", kind.as_str()))
+    }
 }
 
 impl Tx<'_> {
@@ -110,24 +138,71 @@ impl Tx<'_> {
         Ok(found.is_some())
     }
 
-    /// Returns jobs of a team, newest first.
+    /// Returns jobs of a team, newest first: of the first [`JOBS_LOOKED_AT`] that come by host, else at all, those that
+    /// the rest of the filter lets through.
+    ///
+    /// Fewer than `limit`: [`Tx::jobs_looked_through`] says whether there may be more.
     pub fn jobs(
         &mut self,
         team_id: TeamId,
         filter: &JobFilter,
         limit: i64,
     ) -> Result<Vec<JobRow>, StoreError> {
-        self.query(
-            "SELECT id, team_id, host_id, work, state, attempt, attempt_key, secret_version, time_limit_secs,
-                    progress, result, failure, late, log_lines, log_bytes, created_by, created_at, dispatched_at,
-                    started_at, renewed_at, finished_at
-               FROM job
-              WHERE team_id = $1 AND (CAST($2 AS UUID_T) IS NULL OR host_id = $2)
-                AND (CAST($3 AS TEXT) IS NULL OR state = $3) AND (CAST($4 AS UUID_T) IS NULL OR id < $4)
-              ORDER BY id DESC LIMIT $5",
-            params![team_id, filter.host_id, filter.state.map(Word), filter.before, limit],
-            read_job,
-        )
+        let window = if filter.sorts_out() { JOBS_LOOKED_AT } else { limit };
+        let (before, words, begins) = (filter.before(), filter.words(), filter.begins());
+        match filter.host_id {
+            // By its host alone: a planner must not come to think that the jobs of the team are as good an order.
+            Some(host_id) => self.query(
+                "SELECT id, team_id, host_id, work, state, attempt, attempt_key, secret_version, time_limit_secs,
+                        progress, result, failure, late, log_lines, log_bytes, created_by, created_at, dispatched_at,
+                        started_at, renewed_at, finished_at
+                   FROM (SELECT * FROM job WHERE host_id = $7 AND id < $2 ORDER BY id DESC LIMIT $3) AS candidate
+                  WHERE team_id = $1
+                    AND (CAST($4 AS TEXT) IS NULL OR replace($4, ' ' || state || ' ', '') <> $4)
+                    AND (CAST($5 AS TEXT) IS NULL OR substr(work, 1, length($5)) = $5)
+                  ORDER BY id DESC LIMIT $6",
+                params![team_id, before, window, words, begins, limit, host_id],
+                read_job,
+            ),
+            None => self.query(
+                "SELECT id, team_id, host_id, work, state, attempt, attempt_key, secret_version, time_limit_secs,
+                        progress, result, failure, late, log_lines, log_bytes, created_by, created_at, dispatched_at,
+                        started_at, renewed_at, finished_at
+                   FROM (SELECT * FROM job WHERE team_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3) AS candidate
+                  WHERE (CAST($4 AS TEXT) IS NULL OR replace($4, ' ' || state || ' ', '') <> $4)
+                    AND (CAST($5 AS TEXT) IS NULL OR substr(work, 1, length($5)) = $5)
+                  ORDER BY id DESC LIMIT $6",
+                params![team_id, before, window, words, begins, limit],
+                read_job,
+            ),
+        }
+    }
+
+    /// Returns the last job that [`Tx::jobs`] looked at with this filter. `None`: it looked at all of them.
+    pub fn jobs_looked_through(
+        &mut self,
+        team_id: TeamId,
+        filter: &JobFilter,
+    ) -> Result<Option<JobId>, StoreError> {
+        if !filter.sorts_out() {
+            return Ok(None);
+        }
+        let (before, before_last) = (filter.before(), JOBS_LOOKED_AT - 1);
+        let id = |row: &Row<'_>| row.get(0);
+        match filter.host_id {
+            Some(host_id) => self.query_opt(
+                "SELECT id FROM (SELECT id, team_id FROM job WHERE host_id = $4 AND id < $2
+                                  ORDER BY id DESC LIMIT 1 OFFSET $3) AS candidate
+                  WHERE team_id = $1",
+                params![team_id, before, before_last, host_id],
+                id,
+            ),
+            None => self.query_opt(
+                "SELECT id FROM job WHERE team_id = $1 AND id < $2 ORDER BY id DESC LIMIT 1 OFFSET $3",
+                params![team_id, before, before_last],
+                id,
+            ),
+        }
     }
 
     /// Returns the jobs of a host that have not ended, oldest first.

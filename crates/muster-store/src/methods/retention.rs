@@ -132,11 +132,21 @@ impl Tx<'_> {
         through: i64,
         limit: i64,
     ) -> Result<u64, StoreError> {
-        self.execute(
+        self.secret_ledgers_drop(&[(secret_id, through)], limit)
+    }
+
+    /// Drops who got versions of secrets, as [`Tx::secret_ledger_drop`] does of one, at most `limit` rows of each.
+    pub fn secret_ledgers_drop(
+        &mut self,
+        through: &[(SecretId, i64)],
+        limit: i64,
+    ) -> Result<u64, StoreError> {
+        let dropped = self.execute_each(
             "DELETE FROM secret_delivery WHERE (secret_id, version, key_name) IN
                (SELECT secret_id, version, key_name FROM secret_delivery
                  WHERE secret_id = $1 AND version <= $2 ORDER BY version, key_name LIMIT $3)",
-            params![secret_id, through, limit],
-        )
+            &through.iter().map(|(id, through)| params![id, through, limit].to_vec()).collect::<Vec<_>>(),
+        )?;
+        Ok(dropped.iter().sum())
     }
 }

@@ -2,7 +2,7 @@
 
 use muster_ids::{HostId, KeyName, SecretId, TeamId, Timestamp};
 
-use crate::{Json, Row, StoreError, Tx, params};
+use crate::{Json, Row, StoreError, Tx, Value, params};
 
 /// A sealed secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -67,10 +67,12 @@ pub struct DeliveryRow {
 impl Tx<'_> {
     /// Stores a secret. `false`: its owner has one of that name.
     pub fn secret_insert(&mut self, secret: &SecretRow) -> Result<bool, StoreError> {
-        let changed = self.execute(
-            "INSERT INTO secret (id, team_id, owner_kind, owner_id, name, version, fields, blob, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
-             ON CONFLICT (team_id, owner_kind, owner_id, name) DO NOTHING",
+        Ok(self.secrets_insert(&[secret])? == 1)
+    }
+
+    /// Stores secrets, but those whose owner has one of that name; returns how many it stored.
+    pub fn secrets_insert(&mut self, secrets: &[&SecretRow]) -> Result<u64, StoreError> {
+        let stored = |secret: &&SecretRow| {
             params![
                 secret.id,
                 secret.team_id,
@@ -81,9 +83,15 @@ impl Tx<'_> {
                 Json(&secret.fields),
                 secret.blob,
                 secret.updated_at
-            ],
-        )?;
-        Ok(changed == 1)
+            ]
+            .to_vec()
+        };
+        self.insert_rows(
+            "INSERT INTO secret (id, team_id, owner_kind, owner_id, name, version, fields, blob, updated_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+             ON CONFLICT (team_id, owner_kind, owner_id, name) DO NOTHING",
+            &secrets.iter().map(stored).collect::<Vec<_>>(),
+        )
     }
 
     /// Returns a secret by its name at its owner.
@@ -94,12 +102,44 @@ impl Tx<'_> {
         owner_id: &str,
         name: &str,
     ) -> Result<Option<SecretRow>, StoreError> {
-        self.query_opt(
+        let owner_id = owner_id.to_owned();
+        Ok(self.secrets_of_name(team_id, owner_kind, &[owner_id], name)?.pop().flatten())
+    }
+
+    /// Returns the secret of one name of each owner, in the order of the owners here.
+    pub fn secrets_of_name(
+        &mut self,
+        team_id: TeamId,
+        owner_kind: &str,
+        owner_ids: &[String],
+        name: &str,
+    ) -> Result<Vec<Option<SecretRow>>, StoreError> {
+        let named = |owner_id: &String| params![team_id, owner_kind, owner_id, name].to_vec();
+        let found = self.query_each(
             "SELECT id, team_id, owner_kind, owner_id, name, version, fields, blob, updated_at FROM secret
               WHERE team_id = $1 AND owner_kind = $2 AND owner_id = $3 AND name = $4",
-            params![team_id, owner_kind, owner_id, name],
+            &owner_ids.iter().map(named).collect::<Vec<_>>(),
             read_secret,
-        )
+        )?;
+        Ok(found.into_iter().map(|mut rows| rows.pop()).collect())
+    }
+
+    /// Returns how many secrets of other names each owner has, and how many sealed bytes they are.
+    pub fn secrets_beside(
+        &mut self,
+        team_id: TeamId,
+        owner_kind: &str,
+        owner_ids: &[String],
+        name: &str,
+    ) -> Result<Vec<(u64, u64)>, StoreError> {
+        let others = |owner_id: &String| params![team_id, owner_kind, owner_id, name].to_vec();
+        let found = self.query_each(
+            "SELECT count(*), CAST(coalesce(sum(length(blob)), 0) AS BIGINT) FROM secret
+              WHERE team_id = $1 AND owner_kind = $2 AND owner_id = $3 AND name <> $4",
+            &owner_ids.iter().map(others).collect::<Vec<_>>(),
+            |row| Ok((row.get::<u64>(0)?, row.get::<u64>(1)?)),
+        )?;
+        Ok(found.into_iter().map(|mut rows| rows.pop().unwrap_or_default()).collect())
     }
 
     /// Returns the secrets of an owner in order of their names.
@@ -109,25 +149,52 @@ impl Tx<'_> {
         owner_kind: &str,
         owner_id: &str,
     ) -> Result<Vec<SecretRow>, StoreError> {
-        self.query(
+        let owner = (team_id, owner_id.to_owned());
+        Ok(self.secrets_of_owners(owner_kind, &[owner])?.pop().unwrap_or_default())
+    }
+
+    /// Returns the secrets of each owner, in order of their names.
+    pub fn secrets_of_owners(
+        &mut self,
+        owner_kind: &str,
+        owners: &[(TeamId, String)],
+    ) -> Result<Vec<Vec<SecretRow>>, StoreError> {
+        let owned = |(team_id, owner_id): &(TeamId, String)| params![team_id, owner_kind, owner_id].to_vec();
+        self.query_each(
             "SELECT id, team_id, owner_kind, owner_id, name, version, fields, blob, updated_at FROM secret
               WHERE team_id = $1 AND owner_kind = $2 AND owner_id = $3 ORDER BY name",
-            params![team_id, owner_kind, owner_id],
+            &owners.iter().map(owned).collect::<Vec<_>>(),
             read_secret,
         )
     }
 
     /// Replaces version, fields, blob and owner of a secret. `false`: it is no longer at version `from`.
     pub fn secret_replace(&mut self, secret: &SecretRow, from: i64) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.secrets_replace(&[(secret, from)])? == [true])
+    }
+
+    /// Replaces secrets, as [`Tx::secret_replace`] does one.
+    pub fn secrets_replace(&mut self, secrets: &[(&SecretRow, i64)]) -> Result<Vec<bool>, StoreError> {
+        let replaced = |(secret, from): &(&SecretRow, i64)| {
+            params![
+                secret.owner_kind,
+                secret.owner_id,
+                secret.version,
+                Json(&secret.fields),
+                secret.blob,
+                secret.updated_at,
+                secret.team_id,
+                secret.id,
+                from
+            ]
+            .to_vec()
+        };
+        let changed = self.execute_each(
             "UPDATE secret SET owner_kind = $1, owner_id = $2, version = $3, fields = $4, blob = $5, updated_at = $6
               WHERE team_id = $7 AND id = $8 AND version = $9",
-            params![
-                secret.owner_kind, secret.owner_id, secret.version, Json(&secret.fields), secret.blob,
-                secret.updated_at, secret.team_id, secret.id, from
-            ],
+            &secrets.iter().map(replaced).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Destroys a secret with its ledger. `false`: there was none.
@@ -149,13 +216,22 @@ impl Tx<'_> {
         key: &KeyName,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.secrets_sent(&[(secret_id, version, *key)], now)? == [true])
+    }
+
+    /// Records that versions are about to be sent to keys, as [`Tx::secret_sent`] does one.
+    pub fn secrets_sent(
+        &mut self,
+        sent: &[(SecretId, i64, KeyName)],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let changed = self.execute_each(
             "INSERT INTO secret_delivery (secret_id, version, key_name, sent_at)
              SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT) FROM secret WHERE id = $1
              ON CONFLICT (secret_id, version, key_name) DO NOTHING",
-            params![secret_id, version, key, now],
+            &of_ledger(sent, now),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Records that a key has a version, whether or not it is known to have been sent. `false`: that was recorded
@@ -167,15 +243,24 @@ impl Tx<'_> {
         key: &KeyName,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.secrets_delivered(&[(secret_id, version, *key)], now)? == [true])
+    }
+
+    /// Records that keys have versions, as [`Tx::secret_delivered`] does one.
+    pub fn secrets_delivered(
+        &mut self,
+        delivered: &[(SecretId, i64, KeyName)],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let changed = self.execute_each(
             "INSERT INTO secret_delivery (secret_id, version, key_name, sent_at, confirmed_at)
              SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS BIGINT), CAST($4 AS BIGINT)
                FROM secret WHERE id = $1
              ON CONFLICT (secret_id, version, key_name) DO UPDATE SET confirmed_at = excluded.confirmed_at
               WHERE secret_delivery.confirmed_at IS NULL",
-            params![secret_id, version, key, now],
+            &of_ledger(delivered, now),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Says of every secret that went to a key that its successor has it, too: one machine made both.
@@ -254,6 +339,10 @@ impl Tx<'_> {
             },
         )
     }
+}
+
+fn of_ledger(entries: &[(SecretId, i64, KeyName)], now: Timestamp) -> Vec<Vec<Value>> {
+    entries.iter().map(|(secret_id, version, key)| params![secret_id, version, key, now].to_vec()).collect()
 }
 
 fn read_secret(row: &Row<'_>) -> Result<SecretRow, StoreError> {

@@ -2,13 +2,13 @@
 
 use muster_domain::host_config::Configured;
 use muster_ids::{ClaimId, HostId, KeyName, SiteId, TeamId, Timestamp};
-use muster_wire::host::HostState;
+use muster_wire::host::{HostKind, HostState};
 use muster_wire::text::Tag;
 
 use super::channel::config;
 use super::hosts::{HostRow, LastSign, read_host};
 use crate::words::Word;
-use crate::{Row, StoreError, Tx, params};
+use crate::{Json, Row, StoreError, ToValue, Tx, Value, params};
 
 /// Most hosts that are looked at for one page, whatever is sorted out of them: no filter makes a page slow.
 pub const HOSTS_LOOKED_AT: i64 = 1000;
@@ -31,6 +31,8 @@ pub struct ShownHost {
     pub copy: Option<ClaimId>,
     /// What it should have, and has.
     pub configured: Option<Configured>,
+    /// What its machine's own policy allows, as its agent says, and since when it says so.
+    pub policy: Option<(Vec<Tag>, Timestamp)>,
 }
 
 /// Which hosts a list shows.
@@ -42,15 +44,61 @@ pub struct HostFilter {
     pub state: Option<HostState>,
     /// Only with this tag.
     pub tag: Option<Tag>,
-    /// Only those whose name or own name begins like this; ASCII case does not count.
-    pub prefix: Option<String>,
+    /// Only those whose name, own name, machine uid (with or without its source) or address begins like this, where ASCII
+    /// case does not count, or that carry this tag.
+    pub search: Option<String>,
+    /// Only those that came through this door.
+    pub door: Option<u32>,
+    /// Only those whose agent has this version.
+    pub agent_version: Option<String>,
+    /// Only those whose last sign of life that was written down was before this.
+    pub seen_before: Option<Timestamp>,
+    /// Only those of which a sign of life was written down since this.
+    pub seen_after: Option<Timestamp>,
+    /// Only those that are held, or only those that are not.
+    pub held: Option<bool>,
+    /// Only those of this kind.
+    pub kind: Option<HostKind>,
 }
 
 impl HostFilter {
     /// Whether hosts that come by their tag, their site or their turn are sorted out by something else.
     fn sorts_out(&self) -> bool {
-        self.state.is_some() || self.prefix.is_some() || (self.tag.is_some() && self.site_id.is_some())
+        let by_turn = Self { site_id: self.site_id, tag: self.tag.clone(), ..Self::default() };
+        *self != by_turn || (self.tag.is_some() && self.site_id.is_some())
     }
+
+    /// The parameters that every text has, from `$1` on.
+    fn params(&self, team_id: TeamId, after: HostId, limit: i64) -> Vec<Value> {
+        let window = if self.sorts_out() { HOSTS_LOOKED_AT } else { limit };
+        let search = self.search.as_ref().map(|search| search.to_ascii_lowercase());
+        let address = search.as_ref().map(|search| in_facts("address", search, ""));
+        let agent_version = self.agent_version.as_ref().map(|version| in_facts("agent", version, "\""));
+        params![
+            team_id,
+            after,
+            limit,
+            window,
+            self.state.map(Word),
+            search,
+            self.search,
+            address,
+            self.door,
+            self.kind.map(Word),
+            self.held,
+            agent_version,
+            self.seen_before,
+            self.seen_after
+        ]
+        .to_vec()
+    }
+}
+
+/// Returns how a text stands in stored facts, behind the name of its field. A quote inside a value has a backslash before
+/// it, so that no value can pretend to be a field.
+fn in_facts(field: &str, value: &str, end: &str) -> String {
+    let value = serde_json::Value::from(value).to_string();
+    format!("\"{field}\":{}{end}", &value[..value.len() - 1])
 }
 
 impl Tx<'_> {
@@ -69,7 +117,8 @@ impl Tx<'_> {
                           WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
                           ORDER BY claim.id LIMIT 1) END,
                     host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
-                    host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+                    host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
+                    host.policy, host.policy_at
                FROM host
                LEFT JOIN presence ON presence.host_id = host.id
                LEFT JOIN host_config ON host_config.host_id = host.id
@@ -90,12 +139,11 @@ impl Tx<'_> {
         after: Option<HostId>,
         limit: i64,
     ) -> Result<Vec<ShownHost>, StoreError> {
-        let after = after.unwrap_or(NIL);
-        let prefix = filter.prefix.as_ref().map(|prefix| prefix.to_ascii_lowercase());
-        let window = if filter.sorts_out() { HOSTS_LOOKED_AT } else { limit };
-        let state = filter.state.map(Word);
+        let mut params = filter.params(team_id, after.unwrap_or(NIL), limit);
         match (&filter.tag, filter.site_id) {
-            (Some(tag), site_id) => self.query(
+            (Some(tag), site_id) => {
+                params.extend([tag.to_value(), site_id.to_value()]);
+                self.query(
                 "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
                         enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
                         facts, labels, ephemeral_hours,
@@ -108,25 +156,44 @@ impl Tx<'_> {
                               WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
                               ORDER BY claim.id LIMIT 1) END,
                         host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
-                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
+                        host.policy, host.policy_at
                    FROM (SELECT candidate.id FROM
-                            (SELECT host.id, state, name, hostname, site_id FROM
+                            (SELECT host.id, state, name, hostname, site_id, machine_uid, facts, door, kind, held_at FROM
                                 (SELECT host_id FROM host_tag
-                                  WHERE team_id = $1 AND tag = $7 AND host_id > $2 ORDER BY host_id LIMIT $6) AS tagged
+                                  WHERE team_id = $1 AND tag = $15 AND host_id > $2 ORDER BY host_id LIMIT $4) AS tagged
                                JOIN host ON host.id = tagged.host_id) AS candidate
-                          WHERE (CAST($3 AS TEXT) IS NULL OR candidate.state = $3)
-                            AND (CAST($4 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($4)) = $4
-                                 OR substr(candidate.hostname, 1, length($4)) = $4)
-                            AND (CAST($8 AS UUID_T) IS NULL OR candidate.site_id = $8)
-                          ORDER BY candidate.id LIMIT $5) AS page
+                          WHERE (CAST($5 AS TEXT) IS NULL OR candidate.state = $5)
+                            AND (CAST($6 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($6)) = $6
+                                 OR substr(candidate.hostname, 1, length($6)) = $6
+                                 OR substr(candidate.machine_uid, 1, length($6)) = $6
+                                 OR substr(candidate.machine_uid, length(candidate.machine_uid) - 31, length($6)) = $6
+                                 OR replace(candidate.facts, $8, '') <> candidate.facts
+                                 OR candidate.id IN (SELECT host_id FROM host_tag
+                                                      WHERE team_id = $1 AND tag = $7 AND host_id > $2
+                                                      ORDER BY host_id LIMIT $4))
+                            AND (CAST($9 AS BIGINT) IS NULL OR candidate.door = $9)
+                            AND (CAST($10 AS TEXT) IS NULL OR candidate.kind = $10)
+                            AND (CAST($11 AS BIGINT) IS NULL
+                                 OR CASE WHEN candidate.held_at IS NULL THEN 0 ELSE 1 END = $11)
+                            AND (CAST($12 AS TEXT) IS NULL OR replace(candidate.facts, $12, '') <> candidate.facts)
+                            AND (CAST($13 AS BIGINT) IS NULL
+                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) < $13)
+                            AND (CAST($14 AS BIGINT) IS NULL
+                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) >= $14)
+                            AND (CAST($16 AS UUID_T) IS NULL OR candidate.site_id = $16)
+                          ORDER BY candidate.id LIMIT $3) AS page
                    JOIN host ON host.id = page.id
                    LEFT JOIN presence ON presence.host_id = host.id
                    LEFT JOIN host_config ON host_config.host_id = host.id
                   ORDER BY host.id",
-                params![team_id, after, state, prefix, limit, window, tag, site_id],
+                &params,
                 read_shown,
-            ),
-            (None, Some(site_id)) => self.query(
+            )
+            }
+            (None, Some(site_id)) => {
+                params.push(site_id.to_value());
+                self.query(
                 "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
                         enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
                         facts, labels, ephemeral_hours,
@@ -139,21 +206,38 @@ impl Tx<'_> {
                               WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
                               ORDER BY claim.id LIMIT 1) END,
                         host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
-                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
+                        host.policy, host.policy_at
                    FROM (SELECT candidate.id FROM
-                            (SELECT id, state, name, hostname FROM host
-                              WHERE team_id = $1 AND site_id = $7 AND id > $2 ORDER BY id LIMIT $6) AS candidate
-                          WHERE (CAST($3 AS TEXT) IS NULL OR candidate.state = $3)
-                            AND (CAST($4 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($4)) = $4
-                                 OR substr(candidate.hostname, 1, length($4)) = $4)
-                          ORDER BY candidate.id LIMIT $5) AS page
+                            (SELECT id, state, name, hostname, machine_uid, facts, door, kind, held_at FROM host
+                              WHERE team_id = $1 AND site_id = $15 AND id > $2 ORDER BY id LIMIT $4) AS candidate
+                          WHERE (CAST($5 AS TEXT) IS NULL OR candidate.state = $5)
+                            AND (CAST($6 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($6)) = $6
+                                 OR substr(candidate.hostname, 1, length($6)) = $6
+                                 OR substr(candidate.machine_uid, 1, length($6)) = $6
+                                 OR substr(candidate.machine_uid, length(candidate.machine_uid) - 31, length($6)) = $6
+                                 OR replace(candidate.facts, $8, '') <> candidate.facts
+                                 OR candidate.id IN (SELECT host_id FROM host_tag
+                                                      WHERE team_id = $1 AND tag = $7 AND host_id > $2
+                                                      ORDER BY host_id LIMIT $4))
+                            AND (CAST($9 AS BIGINT) IS NULL OR candidate.door = $9)
+                            AND (CAST($10 AS TEXT) IS NULL OR candidate.kind = $10)
+                            AND (CAST($11 AS BIGINT) IS NULL
+                                 OR CASE WHEN candidate.held_at IS NULL THEN 0 ELSE 1 END = $11)
+                            AND (CAST($12 AS TEXT) IS NULL OR replace(candidate.facts, $12, '') <> candidate.facts)
+                            AND (CAST($13 AS BIGINT) IS NULL
+                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) < $13)
+                            AND (CAST($14 AS BIGINT) IS NULL
+                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) >= $14)
+                          ORDER BY candidate.id LIMIT $3) AS page
                    JOIN host ON host.id = page.id
                    LEFT JOIN presence ON presence.host_id = host.id
                    LEFT JOIN host_config ON host_config.host_id = host.id
                   ORDER BY host.id",
-                params![team_id, after, state, prefix, limit, window, site_id],
+                &params,
                 read_shown,
-            ),
+            )
+            }
             (None, None) => self.query(
                 "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
                         enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
@@ -167,19 +251,35 @@ impl Tx<'_> {
                               WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
                               ORDER BY claim.id LIMIT 1) END,
                         host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
-                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times
+                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
+                        host.policy, host.policy_at
                    FROM (SELECT candidate.id FROM
-                            (SELECT id, state, name, hostname FROM host
-                              WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT $6) AS candidate
-                          WHERE (CAST($3 AS TEXT) IS NULL OR candidate.state = $3)
-                            AND (CAST($4 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($4)) = $4
-                                 OR substr(candidate.hostname, 1, length($4)) = $4)
-                          ORDER BY candidate.id LIMIT $5) AS page
+                            (SELECT id, state, name, hostname, machine_uid, facts, door, kind, held_at FROM host
+                              WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT $4) AS candidate
+                          WHERE (CAST($5 AS TEXT) IS NULL OR candidate.state = $5)
+                            AND (CAST($6 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($6)) = $6
+                                 OR substr(candidate.hostname, 1, length($6)) = $6
+                                 OR substr(candidate.machine_uid, 1, length($6)) = $6
+                                 OR substr(candidate.machine_uid, length(candidate.machine_uid) - 31, length($6)) = $6
+                                 OR replace(candidate.facts, $8, '') <> candidate.facts
+                                 OR candidate.id IN (SELECT host_id FROM host_tag
+                                                      WHERE team_id = $1 AND tag = $7 AND host_id > $2
+                                                      ORDER BY host_id LIMIT $4))
+                            AND (CAST($9 AS BIGINT) IS NULL OR candidate.door = $9)
+                            AND (CAST($10 AS TEXT) IS NULL OR candidate.kind = $10)
+                            AND (CAST($11 AS BIGINT) IS NULL
+                                 OR CASE WHEN candidate.held_at IS NULL THEN 0 ELSE 1 END = $11)
+                            AND (CAST($12 AS TEXT) IS NULL OR replace(candidate.facts, $12, '') <> candidate.facts)
+                            AND (CAST($13 AS BIGINT) IS NULL
+                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) < $13)
+                            AND (CAST($14 AS BIGINT) IS NULL
+                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) >= $14)
+                          ORDER BY candidate.id LIMIT $3) AS page
                    JOIN host ON host.id = page.id
                    LEFT JOIN presence ON presence.host_id = host.id
                    LEFT JOIN host_config ON host_config.host_id = host.id
                   ORDER BY host.id",
-                params![team_id, after, state, prefix, limit, window],
+                &params,
                 read_shown,
             ),
         }
@@ -228,6 +328,7 @@ fn read_shown(row: &Row<'_>) -> Result<ShownHost, StoreError> {
     let tags = tags.iter().map(|tag| Tag::parse(tag).map_err(|_| StoreError::corrupt("a tag is not one")));
     let keys = super::words_in_order(row.get(20)?);
     let keys = keys.iter().map(|key| key.parse().map_err(|_| StoreError::corrupt("a key name is not one")));
+    let policy = row.get::<Option<Json<Vec<Tag>>>>(35)?;
     Ok(ShownHost {
         row: read_host(row)?,
         keys: keys.collect::<Result<_, _>>()?,
@@ -235,19 +336,23 @@ fn read_shown(row: &Row<'_>) -> Result<ShownHost, StoreError> {
         sign,
         held_at: row.get(25)?,
         copy: row.get(26)?,
-        configured: read_configured(row)?,
+        configured: read_configured(row, 27)?,
+        policy: policy.map(|Json(policy)| policy).zip(row.get(36)?),
     })
 }
 
-fn read_configured(row: &Row<'_>) -> Result<Option<Configured>, StoreError> {
-    let Some(wanted) = row.get::<Option<i64>>(27)?.zip(row.get::<Option<i64>>(28)?) else { return Ok(None) };
-    let applied = row.get::<Option<i64>>(30)?.zip(row.get::<Option<i64>>(31)?);
+/// Reads what a host should have, and has, from the eight columns that begin at `first`.
+pub(super) fn read_configured(row: &Row<'_>, first: usize) -> Result<Option<Configured>, StoreError> {
+    let Some(wanted) = row.get::<Option<i64>>(first)?.zip(row.get::<Option<i64>>(first + 1)?) else {
+        return Ok(None);
+    };
+    let applied = row.get::<Option<i64>>(first + 3)?.zip(row.get::<Option<i64>>(first + 4)?);
     Ok(Some(Configured {
         wanted: config(wanted)?,
-        changed_at: row.get(29)?,
+        changed_at: row.get(first + 2)?,
         applied: applied.map(config).transpose()?,
-        applied_at: row.get(32)?,
-        sent_at: row.get(33)?,
-        sent_times: row.get(34)?,
+        applied_at: row.get(first + 5)?,
+        sent_at: row.get(first + 6)?,
+        sent_times: row.get(first + 7)?,
     }))
 }

@@ -7,7 +7,7 @@ use muster_wire::channel::ConfigVersion;
 use muster_wire::host::HostState;
 
 use crate::backends::both;
-use crate::rows::{at, host, host_id, host_key, key, machine, team_id, told};
+use crate::rows::{at, host, host_id, host_key, key, team_id, told};
 
 const fn generation(counter: u64) -> Generation {
     Generation { epoch: 0, counter }
@@ -86,20 +86,6 @@ both! {
             assert!(!tx.host_config_applied(host_id(1), version(2, 9), at(2))?);
             assert!(tx.host_config_applied(host_id(1), version(4, 1), at(2))?);
             assert_eq!(tx.host_config(host_id(1))?.unwrap().applied, Some(version(4, 1)));
-            Ok(())
-        })
-        .await;
-    }
-
-    async fn what_a_machine_reports_is_written_only_when_it_changed(store: Store) {
-        told(&store, |tx| {
-            tx.host_insert(&host(1))?;
-            let machine = machine(1, 1);
-            assert!(!tx.host_reported(host_id(1), &machine.hostname, &machine.facts)?);
-            assert!(tx.host_reported(host_id(1), &"renamed".parse().unwrap(), &machine.facts)?);
-            let arrival = tx.host(team_id(1), host_id(1))?.unwrap().arrival.unwrap();
-            assert_eq!((arrival.hostname.as_str(), arrival.machine_uid), ("renamed", machine.uid));
-            assert_eq!(tx.platform_team_id()?, None);
             Ok(())
         })
         .await;

@@ -2,7 +2,7 @@
 
 use muster_store::rows::HostFilter;
 use muster_store::{Store, StoreError};
-use muster_wire::host::HostState;
+use muster_wire::host::{HostKind, HostState};
 use muster_wire::ticket::TicketKind;
 
 use crate::backends::both;
@@ -99,7 +99,7 @@ both! {
             tx.host_insert(&host(1))?;
             let news = machine(7, 7);
             let refresh = |tx: &mut muster_store::Tx<'_>, team: u128| -> Result<bool, StoreError> {
-                tx.host_refresh(team_id(team), host_id(1), &news.hostname, &news.facts, &news.labels)
+                tx.host_refresh(team_id(team), host_id(1), &news.hostname, &news.facts, &news.labels, at(9))
             };
             assert!(!refresh(tx, 2)?);
             assert!(refresh(tx, 1)?);
@@ -134,11 +134,23 @@ both! {
             assert_eq!(ids(HostFilter { tag: Some(tag("a")), ..any() }, None, 9)?, [2]);
             assert_eq!(ids(HostFilter { state: Some(HostState::Suspended), ..any() }, None, 9)?, [3]);
             assert_eq!(ids(HostFilter { site_id: Some(site_id(2)), ..any() }, None, 9)?, [0; 0]);
-            let prefix = |text: &str| HostFilter { prefix: Some(text.to_owned()), ..any() };
+            let prefix = |text: &str| HostFilter { search: Some(text.to_owned()), ..any() };
             assert_eq!(ids(prefix("hOsT "), None, 9)?, [1, 2, 3]);
             assert_eq!(ids(prefix("M3"), None, 9)?, [3], "the machine's own name");
             assert_eq!(ids(prefix("Äp"), None, 9)?, [4]);
-            assert_eq!(ids(prefix("%"), None, 9)?, [0; 0]);
+            for data in ["%", "_", "h_st", "host%", "\"", "\\"] {
+                assert_eq!(ids(prefix(data), None, 9)?, [0; 0], "{data}");
+            }
+            assert_eq!(ids(prefix("smbios:00000000"), None, 9)?, [1, 2, 3, 4]);
+            assert_eq!(ids(prefix(&format!("{:032X}", 3)), None, 9)?, [3], "without its source");
+            assert_eq!(ids(prefix("b"), None, 9)?, [2], "a tag of that name");
+            assert_eq!(ids(HostFilter { site_id: Some(site_id(1)), ..prefix("b") }, None, 9)?, [2]);
+            assert_eq!(ids(HostFilter { tag: Some(tag("a")), ..prefix("b") }, None, 9)?, [2]);
+            assert_eq!(ids(HostFilter { door: Some(3), ..any() }, Some(1), 2)?, [2, 3]);
+            assert_eq!(ids(HostFilter { door: Some(1), ..any() }, None, 9)?, [0; 0]);
+            assert_eq!(ids(HostFilter { kind: Some(HostKind::Shared), ..any() }, None, 9)?, [0; 0]);
+            assert_eq!(ids(HostFilter { kind: Some(HostKind::Team), held: Some(false), ..any() }, None, 9)?, [1, 2, 3, 4]);
+            assert_eq!(ids(HostFilter { held: Some(true), ..any() }, None, 9)?, [0; 0]);
             let shown = tx.host_shown(team_id(1), host_id(1))?.unwrap();
             assert_eq!((shown.keys, shown.tags.len()), (vec![key(1)], 0));
             assert_eq!(shown.sign.unwrap().seen_at, None);
@@ -150,6 +162,49 @@ both! {
             assert!(!tx.host_rename(team_id(2), host_id(2), "Stolen")?);
             let shown = tx.host_shown(team_id(1), host_id(2))?.unwrap();
             assert_eq!((shown.tags, shown.row.name.as_str()), (vec![tag("b"), tag("c")], "Renamed"));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn hosts_are_found_by_what_they_report_and_when_they_were_seen(store: Store) {
+        told(&store, |tx| {
+            for n in 1..=3 {
+                let mut row = host(n);
+                let facts = [
+                    r#"{"os":"Debian 12","arch":"x86_64","cpu_cores":2,"memory_mb":2048,"disk_gb":40,"address":"192.0.2.17","versions":{"agent":"0.1.0-RC1"}}"#,
+                    r#"{"os":"\",\"agent\":\"9\"","arch":"x86_64","cpu_cores":2,"memory_mb":2048,"disk_gb":40,"address":"2001:db8::1","versions":{"agent":"0.1.0-rc1","kernel":"9"}}"#,
+                    r#"{"os":"Debian 12","arch":"x86_64","cpu_cores":2,"memory_mb":2048,"disk_gb":40}"#,
+                ][n as usize - 1];
+                row.arrival.as_mut().unwrap().facts = serde_json::from_str(facts).unwrap();
+                tx.host_insert(&row)?;
+                tx.host_rows_insert(row.id, 0)?;
+            }
+            for (n, seen_at) in [(1, at(10)), (2, at(20))] {
+                tx.execute(
+                    "UPDATE presence SET seen_at = $1 WHERE host_id = $2",
+                    muster_store::params![seen_at, host_id(n)],
+                )?;
+            }
+            tx.execute("UPDATE host SET held_at = 5 WHERE id = $1", muster_store::params![host_id(3)])?;
+            let mut ids = |filter: HostFilter| {
+                let found = tx.hosts_shown(team_id(1), &filter, None, 9)?;
+                Ok::<_, StoreError>(found.iter().map(|shown| shown.row.id.uuid().as_u128()).collect::<Vec<_>>())
+            };
+            let any = HostFilter::default;
+            let search = |text: &str| HostFilter { search: Some(text.to_owned()), ..any() };
+            assert_eq!(ids(search("192.0.2."))?, [1]);
+            assert_eq!(ids(search("2001:DB8:"))?, [2]);
+            assert_eq!(ids(search("92.0"))?, [0; 0]);
+            let version = |text: &str| HostFilter { agent_version: Some(text.to_owned()), ..any() };
+            assert_eq!(ids(version("0.1.0-RC1"))?, [1]);
+            assert_eq!(ids(version("0.1.0-rc1"))?, [2], "a version is what it is");
+            assert_eq!(ids(version("0.1.0"))?, [0; 0]);
+            assert_eq!(ids(version("9"))?, [0; 0], "no value pretends to be a field");
+            assert_eq!(ids(HostFilter { seen_before: Some(at(20)), ..any() })?, [1]);
+            assert_eq!(ids(HostFilter { seen_after: Some(at(20)), ..any() })?, [2]);
+            assert_eq!(ids(HostFilter { seen_after: Some(at(1)), seen_before: Some(at(99)), ..any() })?, [1, 2]);
+            assert_eq!(ids(HostFilter { held: Some(true), site_id: Some(site_id(1)), ..any() })?, [3]);
             Ok(())
         })
         .await;

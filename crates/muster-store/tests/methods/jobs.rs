@@ -1,11 +1,11 @@
 //! Jobs and their logs.
 
 use muster_ids::JobId;
-use muster_store::rows::{JobFilter, JobRow};
+use muster_store::rows::{JOBS_LOOKED_AT, JobFilter, JobRow};
 use muster_store::{Store, StoreError, Tx};
 use muster_wire::bounds::Whole;
 use muster_wire::channel::Attempt;
-use muster_wire::job::{JobState, Progress, Work};
+use muster_wire::job::{JobState, Progress, Work, WorkKind};
 use uuid::Uuid;
 
 use crate::backends::both;
@@ -15,7 +15,7 @@ fn work() -> Work {
     serde_json::from_str(r#"{"kind":"backup","paths":["/etc"]}"#).unwrap()
 }
 
-fn job(n: u128, host: u128) -> JobRow {
+pub(crate) fn job(n: u128, host: u128) -> JobRow {
     JobRow {
         id: JobId::from_uuid(Uuid::from_u128(n)),
         team_id: team_id(1),
@@ -63,12 +63,43 @@ both! {
             assert_eq!(tx.job(team_id(2), job(1, 1).id)?, None);
             let all = JobFilter::default();
             assert_eq!(ids(&tx.jobs(team_id(1), &all, 2)?), [3, 2]);
-            assert_eq!(ids(&tx.jobs(team_id(1), &JobFilter { before: Some(job(2, 1).id), ..all }, 9)?), [1]);
-            assert_eq!(ids(&tx.jobs(team_id(1), &JobFilter { host_id: Some(host_id(1)), ..all }, 9)?), [2, 1]);
-            let running = JobFilter { state: Some(JobState::Running), ..all };
+            let any = JobFilter::default;
+            assert_eq!(ids(&tx.jobs(team_id(1), &JobFilter { before: Some(job(2, 1).id), ..any() }, 9)?), [1]);
+            let of_host = JobFilter { host_id: Some(host_id(1)), ..any() };
+            assert_eq!(ids(&tx.jobs(team_id(1), &of_host, 9)?), [2, 1]);
+            assert_eq!(ids(&tx.jobs(team_id(1), &of_host, 1)?), [2], "the newest first");
+            assert!(tx.jobs(team_id(2), &of_host, 9)?.is_empty(), "a host of another team");
+            let running = JobFilter { states: vec![JobState::Running, JobState::Lost], ..any() };
             assert!(tx.jobs(team_id(1), &running, 9)?.is_empty());
+            let open = vec![JobState::Running, JobState::Queued];
+            let open = JobFilter { states: open, kind: Some(WorkKind::Backup), ..any() };
+            assert_eq!(ids(&tx.jobs(team_id(1), &open, 9)?), [3, 2, 1]);
+            assert_eq!(ids(&tx.jobs(team_id(1), &JobFilter { host_id: Some(host_id(1)), ..open }, 1)?), [2]);
             assert!(tx.jobs(team_id(2), &all, 9)?.is_empty());
             assert_eq!(ids(&tx.jobs_open(host_id(1), 9)?), [1, 2]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn many_jobs_that_are_sorted_out_are_looked_through_some_at_a_time(store: Store) {
+        told(&store, |tx| {
+            begin(tx)?;
+            for n in 10..10 + JOBS_LOOKED_AT as u128 {
+                tx.job_insert(&job(n, 1))?;
+            }
+            for host in [None, Some(host_id(1))] {
+                let lost = JobFilter { states: vec![JobState::Lost], host_id: host, ..JobFilter::default() };
+                assert!(tx.jobs(team_id(1), &lost, 9)?.is_empty());
+                let through = tx.jobs_looked_through(team_id(1), &lost)?;
+                assert_eq!(through, Some(job(10, 1).id));
+                let rest = JobFilter { before: through, ..lost };
+                assert_eq!(tx.jobs_looked_through(team_id(1), &rest)?, None);
+                assert_eq!(tx.jobs_looked_through(team_id(2), &rest)?, None);
+            }
+            let foreign = JobFilter { states: vec![JobState::Lost], host_id: Some(host_id(1)), ..JobFilter::default() };
+            assert_eq!(tx.jobs_looked_through(team_id(2), &foreign)?, None, "nothing is said of another team");
+            assert_eq!(tx.jobs_looked_through(team_id(1), &JobFilter::default())?, None);
             Ok(())
         })
         .await;

@@ -5,6 +5,7 @@
 #[path = "../backends/mod.rs"]
 mod backends;
 
+mod attention;
 mod audit;
 mod channel;
 mod claims;
@@ -13,6 +14,8 @@ mod endpoints;
 mod ephemeral;
 mod events;
 mod expiry;
+mod fleet;
+mod host_changes;
 mod hosts;
 mod invitations;
 mod jobs;
@@ -24,12 +27,15 @@ mod members;
 mod oidc;
 mod operator_tokens;
 mod presence;
+mod reported;
 mod restored;
 mod retention;
 mod rows;
+mod saved_views;
 mod secrets;
 mod settings;
 mod sign_in;
 mod tables;
 mod tickets;
+mod vitals;
 mod web_sessions;

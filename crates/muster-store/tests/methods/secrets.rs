@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::backends::both;
 use crate::rows::{at, host, host_id, host_key, key, team_id, told};
 
-fn secret(n: u128, host: u128, name: &str) -> SecretRow {
+pub(crate) fn secret(n: u128, host: u128, name: &str) -> SecretRow {
     SecretRow {
         id: SecretId::from_uuid(Uuid::from_u128(n)),
         team_id: team_id(1),
@@ -50,6 +50,32 @@ both! {
             assert!(tx.secret_replace(&next, 1)?);
             assert!(!tx.secret_replace(&next, 1)?, "somebody was there before");
             assert_eq!(tx.secrets_owned(team_id(1), "host", &owner)?, [next]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn secrets_of_many_owners_are_read_and_written_at_once(store: Store) {
+        told(&store, |tx| {
+            let (one, two) = (secret(1, 1, "repo"), secret(2, 2, "repo"));
+            assert_eq!(tx.secrets_insert(&[&one, &two, &SecretRow { id: secret(9, 1, "x").id, ..one.clone() }])?, 2);
+            tx.secret_insert(&SecretRow { blob: vec![7; 5], ..secret(3, 1, "api") })?;
+            let owners: Vec<String> = [2, 3, 1].iter().map(|n| host_id(*n).to_string()).collect();
+            let found = tx.secrets_of_name(team_id(1), "host", &owners, "repo")?;
+            assert_eq!(found, [Some(two.clone()), None, Some(one.clone())]);
+            assert_eq!(tx.secrets_beside(team_id(1), "host", &owners, "repo")?, [(0, 0), (0, 0), (1, 5)]);
+            assert_eq!(tx.secrets_beside(team_id(2), "host", &owners, "repo")?, [(0, 0); 3]);
+            let of: Vec<_> = owners.iter().map(|id| (team_id(1), id.clone())).collect();
+            let all = tx.secrets_of_owners("host", &of)?;
+            assert_eq!(all.iter().map(Vec::len).collect::<Vec<_>>(), [1, 0, 2]);
+            let next = SecretRow { version: 2, ..one };
+            let stale = SecretRow { version: 9, ..two };
+            assert_eq!(tx.secrets_replace(&[(&next, 1), (&stale, 8)])?, [true, false]);
+            let key = key(1);
+            let ledger = [(next.id, 2, key), (secret(9, 1, "x").id, 1, key), (next.id, 2, key)];
+            assert_eq!(tx.secrets_sent(&ledger, at(1))?, [true, false, false]);
+            assert_eq!(tx.secrets_delivered(&ledger, at(2))?, [true, false, false]);
+            assert_eq!(tx.secret_ledgers_drop(&[(next.id, 1), (next.id, 2)], 9)?, 1);
             Ok(())
         })
         .await;

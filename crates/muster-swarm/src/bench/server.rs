@@ -12,7 +12,7 @@ use crate::card::{Card, GoalKind};
 use crate::figures::{median, ms, per_second};
 use crate::floor::{self, Floor, Kind};
 use crate::play::Play;
-use crate::scenario::Over;
+use crate::scenario::{Orders, Over};
 use crate::server::Backend;
 use crate::{echo, load};
 
@@ -171,7 +171,7 @@ async fn fleet(card: &mut Card, play: &mut Play, bench: &Bench) -> Measured {
 
 async fn push(card: &mut Card, play: &mut Play, floor: anyhow::Result<f64>) -> Measured {
     let name = play.stage.server.backend.name();
-    let pushed = play.push_all().await?;
+    let pushed = play.push_all(Orders::OfMany).await?;
     card.goal(GoalKind::PushToAll, name, ms(pushed.took), Some(floor?));
     card.figure("push to all, after the last order", name, ms(pushed.tail), "ms");
     Ok(())

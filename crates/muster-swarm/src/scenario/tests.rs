@@ -26,7 +26,8 @@ fn every_step_has_its_line() {
     check("kill server", Step::KillServer);
     check("restart server", Step::RestartServer);
     check("all back within 90 s", Step::AllBack { within: s(90) });
-    check("push all", Step::PushAll);
+    check("push all", Step::PushAll { orders: Orders::OfMany });
+    check("push all one by one", Step::PushAll { orders: Orders::OfOne });
     check("revoke 200", Step::Revoke { machines: 200 });
     check("slow readers 50", Step::SlowReaders { machines: 50 });
     check("clone 1", Step::Clone { machines: 1 });

@@ -1,7 +1,8 @@
 use clap::{Args, Subcommand};
 use muster_client::api::{HostFilter, collect};
+use muster_ids::Timestamp;
 use muster_wire::explanation::{ExplainRegistrationToken, ExplainTicket};
-use muster_wire::host::{HostState, InviteHost, MoveHost, Presence, SetTags};
+use muster_wire::host::{HostKind, HostState, InviteHost, MoveHost, Presence, SetTags};
 use muster_wire::text::{Line, Name, Tag};
 use muster_wire::ticket::{CreateRegistrationToken, EphemeralHours};
 
@@ -12,8 +13,10 @@ use super::ticket::{describe_minted, ephemeral_hours, hint_at_agent, one_time_li
 use crate::failure::Failure;
 use crate::input::{wire_text, wire_word};
 use crate::operator::Operator;
-use crate::span::Span;
+use crate::span::{Span, moment_or_ago};
 
+mod change;
+mod history;
 mod keys;
 mod many;
 mod retire;
@@ -33,7 +36,7 @@ Examples:
 pub(crate) enum Host {
     /// List hosts
     #[command(
-        after_help = "Examples:\n  muster host list\n  muster host list --state active --presence unreachable\n  muster host list --name web-\n  muster host list --site berlin --tag web -o json"
+        after_help = "Examples:\n  muster host list\n  muster host list --state active --presence unreachable\n  muster host list --name web-\n  muster host list --state active --seen-before 7d\n  muster host list --site berlin --tag web -o json"
     )]
     List(List),
     /// Show one host: state, presence, key, what it reports
@@ -41,6 +44,15 @@ pub(crate) enum Host {
     Show {
         /// The host, by name or id
         host: String,
+    },
+    /// Show when a host could be reached, how it was, and what it said differently
+    #[command(after_help = history::HELP)]
+    History {
+        /// The host, by name or id
+        host: String,
+        /// How many days, 1 to 7 [default: 7]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=7))]
+        days: Option<u64>,
     },
     /// Make a host before its machine is there, with the token that registers it
     #[command(
@@ -110,6 +122,9 @@ pub(crate) enum Host {
         #[arg(long, value_name = "SITE")]
         site: String,
     },
+    /// Change many hosts at once, all of them or none: tags, suspend, resume, move, retire
+    #[command(after_help = change::HELP)]
+    Change(change::Change),
     /// Ask a host to replace its key pair, now or when it connects
     #[command(
         after_help = "The agent makes the next key and proves both; the former one opens nothing from then on. Watch it\nwith: muster host keys list HOST\n\nExamples:\n  muster host rotate-key web-1"
@@ -143,9 +158,27 @@ pub(crate) struct List {
     /// Only hosts with this tag
     #[arg(long, value_name = "TAG", value_parser = wire_text::<Tag>)]
     tag: Option<Tag>,
-    /// Only hosts whose name begins with this
-    #[arg(long, value_name = "PREFIX", value_parser = wire_text::<Line<253>>)]
+    /// Only hosts whose name, host name, machine uid or address begins with this, or with this tag
+    #[arg(long, visible_alias = "search", value_name = "PREFIX", value_parser = wire_text::<Line<253>>)]
     name: Option<Line<253>>,
+    /// Only hosts that came through this door: 1 one-time token, 2 invitation, 3 site key
+    #[arg(long, value_name = "DOOR", value_parser = clap::value_parser!(u8).range(1..=3))]
+    door: Option<u8>,
+    /// Only hosts whose agent has exactly this version
+    #[arg(long, value_name = "VERSION", value_parser = wire_text::<Line<64>>)]
+    agent_version: Option<Line<64>>,
+    /// Only hosts last seen before: a moment like 2026-01-31T12:00:00Z, or how long ago, like 24h
+    #[arg(long, value_name = "WHEN", value_parser = moment_or_ago)]
+    seen_before: Option<Timestamp>,
+    /// Only hosts seen since: a moment, or how long ago
+    #[arg(long, value_name = "WHEN", value_parser = moment_or_ago)]
+    seen_after: Option<Timestamp>,
+    /// Only hosts that are held until a person answers which machine is genuine
+    #[arg(long)]
+    held: bool,
+    /// Only hosts of this kind
+    #[arg(long, value_name = "KIND", value_parser = wire_word::<HostKind>(&["shared", "team"]))]
+    kind: Option<HostKind>,
     #[command(flatten)]
     most: Most,
 }
@@ -190,6 +223,7 @@ impl Host {
                 let now = operator.now();
                 output.show(&host, |host| host.id.to_string(), |host| view::describe(host, &sites, now))
             }
+            Self::History { host, days } => history::run(operator, operator.host(&host).await?, days).await,
             Self::Invite(invite) => invite.run(operator).await,
             Self::InviteMany(files) => many::run(operator, &files).await,
             Self::RegistrationToken { host, rejoin, expires_in, require_key, ephemeral, explain } => {
@@ -230,6 +264,7 @@ impl Host {
                 let sites = view::SiteNames::read(operator).await;
                 output.show(&host, |host| host.id.to_string(), |host| view::moved(host, &sites))
             }
+            Self::Change(change) => change.run(operator).await,
             Self::RotateKey { host } => keys::rotate(operator, operator.host(&host).await?).await,
             Self::Keys(keys) => keys.run(operator).await,
             Self::Tag(change) => {
@@ -251,6 +286,12 @@ impl List {
             tag: self.tag,
             presence: self.presence,
             q: self.name.map(|prefix| prefix.to_string()),
+            door: self.door,
+            agent_version: self.agent_version.map(|version| version.to_string()),
+            seen_before: self.seen_before,
+            seen_after: self.seen_after,
+            held: self.held.then_some(true),
+            kind: self.kind,
         };
         let client = &operator.client;
         let hosts = collect(self.most.limit, async |page| client.hosts(&filter, &page).await).await?;

@@ -2,7 +2,7 @@ use clap::{Args, Subcommand};
 use muster_client::api::{Answer, JobFilter, collect};
 use muster_ids::JobId;
 use muster_wire::bounds::Whole;
-use muster_wire::job::{BackupWork, CreateJob, Job as View, JobState, LogLine, Work};
+use muster_wire::job::{BackupWork, CreateJob, Job as View, JobState, LogLine, Work, WorkKind};
 use muster_wire::text::{AbsolutePath, SecretName, Tag};
 
 use super::Most;
@@ -33,14 +33,19 @@ pub(crate) enum Job {
     )]
     Backup(Backup),
     /// List jobs
-    #[command(after_help = "Examples:\n  muster job list\n  muster job list --host web-1 --state failed")]
+    #[command(
+        after_help = "Examples:\n  muster job list\n  muster job list --host web-1 --state failed,lost\n  muster job list --host web-1 --kind backup --state succeeded --limit 1"
+    )]
     List {
         /// Only jobs of this host, by name or id
         #[arg(long, value_name = "HOST")]
         host: Option<String>,
-        /// Only jobs in this state
-        #[arg(long, value_name = "STATE", value_parser = wire_word::<JobState>(&["queued", "dispatched", "running", "succeeded", "failed", "cancelled", "lost"]))]
-        state: Option<JobState>,
+        /// Only jobs in one of these states, between commas
+        #[arg(long = "state", value_name = "STATE", value_delimiter = ',', value_parser = wire_word::<JobState>(&["queued", "dispatched", "running", "succeeded", "failed", "cancelled", "lost"]))]
+        states: Vec<JobState>,
+        /// Only jobs of this kind of work
+        #[arg(long, value_name = "KIND", value_parser = wire_word::<WorkKind>(&["backup"]))]
+        kind: Option<WorkKind>,
         #[command(flatten)]
         most: Most,
     },
@@ -51,6 +56,12 @@ pub(crate) enum Job {
         job: String,
         #[command(flatten)]
         wait: Wait,
+    },
+    /// Cancel a job that waits; one that was sent to its host goes on
+    #[command(after_help = "Examples:\n  muster job cancel JOB")]
+    Cancel {
+        /// The job's id
+        job: String,
     },
     /// Write the log of a job
     #[command(after_help = "Examples:\n  muster job log JOB\n  muster job log JOB --follow")]
@@ -100,12 +111,12 @@ impl Job {
         let (client, output) = (&operator.client, operator.output);
         match self {
             Self::Backup(backup) => backup.run(operator).await,
-            Self::List { host, state, most } => {
+            Self::List { host, states, kind, most } => {
                 let host_id = match host {
                     Some(host) => Some(operator.host(&host).await?),
                     None => None,
                 };
-                let filter = JobFilter { host_id, state };
+                let filter = JobFilter { host_id, states, kind };
                 let jobs = collect(most.limit, async |page| client.jobs(&filter, &page).await).await?;
                 let header = ["ID", "HOST", "KIND", "STATE", "MADE", "ENDED", "OUTCOME"];
                 output.list(&jobs, |job| job.id.to_string(), &header, row, "no jobs")
@@ -113,6 +124,10 @@ impl Job {
             Self::Show { job, wait } => {
                 let job = client.job(id("job", &job)?).await?;
                 finish(operator, job, wait).await
+            }
+            Self::Cancel { job } => {
+                let job = client.cancel_job(id("job", &job)?).await?;
+                output.show(&job, |job| job.id.to_string(), describe)
             }
             Self::Log { job, follow } => log(operator, id("job", &job)?, follow).await,
         }

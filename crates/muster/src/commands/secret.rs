@@ -1,13 +1,17 @@
+use std::collections::BTreeSet;
+
 use clap::Subcommand;
 use muster_client::api::collect;
-use muster_wire::secret::SecretMetadata;
+use muster_ids::HostId;
+use muster_wire::bounds::Few;
+use muster_wire::secret::{PushSecret, PushedSecret, PushedTo, SecretMetadata};
 use muster_wire::text::SecretName;
 
 use super::Most;
 use crate::failure::Failure;
 use crate::input::{Source, wire_text};
 use crate::operator::Operator;
-use crate::output::record;
+use crate::output::{record, table};
 use crate::words::{joined, moment, yes};
 
 const EXAMPLES: &str = "\
@@ -26,6 +30,12 @@ The secret `repo` is where the host backs up to:
   {"url": "rest:https://backup.example/web-1/", "user": "web-1",
    "http_password": "…", "password": "…"}"#;
 
+const PUSH_EXAMPLES: &str = r#"The document is merged into the secret of each host (RFC 7396), as `muster secret set` does it.
+
+Examples:
+  muster secret push api --host web-1 --host web-2 --file api.json
+  echo '{"token": "…"}' | muster secret push api --host web-1 --host web-2 --file -"#;
+
 /// Secrets: named JSON documents, sealed on the server, delivered to their host, never shown again
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXAMPLES)]
@@ -38,6 +48,19 @@ pub(crate) enum Secret {
         /// The secret's name
         #[arg(value_parser = wire_text::<SecretName>)]
         name: SecretName,
+        /// File with a JSON object; - reads standard input
+        #[arg(long, short, value_name = "FILE")]
+        file: Source,
+    },
+    /// Set fields of a secret of many hosts at once, and push it to each: to all of them, or to none
+    #[command(after_help = PUSH_EXAMPLES)]
+    Push {
+        /// The secret's name
+        #[arg(value_parser = wire_text::<SecretName>)]
+        name: SecretName,
+        /// A host, by name or id; repeat for several, at most 100
+        #[arg(long = "host", value_name = "HOST", required = true)]
+        hosts: Vec<String>,
         /// File with a JSON object; - reads standard input
         #[arg(long, short, value_name = "FILE")]
         file: Source,
@@ -62,6 +85,12 @@ impl Secret {
                 let secret = client.set_secret(host_id, &name, &document).await?;
                 output.show(&secret, |secret| secret.id.to_string(), describe)
             }
+            Self::Push { name, hosts, file } => {
+                let document = file.read_document()?;
+                let hosts = many_hosts(operator, &hosts).await?;
+                let pushed = client.push_secret(&name, &PushSecret { hosts, document }).await?;
+                output.show(&pushed, |_| name.to_string(), describe_pushed)
+            }
             Self::List { host, most } => {
                 let host_id = operator.host(&host).await?;
                 let secrets = collect(most.limit, async |page| client.secrets(host_id, &page).await).await?;
@@ -74,6 +103,29 @@ impl Secret {
             }
         }
     }
+}
+
+/// Finds several hosts; one that is named twice is one.
+pub(super) async fn many_hosts<const MOST: usize>(
+    operator: &Operator,
+    names: &[String],
+) -> Result<Few<HostId, MOST>, Failure> {
+    let mut hosts = BTreeSet::new();
+    for name in names {
+        hosts.insert(operator.host(name).await?);
+    }
+    if hosts.len() > MOST {
+        return Err(Failure::usage(
+            format!("{} hosts are too many", hosts.len()),
+            format!("name at most {MOST} at once"),
+        ));
+    }
+    Ok(hosts.into_iter().collect())
+}
+
+fn describe_pushed(pushed: &PushedSecret) -> String {
+    let row = |one: &PushedTo| vec![one.host_id.to_string(), one.version.to_string(), joined(&one.fields)];
+    table(&["HOST", "VERSION", "FIELDS"], pushed.items.iter().map(row))
 }
 
 fn delivered(secret: &SecretMetadata) -> String {

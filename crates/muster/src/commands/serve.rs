@@ -195,6 +195,7 @@ fn announce(running: &Running) -> Result<(), Failure> {
     let output = Output::new(Format::Table, false);
     let installation = &running.app.installation;
     output.line(&format!("operators  http://{}", running.operators))?;
+    output.line(&format!("dashboard  http://{}/", running.operators))?;
     output.line(&format!("api docs   http://{}/docs", running.operators))?;
     for url in installation.public_urls() {
         output.line(&format!("machines   {url}"))?;
@@ -212,8 +213,10 @@ fn announce(running: &Running) -> Result<(), Failure> {
     let Some(code) = installation.setup_code() else { return Ok(()) };
     let file = running.setup_code_file();
     output.line(&format!("setup code {} (also in {})", code.expose_secret(), file.display()))?;
+    output
+        .line(&format!("next       http://{}/setup in a browser of this machine, or", running.operators))?;
     output.line(&format!(
-        "next       muster setup --url http://{} --code-file {}",
+        "           muster setup --url http://{} --code-file {}",
         running.operators,
         file.display()
     ))

@@ -67,6 +67,11 @@ impl Stage {
         &self.folder
     }
 
+    /// Where login and password of the demo's owner are, for the dashboard.
+    pub(super) fn sign_in_file(&self) -> PathBuf {
+        self.data_dir.join("demo").join("dashboard-sign-in")
+    }
+
     /// Where the command line finds the demo's operator.
     pub(super) fn context_file(&self) -> PathBuf {
         self.data_dir.join("demo").join("context.toml")

@@ -13,6 +13,7 @@ mod acme;
 mod agent_words;
 mod audit;
 mod bad_input;
+mod browser;
 mod channel;
 mod cli;
 mod cli_audit;

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use muster_wire::host::Presence;
 use muster_wire::page::Page;
 
-use super::{PageRequest, collect, path, word};
+use super::{PageRequest, collect, path, segment, word};
 use crate::ApiError;
 
 /// A list of `len` numbers that notes how it was asked.
@@ -63,4 +63,18 @@ fn a_query_is_encoded() {
 #[test]
 fn a_word_is_spelt_as_on_the_wire() {
     assert_eq!(word(Presence::NeverSeen).as_deref(), Some("never_seen"));
+}
+
+#[tokio::test]
+async fn an_empty_page_that_says_where_to_go_on_is_not_the_end() {
+    let read = async |page: PageRequest| match page.cursor.as_deref() {
+        None => Ok(Page { items: Vec::new(), next_cursor: Some("1".to_owned()) }),
+        Some(_) => Ok(Page { items: vec![7], next_cursor: None }),
+    };
+    assert_eq!(collect(None, read).await.expect("a list").items, [7]);
+}
+
+#[test]
+fn a_name_is_one_segment() {
+    assert_eq!(segment("a b/c+ü%"), "a%20b%2Fc%2B%C3%BC%25");
 }

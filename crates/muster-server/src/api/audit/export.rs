@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
-use muster_http::{Problem, StrictQuery};
+use muster_http::{Problem, SameOrigin, StrictQuery};
 use muster_ids::{HostId, Timestamp};
 use muster_store::StoreError;
 use muster_store::rows::{AuditFilter, AuditRow};
@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::view;
 use crate::app::App;
-use crate::auth::{Actor, SameOrigin, permits};
+use crate::auth::{Actor, permits};
 use crate::failure::Failure;
 use crate::problems::too_many_streams;
 use crate::revocations::must_be_seen;

@@ -1,11 +1,14 @@
 //! The list of hosts, with its filters.
 
+use std::time::Duration;
+
 use axum::extract::State;
 use muster_http::{Problem, Reply, StrictQuery};
 use muster_ids::{HostId, SiteId, TeamId, Timestamp};
 use muster_store::rows::HostFilter;
 use muster_store::{StoreError, Tx};
-use muster_wire::host::{Host, HostState, Presence};
+use muster_wire::bounds::Whole;
+use muster_wire::host::{Host, HostKind, HostPresence, HostState, Presence};
 use muster_wire::page::{Page, PageLimit};
 use muster_wire::text::{Line, Tag};
 use schemars::JsonSchema;
@@ -17,10 +20,12 @@ use crate::auth::{Actor, permits};
 use crate::host_view::view;
 
 const LIST: &str = "hosts";
-/// Rows read at once while hosts are sorted out by presence, which no column holds.
+/// Rows read at once while hosts are sorted out by what no column holds as it is now.
 const CHUNK: i64 = 200;
 /// Rows read for one page at most; past it the page is short and says where to go on.
 const READ: usize = 200;
+/// How long a sign of life may wait to be written down, by far.
+const UNFLUSHED: Duration = Duration::from_secs(600);
 /// How often the store looks at as many hosts as it does at once, for one page.
 const LOOKS: usize = 2;
 
@@ -35,8 +40,21 @@ pub struct HostQuery {
     pub tag: Option<Tag>,
     /// Only those that can be reached like this.
     pub presence: Option<Presence>,
-    /// Only those whose name or host name begins like this.
+    /// Only those whose name, host name, machine uid (with or without its source) or reported address begins like this, or
+    /// that carry a tag of this name.
     pub q: Option<Line<253>>,
+    /// Only those that came through this door: 1 one-time token, 2 invitation, 3 site key.
+    pub door: Option<Whole<1, 3>>,
+    /// Only those whose agent said it has exactly this version.
+    pub agent_version: Option<Line<64>>,
+    /// Only those that were seen, last before this.
+    pub seen_before: Option<Timestamp>,
+    /// Only those that were seen at this or since.
+    pub seen_after: Option<Timestamp>,
+    /// Only those that are held, or only those that are not.
+    pub held: Option<bool>,
+    /// Only those of this kind.
+    pub kind: Option<HostKind>,
     /// How many items.
     pub limit: Option<PageLimit>,
     /// Where to go on: `next_cursor` of the page before.
@@ -52,22 +70,53 @@ pub async fn list(
     let now = app.clock.now();
     let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
     let (inner, limit) = (app.clone(), limit(query.limit));
-    let filter = HostFilter {
-        site_id: query.site_id,
-        state: query.state,
-        tag: query.tag,
-        prefix: query.q.map(|prefix| prefix.to_string()),
-    };
-    let wanted = Wanted { team_id: actor.team_id, filter, presence: query.presence, limit };
+    let now_is = Now { presence: query.presence, before: query.seen_before, after: query.seen_after };
+    let wanted = Wanted { team_id: actor.team_id, filter: filter(query), now_is, limit };
     let (items, goes_on_at) = app.look(move |tx| wanted.read(tx, &inner, after, now)).await?;
     let next_cursor = goes_on_at.map(|id| next_cursor(&app, actor.team_id, LIST, &id)).transpose()?;
     Ok(Reply::new(Page { items, next_cursor }))
 }
 
+fn filter(query: HostQuery) -> HostFilter {
+    HostFilter {
+        site_id: query.site_id,
+        state: query.state,
+        tag: query.tag,
+        search: query.q.map(|search| search.to_string()),
+        door: query.door.and_then(|door| u32::try_from(door.get()).ok()),
+        agent_version: query.agent_version.map(|version| version.to_string()),
+        seen_before: query.seen_before,
+        // What this node heard since is not written down yet.
+        seen_after: query.seen_after.map(|after| after.minus(UNFLUSHED)),
+        held: query.held,
+        kind: query.kind,
+    }
+}
+
+/// What no column holds as it is now: this node may have heard of a host since.
+struct Now {
+    presence: Option<Presence>,
+    before: Option<Timestamp>,
+    after: Option<Timestamp>,
+}
+
+impl Now {
+    fn sorts_out(&self) -> bool {
+        self.presence.is_some() || self.before.is_some() || self.after.is_some()
+    }
+
+    fn lets_through(&self, host: &Host) -> bool {
+        let HostPresence { status, last_seen_at } = &host.presence;
+        self.presence.is_none_or(|wanted| *status == wanted)
+            && self.before.is_none_or(|before| last_seen_at.is_some_and(|at| at < before))
+            && self.after.is_none_or(|after| last_seen_at.is_some_and(|at| at >= after))
+    }
+}
+
 struct Wanted {
     team_id: TeamId,
     filter: HostFilter,
-    presence: Option<Presence>,
+    now_is: Now,
     limit: i64,
 }
 
@@ -81,7 +130,7 @@ impl Wanted {
         now: Timestamp,
     ) -> Result<(Vec<Host>, Option<HostId>), StoreError> {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let chunk = if self.presence.is_some() { CHUNK } else { self.limit + 1 };
+        let chunk = if self.now_is.sorts_out() { CHUNK } else { self.limit + 1 };
         let (mut hosts, mut read, mut looks) = (Vec::new(), 0, 0);
         loop {
             let from = after;
@@ -94,7 +143,7 @@ impl Wanted {
                     return Ok((hosts, after));
                 }
                 after = Some(host.id);
-                if self.presence.is_none_or(|wanted| host.presence.status == wanted) {
+                if self.now_is.lets_through(&host) {
                     hosts.push(host);
                 }
             }

@@ -5,7 +5,10 @@ use muster_ids::{SiteId, Timestamp};
 use muster_wire::channel::ConfigVersion;
 use muster_wire::enroll::Labels;
 use muster_wire::host::{Host, HostConfig, HostHeld, Reported};
+use muster_wire::overview::Vitals;
+use muster_wire::text::Tag;
 
+use super::history::{disk_free, load};
 use crate::operator::Operator;
 use crate::output::record;
 use crate::words::{joined, moment, optional_moment, relative, word};
@@ -117,12 +120,39 @@ pub(super) fn describe(host: &Host, sites: &SiteNames, now: Timestamp) -> String
         ("Enrolled", optional_moment(host.enrolled_at)),
         ("Retired", optional_moment(host.retired_at)),
     ]);
-    match &host.reported {
-        Some(reported) => {
-            format!("{own}\n\nreported by the machine itself:\n{}", describe_reported(reported))
-        }
-        None => own,
+    let allowed = host.policy.as_ref().map(|policy| ("Lets jobs do", allowed(policy, host.policy_at)));
+    let said: Vec<(&str, String)> = (host.reported.iter().flat_map(reported))
+        .chain(host.vitals.iter().flat_map(|said| vitals(said, now)))
+        .chain(allowed)
+        .collect();
+    if said.is_empty() {
+        return own;
     }
+    format!("{own}\n\nreported by the machine itself:\n{}", record(&said))
+}
+
+/// Says how a machine is, as it last said.
+fn vitals(vitals: &Vitals, now: Timestamp) -> [(&'static str, String); 4] {
+    let disk = vitals.disk_free_gb.map(|free| disk_free(free, vitals.disk_free_percent));
+    [
+        ("Load", vitals.load_percent.map(load).unwrap_or_default()),
+        ("Disk free", disk.unwrap_or_default()),
+        ("Clock", vitals.clock_ahead_ms.map(clock).unwrap_or_default()),
+        ("Said so", relative(vitals.at, now)),
+    ]
+}
+
+/// Says how far a clock is off, in seconds with their tenths.
+fn clock(ahead_ms: i32) -> String {
+    let tenths = ahead_ms.unsigned_abs() / 100;
+    let side = if ahead_ms < 0 { "behind" } else { "ahead" };
+    format!("{}.{} s {side}", tenths / 10, tenths % 10)
+}
+
+/// Says what the machine's own policy lets jobs do there.
+fn allowed(policy: &[Tag], since: Option<Timestamp>) -> String {
+    let works = if policy.is_empty() { "nothing".to_owned() } else { joined(policy) };
+    since.map_or(works.clone(), |since| format!("{works}, since {}", moment(since)))
 }
 
 /// Says since when and why a host is held, and what ends it.
@@ -140,14 +170,14 @@ fn ephemeral(hours: u64) -> String {
     format!("retired after {hours} h without contact")
 }
 
-fn describe_reported(reported: &Reported) -> String {
+fn reported(reported: &Reported) -> [(&'static str, String); 12] {
     let facts = &reported.facts;
     let uid = if reported.owns_uid { "" } else { " (not owned by this host)" };
     let versions: Vec<String> =
         facts.versions.iter().map(|(name, version)| format!("{name} {version}")).collect();
     let Labels { company, department, device_type, tags } = &reported.labels;
     let text = |value: Option<&dyn ToString>| value.map(ToString::to_string).unwrap_or_default();
-    record(&[
+    [
         ("Hostname", reported.hostname.to_string()),
         ("Machine uid", format!("{}{uid}", reported.machine_uid)),
         ("System", format!("{} ({})", facts.os, facts.arch)),
@@ -160,7 +190,7 @@ fn describe_reported(reported: &Reported) -> String {
         ("Department", text(department.as_ref().map(|line| line as &dyn ToString))),
         ("Device type", text(device_type.as_ref().map(|line| line as &dyn ToString))),
         ("Labels", joined(tags.iter())),
-    ])
+    ]
 }
 
 #[cfg(test)]

@@ -173,6 +173,7 @@ fn show_evidence(report: &Report, claim: &Claim) {
 fn unchanged(host: &Host) -> anyhow::Result<String> {
     let mut host = host.clone();
     host.presence.last_seen_at = None;
+    host.vitals = None;
     Ok(serde_json::to_string(&host)?)
 }
 

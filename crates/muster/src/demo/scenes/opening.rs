@@ -9,7 +9,7 @@ use muster_wire::people::{MintedToken, SetupStatus, Team};
 use muster_wire::site::Site;
 use muster_wire::ticket::MintedTicket;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::demo::report::Report;
 use crate::demo::stage::Stage;
@@ -49,6 +49,15 @@ pub(super) async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Resu
             Ok(admin.post(&format!("/v1/teams/{}/owners", team.id), &json!({ "name": "demo owner" })).await?)
         })
         .await?;
+    let (login, password) = (format!("demo-{}", suffix.to_string().to_lowercase()), password());
+    let its_own = stage.client(Some(SecretString::from(owner.token.clone())));
+    report
+        .step("the owner takes a login for the dashboard", async {
+            its_own.put::<_, Value>("/v1/me/login", &json!({ "login": login })).await?;
+            Ok(its_own.put::<_, Value>("/v1/me/password", &json!({ "new": password })).await?)
+        })
+        .await?;
+    stage.write_private(&stage.sign_in_file(), &format!("{login}\n{password}\n"))?;
     let context = format!("url = \"{}\"\ntoken = \"{}\"\n", stage.base, owner.token);
     stage.write_private(&stage.context_file(), &context)?;
     let operator = stage.client(Some(SecretString::from(owner.token)));
@@ -64,4 +73,9 @@ pub(super) async fn play(stage: &mut Stage, report: &mut Report) -> anyhow::Resu
     stage.site_key = Some(key);
     stage.operator = Some(operator);
     Ok(())
+}
+
+/// Makes a password nobody has to remember: about 140 bits.
+fn password() -> String {
+    format!("{}{}", Entropy.public_id(), Entropy.public_id())
 }

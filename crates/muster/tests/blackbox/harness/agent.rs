@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -106,6 +106,24 @@ impl Agent {
     /// Starts `muster-agent run`.
     pub(crate) fn run(&mut self) {
         self.running = Some(Running::start(self.command(&["run"]), &self.log).unwrap());
+    }
+
+    /// Types a line of a page into the machine's shell, where `muster-agent` is this agent.
+    pub(crate) fn types(&mut self, line: &str) {
+        let program = binaries::beside(Path::new(env!("CARGO_BIN_EXE_muster")), "muster-agent");
+        let bin = self.home.join("bin");
+        fs::create_dir_all(&bin).unwrap();
+        let wrapper = bin.join("muster-agent");
+        // The shell's child dies with the shell.
+        let script = format!("#!/bin/sh\nexec setpriv --pdeathsig KILL -- '{}' \"$@\"\n", program.display());
+        fs::write(&wrapper, script).unwrap();
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut shell = self.command(&[]);
+        let variables: Vec<_> =
+            shell.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned()))).collect();
+        shell = binaries::command(&binaries::installed("sh"));
+        shell.args(["-c", line]).envs(variables).env("PATH", binaries::path_with(&bin));
+        self.running = Some(Running::start(shell, &self.log).unwrap());
     }
 
     pub(crate) fn pid(&self) -> u32 {

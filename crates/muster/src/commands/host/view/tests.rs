@@ -32,3 +32,22 @@ fn a_row_holds_no_control_character() {
 fn what_a_machine_says_of_itself_has_its_own_heading() {
     insta::assert_snapshot!(describe(&host(), &SiteNames::default(), now()));
 }
+
+#[test]
+fn how_a_machine_is_and_what_it_lets_jobs_do_is_its_own_word_too() {
+    let mut host = host();
+    host.vitals = serde_json::from_str(
+        r#"{"at": "2026-01-02T03:04:05.000Z", "load_percent": 107, "disk_free_gb": 12, "disk_free_percent": 30,
+            "clock_ahead_ms": -1250}"#,
+    )
+    .expect("vitals");
+    host.policy = Some(vec!["backup".parse().expect("a tag")]);
+    host.policy_at = Some("2026-01-02T00:00:00.000Z".parse().expect("a moment"));
+    insta::assert_snapshot!(describe(&host, &SiteNames::default(), now()));
+    host.reported = None;
+    host.vitals = None;
+    host.policy = Some(Vec::new());
+    let shown = describe(&host, &SiteNames::default(), now());
+    let last = shown.lines().last().unwrap_or_default();
+    assert_eq!(last.split_whitespace().collect::<Vec<_>>()[..4], ["Lets", "jobs", "do", "nothing,"]);
+}

@@ -4,16 +4,15 @@ use axum::extract::FromRequestParts;
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, StatusCode};
-use muster_http::{ConnectInfo, ListenerKind, Problem};
 use url::Url;
+
+use crate::{ConnectInfo, ListenerKind, Problem};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Proof that a request was not made by a page of another site; for routes that change state without an [`Actor`].
+/// Proof that a request was not made by a page of another site; for whatever changes state and is not judged by a credential of its own.
 ///
 /// A program that is no browser says neither where it comes from nor has it a cookie, and passes.
-///
-/// [`Actor`]: super::Actor
 #[derive(Debug, Clone, Copy)]
 pub struct SameOrigin;
 

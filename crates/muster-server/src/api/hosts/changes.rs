@@ -1,0 +1,42 @@
+//! `/v1/hosts/changes`: one change of up to 100 hosts, shown before it is done to all of them.
+
+use axum::extract::State;
+use muster_http::{Problem, Reply, StrictJson};
+use muster_wire::host_change::{ChangeHosts, ChangedHosts, HostChangePreview, PreviewHostChange};
+
+use crate::app::App;
+use crate::auth::{Actor, permits};
+use crate::enrol::changes::{self, Change};
+use crate::failure::Failure;
+
+/// `POST /v1/hosts/changes/preview`
+pub async fn preview(
+    State(app): State<App>,
+    actor: Actor<permits::OperateHosts>,
+    StrictJson(request): StrictJson<PreviewHostChange>,
+) -> Result<Reply<HostChangePreview>, Problem> {
+    actor.must_cover(changes::permission(&request.change))?;
+    changes::check(&request.change, request.hosts.len())?;
+    let hosts = request.hosts.iter().copied().collect();
+    let change = Change { team_id: actor.team_id, hosts, change: request.change };
+    let done_to_each = change.change.clone();
+    let plan = app.look(move |tx| change.plan(tx)).await?.ok_or(Failure::NotFound)?;
+    Ok(Reply::new(plan.preview(&done_to_each, |host_id| app.hub.is_connected(host_id))))
+}
+
+/// `POST /v1/hosts/changes`
+pub async fn create(
+    State(app): State<App>,
+    actor: Actor<permits::OperateHosts>,
+    StrictJson(request): StrictJson<ChangeHosts>,
+) -> Result<Reply<ChangedHosts>, Problem> {
+    changes::check(&request.change, request.hosts.len())?;
+    let hosts = request.hosts.iter().copied().collect();
+    let change = Change { team_id: actor.team_id, hosts, change: request.change };
+    let inner = app.clone();
+    let changed = actor.change(&app, app.clock.now(), move |unit, actor| {
+        actor.must_cover(changes::permission(&change.change))?;
+        change.apply(unit, &inner, &actor.author(), request.preview_version.as_str())
+    });
+    Ok(Reply::new(changed.await?))
+}
