@@ -35,11 +35,11 @@ fuzz:
 
 ## Writes docs/openapi.json from the handlers.
 openapi:
-	MUSTER_WRITE_OPENAPI=1 $(CARGO) test --locked -p muster-server --test openapi
+	MUSTER_WRITE_OPENAPI=1 $(CARGO) test --locked -p muster-server --test server openapi::
 
 ## Writes docs/permissions.md from the answers of the server.
 permissions:
-	MUSTER_WRITE_PERMISSIONS=1 $(CARGO) test --locked -p muster-server --test permissions lets_through::sqlite
+	MUSTER_WRITE_PERMISSIONS=1 $(CARGO) test --locked -p muster-server --test server lets_through::sqlite
 
 ## Optimised binaries: target/release/muster and target/release/muster-agent.
 release:

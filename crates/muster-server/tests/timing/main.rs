@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test panics when its premise does not hold")]
 #![allow(clippy::disallowed_methods, reason = "time is what is measured")]
 
-#[path = "../world/mod.rs"]
+#[path = "../server/world/mod.rs"]
 mod world;
 
 mod sign_in;
