@@ -12,6 +12,8 @@ use http::request::Parts;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use muster_http::{ClientAddress, ConnectInfo, Unattended};
+use muster_ids::TeamId;
+use muster_wire::page::Page;
 use muster_wire::problem::ProblemBody;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -20,6 +22,7 @@ use tower::ServiceExt;
 
 use crate::browser::is_unattended;
 use crate::form::IdempotencyKey;
+use crate::query::Query;
 use crate::refusal::Refusal;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -31,6 +34,9 @@ const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 /// Most questions of one page at a time.
 const AT_A_TIME: usize = 4;
 
+/// Most pages of a list that are looked through for one thing.
+const LOOKED_THROUGH: usize = 25;
+
 /// Who the browser is, and by which way it came: what the API judges. Nothing else of its request is handed on.
 #[derive(Clone)]
 struct Caller {
@@ -39,15 +45,12 @@ struct Caller {
 }
 
 impl Caller {
-    fn of(parts: &Parts, team: Option<&str>) -> Self {
+    fn of(parts: &Parts) -> Self {
         let mut headers = HeaderMap::new();
         for name in [COOKIE, HOST, ORIGIN, SEC_FETCH_SITE, USER_AGENT, LAST_EVENT_ID] {
             for value in parts.headers.get_all(&name) {
                 headers.append(name.clone(), value.clone());
             }
-        }
-        if let Some(team) = team.and_then(|team| HeaderValue::try_from(team).ok()) {
-            headers.insert(MUSTER_TEAM, team);
         }
         let mut extensions = Extensions::new();
         // The routes of the API match anew: what the router noted of this request would be in their way.
@@ -80,8 +83,8 @@ pub(crate) struct Answer<T> {
 }
 
 impl Api {
-    pub(crate) fn new(router: Router, parts: &Parts, team: Option<&str>) -> Self {
-        Self { router, caller: Caller::of(parts, team), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
+    pub(crate) fn new(router: Router, parts: &Parts) -> Self {
+        Self { router, caller: Caller::of(parts), turns: Arc::new(Semaphore::new(AT_A_TIME)) }
     }
 
     /// Reads something. `path` is a path of the API with its query.
@@ -98,6 +101,24 @@ impl Api {
             }
             Err(refusal) => Err(refusal),
         }
+    }
+
+    /// Looks one thing up in a list of those that the API does not show alone, the newest first.
+    pub(crate) async fn find<T: DeserializeOwned>(
+        &self,
+        list: &str,
+        is_it: impl Fn(&T) -> bool,
+    ) -> Result<T, Refusal> {
+        let mut query = Query::parse("limit=200&order=desc");
+        for _ in 0..LOOKED_THROUGH {
+            let page: Page<T> = self.get(&query.on(list)).await?;
+            if let Some(found) = page.items.into_iter().find(&is_it) {
+                return Ok(found);
+            }
+            let Some(cursor) = page.next_cursor else { break };
+            query = query.with("cursor", &cursor);
+        }
+        Err(Refusal::of(StatusCode::NOT_FOUND))
     }
 
     /// Asks for a change.
@@ -127,6 +148,15 @@ impl Api {
         api.caller.headers.remove(COOKIE);
         api.caller.headers.insert(AUTHORIZATION, credential);
         Some(api)
+    }
+
+    /// The API as it is about another team.
+    pub(crate) fn of_team(&self, team_id: TeamId) -> Self {
+        let mut api = self.clone();
+        if let Ok(team) = HeaderValue::try_from(team_id.to_string()) {
+            api.caller.headers.insert(MUSTER_TEAM, team);
+        }
+        api
     }
 
     /// Sets something.

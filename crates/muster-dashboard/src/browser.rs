@@ -1,7 +1,7 @@
 //! The browser's side of every exchange: what a page's outcome becomes for a person, a script, or a program.
 //!
 //! Handlers know nothing of it. They answer with a page, a redirect or a refusal; here a refusal for want of a session
-//! becomes the way to sign in and back, a redirect that a script met becomes one for its page, and a problem that a person
+//! becomes the way to sign in and back, one that a signed-in person met has the frame of every page, a redirect that a script met becomes one for its page, and a problem that a person
 //! met becomes a page.
 
 use axum::extract::Request;
@@ -12,21 +12,20 @@ use http::{HeaderMap, HeaderName, StatusCode};
 use http_body_util::{BodyExt, Limited};
 
 use crate::refusal::Refusal;
-use crate::respond::{render_bare, see_other};
+use crate::respond::{render_bare, render_framed, see_other};
+use crate::visit::SeenFrame;
 
 pub(crate) const HX_REQUEST: HeaderName = HeaderName::from_static("hx-request");
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 /// Most bytes of a problem.
 const PROBLEM_LIMIT: usize = 64 * 1024;
 
-/// Marks a reply of somebody who is not signed in.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct SignInFirst;
-
 /// What of a request decides how its outcome is told.
 struct Asked {
     by_script: bool,
     by_person: bool,
+    /// Whether it asks for a page, and changes nothing.
+    is_of_page: bool,
     return_to: String,
 }
 
@@ -36,6 +35,7 @@ impl Asked {
         Self {
             by_script: is_by_script(request.headers()),
             by_person: accepts_pages(request.headers()),
+            is_of_page: request.method().is_safe(),
             // A form is no page to come back to.
             return_to: if request.method().is_safe() { path.to_owned() } else { "/".to_owned() },
         }
@@ -59,12 +59,13 @@ pub(crate) fn accepts_pages(headers: &HeaderMap) -> bool {
 }
 
 /// Tells the outcome of a request as the browser needs it.
-pub(crate) async fn tell(request: Request, next: Next) -> Response {
+pub(crate) async fn tell(mut request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
+    let frame = SeenFrame::default();
+    request.extensions_mut().insert(frame.clone());
     let mut response = next.run(request).await;
-    if response.extensions().get::<SignInFirst>().is_some() {
-        let to: String = form_urlencoded::byte_serialize(asked.return_to.as_bytes()).collect();
-        response = see_other(&format!("/sign-in?return_to={to}"), &HeaderMap::new());
+    if let Some(refusal) = response.extensions_mut().remove::<Refusal>() {
+        response = refused(&asked, &refusal, &frame, response);
     }
     if asked.by_script && response.status() == StatusCode::SEE_OTHER {
         // A script would follow it and take another page for its own.
@@ -74,6 +75,17 @@ pub(crate) async fn tell(request: Request, next: Next) -> Response {
         }
     }
     if asked.by_person && is_problem(&response) { as_page(response).await } else { response }
+}
+
+fn refused(asked: &Asked, refusal: &Refusal, frame: &SeenFrame, bare: Response) -> Response {
+    if refusal.status == StatusCode::UNAUTHORIZED {
+        let to: String = form_urlencoded::byte_serialize(asked.return_to.as_bytes()).collect();
+        return see_other(&format!("/sign-in?return_to={to}"), &HeaderMap::new());
+    }
+    match frame.shell() {
+        Some((shell, team)) if asked.is_of_page => render_framed(refusal, shell, team.as_deref()),
+        _ => bare,
+    }
 }
 
 fn is_problem(response: &Response) -> bool {

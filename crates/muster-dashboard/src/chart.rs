@@ -75,6 +75,16 @@ impl PresenceChart {
              aria-label=\"{}\">",
             crate::markup::escape(&format!("{label}: {}", self.says()))
         );
+        svg.push_str("<defs>");
+        for (band, lines) in BANDS.into_iter().filter_map(|band| Some((band, hatch(band)?))) {
+            let class = class(band);
+            let _ = write!(
+                svg,
+                "<pattern id=\"hatch-{class}\" width=\"10\" height=\"10\" patternUnits=\"userSpaceOnUse\">\
+                 <path class=\"hatch {class}\" d=\"{lines}\"/></pattern>"
+            );
+        }
+        svg.push_str("</defs>");
         for y in [0, HEIGHT / 2, HEIGHT] {
             let _ = write!(svg, "<path class=\"grid-line\" d=\"M0 {y}h{WIDTH}\"/>");
         }
@@ -93,6 +103,9 @@ impl PresenceChart {
         }
         for (band, path) in BANDS.into_iter().zip(&paths).filter(|(_, path)| !path.is_empty()) {
             let _ = write!(svg, "<path class=\"{}\" d=\"{path}\"/>", class(band));
+            if hatch(band).is_some() {
+                let _ = write!(svg, "<path fill=\"url(#hatch-{})\" d=\"{path}\"/>", class(band));
+            }
         }
         svg.push_str("</svg>");
         Markup::of_escaped(svg)
@@ -156,11 +169,23 @@ pub(crate) const fn class(presence: Presence) -> &'static str {
     }
 }
 
-/// Shows the colour of a presence, for a legend.
+/// Returns the lines that say the same as the colour, in a square of 10 × 10; what is online has none.
+const fn hatch(presence: Presence) -> Option<&'static str> {
+    match presence {
+        Presence::Online => None,
+        Presence::Unreachable => Some("M-2 2 2-2M-2 12 12-2M8 12 12 8"),
+        Presence::Offline => Some("M0 5h10"),
+        Presence::NeverSeen => Some("M2 2h2M7 7h2"),
+    }
+}
+
+/// Shows the colour and the lines of a presence, for a legend.
 pub(crate) fn swatch(presence: Presence) -> Markup {
     let class = class(presence);
     Markup::of_escaped(format!(
-        "<svg class=\"chart swatch\" viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect class=\"{class}\" width=\"10\" height=\"10\" rx=\"2\"/></svg>"
+        "<svg class=\"chart swatch\" viewBox=\"0 0 10 10\" aria-hidden=\"true\"><rect class=\"{class}\" width=\"10\" height=\"10\" rx=\"2\"/>{}</svg>",
+        hatch(presence)
+            .map_or_else(String::new, |lines| format!("<path class=\"hatch {class}\" d=\"{lines}\"/>"))
     ))
 }
 

@@ -72,9 +72,8 @@ impl Form {
     }
 
     /// Returns the words of a field, which stand between spaces or commas.
-    pub(crate) fn words(&self, name: &str) -> Vec<String> {
-        let words = self.raw(name).split(|letter: char| letter.is_whitespace() || letter == ',');
-        words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
+    pub(crate) fn words(&self, name: &str) -> Vec<&str> {
+        words(self.raw(name))
     }
 
     /// Returns what names this showing of the form.
@@ -82,6 +81,12 @@ impl Form {
         let key = self.text(ONCE)?;
         HeaderValue::try_from(key).ok().map(IdempotencyKey)
     }
+}
+
+/// Returns the words of what was typed, which stand between spaces or commas.
+pub(crate) fn words(typed: &str) -> Vec<&str> {
+    let words = typed.split(|letter: char| letter.is_whitespace() || letter == ',');
+    words.filter(|word| !word.is_empty()).collect()
 }
 
 impl<S: Send + Sync> FromRequest<S> for Form {

@@ -1,25 +1,21 @@
-//! The thing that an address names.
-
-use std::str::FromStr;
+//! The things that an address names.
 
 use axum::extract::{FromRequestParts, Path};
-use axum::response::Response;
 use http::StatusCode;
 use http::request::Parts;
+use serde::de::DeserializeOwned;
 
-use crate::refusal::Refusal;
-use crate::respond::render_bare;
+use crate::refusal::{Refusal, Refused};
 
-/// The id in the address; what is none is as absent as a thing that is not there.
+/// The id in the address, or a tuple of them; what is none is as absent as a thing that is not there.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Named<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: FromStr + Send> FromRequestParts<S> for Named<T> {
-    type Rejection = Response;
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Named<T> {
+    type Rejection = Refused;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
-        let text = Path::<String>::from_request_parts(parts, state).await.ok();
-        let id = text.and_then(|Path(text)| text.parse().ok());
-        id.map(Self).ok_or_else(|| render_bare(&Refusal::of(StatusCode::NOT_FOUND)))
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refused> {
+        let named = Path::<T>::from_request_parts(parts, state).await;
+        named.map(|Path(id)| Self(id)).map_err(|_| Refusal::of(StatusCode::NOT_FOUND).into())
     }
 }

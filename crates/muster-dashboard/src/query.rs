@@ -71,6 +71,13 @@ impl Query {
         Self(self.0.iter().filter(|(key, _)| names.contains(&key.as_str())).cloned().collect())
     }
 
+    /// Returns the ways to the next and the first page of a list.
+    pub(crate) fn ways(&self, path: &str, next_cursor: Option<&str>) -> (Option<String>, Option<String>) {
+        let query = self.without("done").without("cursor");
+        let next = next_cursor.map(|cursor| query.with("cursor", cursor).on(path));
+        (next, self.get("cursor").map(|_| query.on(path)))
+    }
+
     /// Returns a path with this query.
     pub(crate) fn on(&self, path: &str) -> String {
         if self.0.is_empty() {
@@ -101,5 +108,8 @@ mod tests {
         assert_eq!(query.with("tag", "\"><b>").on("/hosts"), "/hosts?q=a%26b&tag=%22%3E%3Cb%3E");
         assert_eq!(query.only(&["tag"]).on("/v1/hosts"), "/v1/hosts?tag=x");
         assert_eq!(Query::default().on("/hosts"), "/hosts");
+        let (next, first) = query.ways("/hosts", Some("a/b"));
+        assert_eq!(next.unwrap(), "/hosts?q=a%26b&tag=x&cursor=a%2Fb");
+        assert_eq!(first.unwrap(), "/hosts?q=a%26b&tag=x");
     }
 }

@@ -4,7 +4,6 @@ use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use muster_wire::problem::ProblemBody;
 
-use crate::browser::SignInFirst;
 use crate::respond::render_bare;
 use crate::words;
 
@@ -99,7 +98,7 @@ impl Refusal {
     }
 }
 
-/// A refusal as the answer of a page: who is not signed in is sent to sign in, and back.
+/// A refusal as the answer of a page. The reply carries it along: `browser::tell` says it as the browser needs it.
 #[derive(Debug)]
 pub(crate) struct Refused(Refusal);
 
@@ -112,9 +111,7 @@ impl From<Refusal> for Refused {
 impl IntoResponse for Refused {
     fn into_response(self) -> Response {
         let mut response = render_bare(&self.0);
-        if self.0.status == StatusCode::UNAUTHORIZED {
-            response.extensions_mut().insert(SignInFirst);
-        }
+        response.extensions_mut().insert(self.0);
         response
     }
 }

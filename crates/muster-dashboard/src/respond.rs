@@ -9,6 +9,7 @@ use crate::assets;
 use crate::form::TEAM;
 use crate::markup::escape;
 use crate::refusal::Refusal;
+use crate::shell::Shell;
 
 /// Nothing of another place, nothing inline; a form goes nowhere else, and no page of another site shows this one.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -78,6 +79,25 @@ struct RefusedPage<'a> {
     icon: String,
 }
 
+/// A refusal as a signed-in person sees it.
+#[derive(Template)]
+#[template(path = "refused_in_frame.html")]
+struct FramedRefusal<'a> {
+    shell: Shell,
+    says: String,
+    instance: &'a str,
+}
+
+/// Renders a refusal inside the frame of every page; its forms say for which team they are shown, if one is said.
+pub(crate) fn render_framed(refusal: &Refusal, mut shell: Shell, team: Option<&str>) -> Response {
+    heading(refusal.status).clone_into(&mut shell.title);
+    let view = FramedRefusal { shell, says: refusal.says(), instance: refusal.instance() };
+    match view.render() {
+        Ok(html) => come_back_later(html_reply(refusal.status, shown_for(html, team)), refusal),
+        Err(_) => render_bare(refusal),
+    }
+}
+
 /// Renders a refusal without anything of the visit.
 pub(crate) fn render_bare(refusal: &Refusal) -> Response {
     let view = RefusedPage {
@@ -87,10 +107,13 @@ pub(crate) fn render_bare(refusal: &Refusal) -> Response {
         styles: assets::url("app.css"),
         icon: assets::url("favicon.svg"),
     };
-    let mut response = match view.render() {
-        Ok(html) => html_reply(refusal.status, html),
+    match view.render() {
+        Ok(html) => come_back_later(html_reply(refusal.status, html), refusal),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
-    };
+    }
+}
+
+fn come_back_later(mut response: Response, refusal: &Refusal) -> Response {
     if let Some(seconds) = refusal.retry_after_secs {
         response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
     }
@@ -109,8 +132,7 @@ fn heading(status: StatusCode) -> &'static str {
 
 /// Sends a browser on to a path of this server.
 pub(crate) fn see_other(path: &str, cookies: &HeaderMap) -> Response {
-    let to = if is_own_path(path) { path } else { "/" };
-    let to = HeaderValue::try_from(to).unwrap_or(HeaderValue::from_static("/"));
+    let to = HeaderValue::try_from(own_path(path, "/")).unwrap_or(HeaderValue::from_static("/"));
     let mut response = StatusCode::SEE_OTHER.into_response();
     response.headers_mut().insert(LOCATION, to);
     for cookie in cookies.get_all(SET_COOKIE) {
@@ -119,8 +141,13 @@ pub(crate) fn see_other(path: &str, cookies: &HeaderMap) -> Response {
     response
 }
 
+/// Returns a path that a browser said, or another one where it leads elsewhere.
+pub(crate) fn own_path<'p>(path: &'p str, otherwise: &'p str) -> &'p str {
+    if is_own_path(path) { path } else { otherwise }
+}
+
 /// Whether a path stays on this server: `//host` and `/\host` do not.
-pub(crate) fn is_own_path(path: &str) -> bool {
+fn is_own_path(path: &str) -> bool {
     let mut letters = path.chars();
     letters.next() == Some('/')
         && !matches!(letters.next(), Some('/' | '\\'))
@@ -152,6 +179,7 @@ mod tests {
             ["", "hosts", "//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil", "/a\\b"]
         {
             assert!(!is_own_path(bad), "{bad}");
+            assert_eq!(own_path(bad, "/hosts"), "/hosts");
         }
     }
 }

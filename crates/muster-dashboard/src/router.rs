@@ -86,7 +86,10 @@ pub fn routes(dashboard: Dashboard) -> Router {
         .route("/team/people/{user_id}/remove", get(team::person::preview).post(team::person::remove))
         .route("/team/invite", get(team::invitations::form).post(team::invitations::create))
         .route("/team/invitations", get(team::invitations::list))
-        .route("/team/invitations/{invitation_id}/revoke", post(team::invitations::revoke))
+        .route(
+            "/team/invitations/{invitation_id}/revoke",
+            get(team::invitations::preview).post(team::invitations::revoke),
+        )
         .route("/teams", get(teams::list).post(teams::create))
         .route("/teams/{team_id}/owner", get(teams::owner).post(teams::create_owner))
         .route("/account", get(account::get))
@@ -98,7 +101,10 @@ pub fn routes(dashboard: Dashboard) -> Router {
             "/account/second-factor/remove",
             get(account::second_factor::preview).post(account::second_factor::remove),
         )
-        .route("/account/sessions/end-others", post(account::sessions::end_others))
+        .route(
+            "/account/sessions/end-others",
+            get(account::sessions::preview).post(account::sessions::end_others),
+        )
         .route("/account/sessions/{web_session_id}/end", post(account::sessions::end))
         .route("/account/tokens/new", get(account::tokens::form))
         .route("/account/tokens", post(account::tokens::create))
@@ -157,8 +163,8 @@ pub fn routes(dashboard: Dashboard) -> Router {
         .route("/live", get(live::get))
         .merge(before_signing_in)
         .merge(pages)
-        .layer(CompressionLayer::new().compress_when(smaller))
         .layer(from_fn(browser::tell))
+        .layer(CompressionLayer::new().compress_when(smaller))
         .route("/assets/{check}/{name}", get(assets::get))
         .with_state(State { dashboard })
 }

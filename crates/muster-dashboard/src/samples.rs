@@ -20,6 +20,7 @@ pub(crate) fn check(name: &str, page: &impl Template) {
     assert!(!html.contains(" onclick="), "{name} holds an inline handler, which the policy forbids");
     assert!(!html.contains("hx-on") && !html.contains("js:"), "{name} asks for code in an attribute");
     check_live_parts(name, &html);
+    check_tables(name, &html);
     insta::assert_snapshot!(name, html);
 }
 
@@ -29,6 +30,25 @@ fn check_live_parts(name: &str, html: &str) {
         let part = element_at(html, at);
         for word in ["name=\"once\"", "name=\"evidence_version\"", "name=\"preview_version\"", " autofocus"] {
             assert!(!part.contains(word), "{name} holds {word} in a live part: put the form outside of it");
+        }
+    }
+}
+
+/// On a phone the lines of a table are blocks, which takes what they mean from them, unless they say it.
+fn check_tables(name: &str, html: &str) {
+    for (at, class) in html.match_indices(" class=\"table ") {
+        let kinds = html[at + class.len()..].split('"').next().unwrap_or_default();
+        if !kinds.contains("stacks") && !kinds.contains("hosts") {
+            continue;
+        }
+        let table = element_at(html, at);
+        for (tag, role) in [("<thead", "rowgroup"), ("<tbody", "rowgroup"), ("<tr", "row"), ("<td", "cell")] {
+            let said = format!("{tag} role=\"{role}\"");
+            assert_eq!(
+                table.matches(tag).count(),
+                table.matches(&said).count(),
+                "{name}: each {tag}> is {said}>"
+            );
         }
     }
 }

@@ -7,6 +7,7 @@ use muster_wire::permission::Permission;
 
 use crate::assets;
 use crate::markup::{self, Markup};
+use crate::telling::Names;
 use crate::visit::Visit;
 use crate::words::Worded;
 
@@ -23,6 +24,8 @@ pub(crate) struct Shell {
     /// For which team the page is shown.
     pub(crate) shown_team: String,
     pub(crate) path: String,
+    /// Where the page hears of what happens.
+    pub(crate) stream: String,
     pub(crate) files: Files,
 }
 
@@ -86,7 +89,12 @@ impl Shell {
             name: team.name.clone(),
             is_current: team.id == visit.team_id,
         });
-        let teams: Vec<TeamChoice> = teams.collect();
+        let mut teams: Vec<TeamChoice> = teams.collect();
+        if !teams.is_empty() && !teams.iter().any(|team| team.is_current) {
+            // The team that is looked at is past those that are listed, and the API tells the name of none alone.
+            let id = visit.team_id.to_string();
+            teams.push(TeamChoice { name: Names::default().name("", &id), id, is_current: true });
+        }
         let chosen = teams.iter().find(|team| team.is_current).map(|team| team.name.clone());
         Self {
             title: title.to_owned(),
@@ -98,6 +106,7 @@ impl Shell {
             teams,
             shown_team: visit.shown_team(),
             path: visit.path.clone(),
+            stream: visit.read_after.map_or_else(|| "/live".to_owned(), |last| format!("/live?after={last}")),
             files: Files::new(),
         }
     }
@@ -167,6 +176,7 @@ impl Shell {
             teams: Vec::new(),
             shown_team: "own".to_owned(),
             path: path.to_owned(),
+            stream: "/live?after=4711".to_owned(),
             files: Files::sample(),
         }
     }

@@ -37,11 +37,18 @@ impl Strip {
         self.spans.is_empty()
     }
 
-    /// Returns the times it could not be reached, newest first: since when, and how long; none while it lasts.
-    pub(crate) fn outages(&self) -> Vec<(Timestamp, Option<String>, Presence)> {
+    /// Returns the times it could not be reached, newest first: since when, none if it began before what is shown; and
+    /// how long, none while it lasts.
+    pub(crate) fn outages(&self) -> Vec<(Option<Timestamp>, Option<String>, Presence)> {
         let gone = self.spans.iter().rev().filter(|span| is_gone(span.status));
-        gone.map(|span| (span.from, span.to.map(|to| markup::span(to.since(span.from))), span.status))
-            .collect()
+        let outage = |span: &PresenceSpan| {
+            // What is drawn is clipped: there, where it begins is not known.
+            let since = (span.from > self.from).then_some(span.from);
+            let at_least = if since.is_none() { "more than " } else { "" };
+            let long = span.to.map(|to| format!("{at_least}{}", markup::span(to.since(span.from))));
+            (since, long, span.status)
+        };
+        gone.map(outage).collect()
     }
 
     /// Says the same in a sentence.
@@ -70,10 +77,12 @@ impl Strip {
             let right = place(span.to.unwrap_or(self.to), self.from, self.to);
             // A short silence is seen, too.
             let width = (right - left).max(if is_gone(span.status) { 2 } else { 0 });
+            let height = height(span.status);
             let _ = write!(
                 svg,
-                "<rect class=\"{}\" x=\"{left}\" width=\"{width}\" height=\"{STRIP_HEIGHT}\"><title>{} for {}</title></rect>",
+                "<rect class=\"{}\" x=\"{left}\" width=\"{width}\" y=\"{}\" height=\"{height}\"><title>{} for {}</title></rect>",
                 class(span.status),
+                STRIP_HEIGHT - height,
                 span.status.word(),
                 markup::span(self.length(span)),
             );
@@ -82,8 +91,35 @@ impl Strip {
         Markup::of_escaped(svg)
     }
 
+    /// Says what the heights mean.
+    pub(crate) fn legend(&self) -> Markup {
+        let mut list = "<ul class=\"legend\">".to_owned();
+        for presence in [Presence::Online, Presence::Unreachable, Presence::Offline] {
+            let (height, class) = (height(presence), class(presence));
+            let _ = write!(
+                list,
+                "<li><svg class=\"chart swatch tall\" viewBox=\"0 0 {STRIP_HEIGHT} {STRIP_HEIGHT}\" aria-hidden=\"true\">\
+                 <rect class=\"{class}\" width=\"{STRIP_HEIGHT}\" y=\"{}\" height=\"{height}\"/></svg>{}</li>",
+                STRIP_HEIGHT - height,
+                presence.word(),
+            );
+        }
+        list.push_str("<li>empty: not seen</li></ul>");
+        Markup::of_escaped(list)
+    }
+
     fn length(&self, span: &PresenceSpan) -> Duration {
         span.to.unwrap_or(self.to).since(span.from)
+    }
+}
+
+/// Returns the height that says the same as the colour.
+fn height(presence: Presence) -> u64 {
+    match presence {
+        Presence::Online => STRIP_HEIGHT,
+        Presence::Unreachable => STRIP_HEIGHT / 2,
+        Presence::Offline => STRIP_HEIGHT / 6,
+        Presence::NeverSeen => 0,
     }
 }
 
@@ -173,8 +209,17 @@ mod tests {
         ])));
         assert_eq!(strip.says(), "online 99.9 % of the last 16 min, gone once");
         let svg = strip.svg().to_string();
-        assert!(svg.contains("class=\"unreachable\" x=\"500\" width=\"2\""), "{svg}");
-        assert_eq!(strip.outages(), [(ago(500), Some("1 s".to_owned()), Presence::Unreachable)]);
+        assert!(svg.contains("class=\"unreachable\" x=\"500\" width=\"2\" y=\"14\" height=\"14\""), "{svg}");
+        assert_eq!(strip.outages(), [(Some(ago(500)), Some("1 s".to_owned()), Presence::Unreachable)]);
+    }
+
+    #[test]
+    fn a_silence_that_began_before_what_is_shown_has_no_made_up_beginning() {
+        let strip = Strip::new(&history(json!([
+            { "from": ago(90_000), "to": ago(800), "status": "unreachable" },
+            { "from": ago(800), "to": null, "status": "online" },
+        ])));
+        assert_eq!(strip.outages(), [(None, Some("more than 3 min".to_owned()), Presence::Unreachable)]);
     }
 
     #[test]

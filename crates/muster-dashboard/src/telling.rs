@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use self::kinds::{KindGroup, family, label};
-pub(crate) use self::names::Names;
+pub(crate) use self::names::{Names, host_names};
 use crate::markup::{self, Markup, escape};
 use crate::words::{self, Tone, Worded};
 
@@ -98,6 +98,7 @@ impl Telling<'_> {
             Happening::HostSuspended => format!("{host} was suspended{by}."),
             Happening::HostResumed => format!("{host} was resumed{by} and may work again."),
             Happening::HostMoved => format!("{host} was moved to another site{by}."),
+            Happening::HostTagsSet => format!("The tags of {host} were set{by}."),
             Happening::HostHeld => {
                 format!("{host} is held: a copy of it may exist, and neither gets anything.")
             }

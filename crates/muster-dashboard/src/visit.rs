@@ -1,19 +1,21 @@
 //! A visit of a signed-in person: the API in their name, who they are, the team they look at.
 
-use axum::Router;
+use std::sync::{Arc, OnceLock};
+
 use axum::extract::{FromRef, FromRequestParts};
 use axum::response::{IntoResponse, Response};
 use http::header::SET_COOKIE;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use muster_edge::Entropy;
 use muster_ids::{TeamId, Timestamp};
+use muster_wire::event::Event;
 use muster_wire::page::Page;
 use muster_wire::people::{Me, Role, Team};
 use muster_wire::permission::Permission;
 
 use crate::api::Api;
-use crate::browser::is_by_script;
+use crate::browser::{accepts_pages, is_by_script, is_unattended};
 use crate::query::Query;
 use crate::refusal::{Refusal, Refused};
 use crate::respond::{Rendered, page, render_bare, see_other};
@@ -42,8 +44,23 @@ pub(crate) struct Visit {
     pub(crate) query: Query,
     /// Whether a script refreshes a part of a page.
     pub(crate) by_script: bool,
+    /// Whether the path is of a page: that of a form is not one to fetch anything from.
+    pub(crate) is_of_page: bool,
+    /// The last event before anything of the page was read.
+    pub(crate) read_after: Option<u64>,
     choice: TeamChoice,
     entropy: Entropy,
+}
+
+/// Where a visit leaves the frame of its page, for a refusal to be shown in.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct SeenFrame(Arc<OnceLock<(Shell, Option<String>)>>);
+
+impl SeenFrame {
+    /// Returns the frame with the team that its forms say; none when nobody is signed in.
+    pub(crate) fn shell(&self) -> Option<(Shell, Option<String>)> {
+        self.0.get().cloned()
+    }
 }
 
 /// Somebody who need not be signed in.
@@ -73,18 +90,17 @@ impl Visit {
         self.choice.as_text()
     }
 
-    /// Turns a refusal into the answer of a page.
-    pub(crate) fn refused(&self, refusal: Refusal) -> Refused {
-        refusal.into()
-    }
-
     /// Renders a page, whose forms say for which team they were shown; a failure is a refusal.
     pub(crate) fn page(&self, template: &impl askama::Template) -> Answered {
-        let team = self.shown_team();
-        match page(template, Some(team.as_str()).filter(|_| self.me.role == Role::Admin)) {
+        match page(template, self.team_of_forms().as_deref()) {
             Rendered::Page(response) => Ok(response),
             Rendered::Failed(refusal) => Err(refusal.into()),
         }
+    }
+
+    /// Returns the team that forms say they are shown for: who can look at one alone need not say it.
+    fn team_of_forms(&self) -> Option<String> {
+        (self.me.role == Role::Admin).then(|| self.shown_team())
     }
 }
 
@@ -97,7 +113,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let dashboard = Dashboard::from_ref(state);
         let refuse = |refusal: Refusal| Refused::from(refusal).into_response();
-        let api = Api::new(dashboard.api.clone(), parts, None);
+        let api = Api::new(dashboard.api, parts);
         let me: Me = api.get("/v1/me").await.map_err(refuse)?;
         let mut visit = Self {
             api,
@@ -107,6 +123,8 @@ where
             path: parts.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
             by_script: is_by_script(&parts.headers),
+            is_of_page: parts.method.is_safe(),
+            read_after: None,
             choice: TeamChoice::of(parts),
             entropy: dashboard.entropy,
             me,
@@ -114,12 +132,29 @@ where
         if !visit.is_of_shown_team(&parts.headers) {
             return Err(page_anew());
         }
-        visit.look_at_team(dashboard.api, parts).await?;
+        visit.look_at_team(parts).await?;
+        if is_whole_page(parts) {
+            visit.read_after = visit.last_event().await;
+        }
+        if let Some(frame) = parts.extensions.get::<SeenFrame>() {
+            let _ = frame.0.set((visit.shell(""), visit.team_of_forms()));
+        }
         Ok(visit)
     }
 }
 
+/// Whether a browser asks for a page, not for a part of one, a file or a stream.
+fn is_whole_page(parts: &Parts) -> bool {
+    parts.method == Method::GET && !is_unattended(&parts.headers) && accepts_pages(&parts.headers)
+}
+
 impl Visit {
+    /// Returns the position of the last event. The stream of the page goes on after it: nothing is missed in between.
+    async fn last_event(&self) -> Option<u64> {
+        let last: Page<Event> = self.api.get("/v1/events?order=desc&limit=1").await.ok()?;
+        last.items.first().map(|event| event.position)
+    }
+
     /// Whether a script refreshes a part of a page of the team that is looked at by now.
     fn is_of_shown_team(&self, headers: &HeaderMap) -> bool {
         let shown = headers.get(&SHOWN_TEAM).and_then(|value| value.to_str().ok());
@@ -127,7 +162,7 @@ impl Visit {
     }
 
     /// Looks at the team an admin chose. One that cannot be looked at is given up, and said so: never another one instead.
-    async fn look_at_team(&mut self, router: Router, parts: &Parts) -> Result<(), Response> {
+    async fn look_at_team(&mut self, parts: &Parts) -> Result<(), Response> {
         let refuse = |refusal: Refusal| Refused::from(refusal).into_response();
         if self.me.role == Role::Admin && !self.by_script {
             let teams: Page<Team> = self.api.get("/v1/teams?limit=200").await.map_err(refuse)?;
@@ -141,15 +176,20 @@ impl Visit {
         if chosen == self.me.team_id {
             return Ok(());
         }
-        let there = Api::new(router, parts, Some(&chosen.to_string()));
-        let is_listed = self.teams.iter().any(|team| team.id == chosen);
-        // The team may be past what is listed; the API knows whether one may look at it.
-        if !is_listed && !self.by_script && there.get::<serde_json::Value>("/v1/sites?limit=1").await.is_err()
-        {
+        if !self.by_script && !self.may_look_at(chosen).await.map_err(refuse)? {
             return Err(give_up_choice(parts));
         }
-        (self.team_id, self.api) = (chosen, there);
+        (self.team_id, self.api) = (chosen, self.api.of_team(chosen));
         Ok(())
+    }
+
+    /// Whether this person may look at a team: it may be past those that are listed, and the API knows.
+    pub(crate) async fn may_look_at(&self, team_id: TeamId) -> Result<bool, Refusal> {
+        if self.teams.iter().any(|team| team.id == team_id) {
+            return Ok(true);
+        }
+        let sites = self.api.of_team(team_id).get_if_shown::<serde_json::Value>("/v1/sites?limit=1").await?;
+        Ok(sites.is_some())
     }
 }
 
@@ -181,6 +221,6 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
         let dashboard = Dashboard::from_ref(state);
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        Ok(Self { entropy: dashboard.entropy, api: Api::new(dashboard.api, parts, None), query })
+        Ok(Self { entropy: dashboard.entropy, api: Api::new(dashboard.api, parts), query })
     }
 }

@@ -266,10 +266,15 @@ pub(crate) fn refusal(status: StatusCode, code: &str, detail: &str, retry_after_
 
 /// Makes a sentence of a text of the API.
 fn sentence(detail: &str, retry_after_secs: Option<u64>) -> String {
-    let mut letters = detail.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
     let wait = retry_after_secs.map(|seconds| format!(" Try again in {seconds} s.")).unwrap_or_default();
-    format!("{first}{}.{wait}", letters.as_str().trim_end_matches('.'))
+    format!("{}.{wait}", capital(detail.trim_end_matches('.')))
+}
+
+/// Makes the first letter a large one.
+pub(crate) fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
+    first + letters.as_str()
 }
 
 /// Says why a field does not hold.

@@ -28,7 +28,13 @@ use tower::ServiceExt;
 const HERE: &str = "http://127.0.0.1:8642";
 const OWN: &str = "team_01890a5dac96774bbcceb302099a8001";
 const LISTED: &str = "team_01890a5dac96774bbcceb302099a8002";
+/// A team that one may look at, past those that are listed.
+const UNLISTED: &str = "team_01890a5dac96774bbcceb302099a8004";
 const FOREIGN: &str = "team_01890a5dac96774bbcceb302099a8003";
+const SITE: &str = "site_01890a5dac96774bbcceb302099a8005";
+const MACHINE: &str = "host_01890a5dac96774bbcceb302099a8006";
+const CLAIM: &str = "claim_01890a5dac96774bbcceb302099a8007";
+const ENDPOINT: &str = "endpoint_01890a5dac96774bbcceb302099a8008";
 const PERSON: &str = "user_01890a5dac96774bbcceb302099a8010";
 const SIGNED_IN: (&str, &str) = ("cookie", "muster-local-session=ada");
 
@@ -114,7 +120,7 @@ fn reply(request: &Request, role: &str) -> Response {
         "/v1/setup" => json_reply(StatusCode::OK, &json!({ "configured": true })),
         "/v1/sign-in/methods" => json_reply(StatusCode::OK, &json!({ "password": true, "oidc": [] })),
         _ if !is_signed_in => problem(StatusCode::UNAUTHORIZED, "unauthorized"),
-        _ if team.is_some_and(|team| ![OWN, LISTED].contains(&team)) => {
+        _ if team.is_some_and(|team| ![OWN, LISTED, UNLISTED].contains(&team)) => {
             problem(StatusCode::NOT_FOUND, "not_found")
         }
         "/v1/me" => json_reply(
@@ -127,15 +133,58 @@ fn reply(request: &Request, role: &str) -> Response {
         "/v1/teams" => page(&[team_of(OWN, "Cedar"), team_of(LISTED, "Birch")]),
         "/v1/sites" => page(&[]),
         "/v1/people" => page(&vec![person; 20]),
+        "/v1/events" => page(&[json!({
+            "position": 4711, "id": "event_01890a5dac96774bbcceb302099a8020", "kind": "host.back",
+            "at": "2026-01-01T00:00:00Z", "subject": "host", "actor": "system", "payload": {},
+        })]),
         "/v1/events/stream" => {
             let first =
                 futures_util::stream::once(async { Ok::<_, std::io::Error>(": here\n\n".repeat(200)) });
             let body = Body::from_stream(first.chain(futures_util::stream::pending()));
             ([(CONTENT_TYPE, "text/event-stream")], body).into_response()
         }
+        "/v1/claims/decisions" => json_reply(
+            StatusCode::OK,
+            &json!({ "items": [{ "claim_id": CLAIM, "state": "new", "result_host_id": null, "refused": null }] }),
+        ),
+        path if path == format!("/v1/hosts/{MACHINE}") => json_reply(StatusCode::OK, &host()),
+        "/v1/hosts" => page(&[]),
+        path if path.ends_with("/secrets") => page(&[]),
+        path if path.ends_with("/registration-token") => json_reply(StatusCode::OK, &registration_token()),
+        path if path.ends_with("/agent-keys") => json_reply(StatusCode::OK, &agent_key()),
         path if path.ends_with("/role") => json_reply(StatusCode::OK, &person),
         _ => problem(StatusCode::NOT_FOUND, "not_found"),
     }
+}
+
+fn host() -> Value {
+    json!({
+        "id": MACHINE, "team_id": OWN, "site_id": SITE, "kind": "team", "name": "web-01", "state": "active", "held": null,
+        "presence": { "status": "online", "last_seen_at": null }, "door": null, "disposition": null, "provider": null,
+        "zone": null, "tags": [], "reported": null, "keys": [], "config": null, "ticket_id": null,
+        "ephemeral_hours": null, "created_at": "2026-01-01T00:00:00Z", "enrolled_at": null, "retired_at": null,
+    })
+}
+
+fn agent_key() -> Value {
+    json!({
+        "token": "msa_canary", "key": {
+            "name": "jkt:0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I", "kind": "agent_key", "state": "active",
+            "created_by": null, "ticket_id": null, "created_at": "2026-01-01T00:00:00Z", "first_used_at": null,
+            "last_used_at": null, "ended_at": null, "ended_by": null,
+        },
+    })
+}
+
+fn registration_token() -> Value {
+    json!({
+        "token": "mse_canary", "join_string": "muster1.canary", "ticket": {
+            "id": "8mBQFVraP1gr", "kind": "registration_token", "status": "open", "site_id": SITE, "host_id": MACHINE,
+            "host_name": null, "rejoin": true, "tags": [], "secrets": [], "require_key": true, "ephemeral_hours": null,
+            "uses": 0, "max_uses": null, "created_at": "2026-01-01T00:00:00Z", "expires_at": null, "rotation": null,
+            "last_used_at": null, "last_host_id": null,
+        },
+    })
 }
 
 fn page(items: &[Value]) -> Response {
@@ -152,6 +201,11 @@ fn problem(status: StatusCode, code: &str) -> Response {
         "instance": "urn:muster:x", "code": code,
     });
     (status, [(CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response()
+}
+
+async fn text(response: Response) -> String {
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(body.to_vec()).unwrap()
 }
 
 fn header(response: &Response, name: impl http::header::AsHeaderName) -> &str {
@@ -299,6 +353,25 @@ async fn pages_are_compressed_and_the_stream_is_not() {
 }
 
 #[tokio::test]
+async fn a_page_hears_of_what_happened_since_it_was_read() {
+    let frame = Frame::new("owner");
+    let html = ("accept", "text/html");
+    let response = frame.get("/team", &[SIGNED_IN, html]).await;
+    let page = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&page).contains("data-live-stream=\"/live?after=4711\""));
+    let asked = |path: &str| {
+        frame.heard.lock().unwrap().iter().position(|(_, asked, _)| asked.starts_with(path)).unwrap()
+    };
+    assert!(asked("/v1/events?") < asked("/v1/people"), "what happens while a page is read is told as well");
+    frame.heard.lock().unwrap().clear();
+    frame.get("/team", &[SIGNED_IN, html, ("hx-request", "true")]).await;
+    frame.get("/live?after=4711", &[SIGNED_IN, ("accept", "text/event-stream")]).await;
+    let heard = frame.heard.lock().unwrap();
+    assert!(heard.iter().all(|(_, path, _)| !path.starts_with("/v1/events?")), "a part is of an older page");
+    assert_eq!(heard.last().unwrap().1, "/v1/events/stream?after=4711");
+}
+
+#[tokio::test]
 async fn a_stream_of_nobody_is_refused_and_not_sent_elsewhere() {
     let frame = Frame::new("owner");
     let stream = ("accept", "text/event-stream");
@@ -340,6 +413,92 @@ async fn a_team_is_chosen_among_those_that_are_listed() {
     let response =
         frame.post("/team-choice", &headers, "team_id=team_01890a5dac96774bbcceb302099a8003").await;
     assert_eq!((response.status(), header(&response, SET_COOKIE)), (StatusCode::NOT_FOUND, ""));
+}
+
+#[tokio::test]
+async fn a_team_past_those_that_are_listed_is_chosen_and_stands_in_the_list() {
+    let frame = Frame::new("admin");
+    let headers = [SIGNED_IN, ("origin", HERE)];
+    let response =
+        frame.post("/team-choice", &headers, "team_id=team_01890a5dac96774bbcceb302099a8004").await;
+    assert_eq!(response.status(), StatusCode::SEE_OTHER);
+    let cookie = header(&response, SET_COOKIE);
+    assert!(cookie.starts_with(&format!("muster-local-team={UNLISTED};")), "{cookie}");
+    let chosen = format!("muster-local-session=ada; muster-local-team={UNLISTED}");
+    let html = text(frame.get("/team", &[("cookie", &chosen)]).await).await;
+    assert!(html.contains(&format!("<option value=\"{UNLISTED}\" selected>")), "{html}");
+}
+
+#[tokio::test]
+async fn what_a_page_fetches_by_itself_is_a_page_whichever_form_made_it() {
+    let frame = Frame::new("owner");
+    let headers = [SIGNED_IN, ("origin", HERE)];
+    let minted = frame.post(&format!("/hosts/{MACHINE}/keys/mint"), &headers, "once=1").await;
+    assert_eq!(minted.status(), StatusCode::OK);
+    let html = text(minted).await;
+    assert!(html.contains("msa_canary"), "{html}");
+    let parts: Vec<&str> =
+        html.split("hx-get=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert_eq!(parts, [format!("/hosts/{MACHINE}/keys")]);
+    let response = frame.get(parts[0], &[SIGNED_IN, ("hx-request", "true")]).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_was_done_is_told_although_what_stands_beside_it_cannot_be() {
+    let frame = Frame::new("owner");
+    let headers = [SIGNED_IN, ("origin", HERE)];
+    let decided = "claim=claim_01890a5dac96774bbcceb302099a8007+v1&verdict=new&back=%2F%2Fevil.example";
+    let response = frame.post("/approvals/decisions", &headers, decided).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(frame.changes(), ["/v1/claims/decisions"]);
+    let html = text(response).await;
+    assert!(html.contains(&format!("/approvals/{CLAIM}")) && html.contains("new host"), "{html}");
+    let response = frame.post(&format!("/hosts/{MACHINE}/token"), &headers, "once=1").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert!(text(response).await.contains("muster1.canary"), "its ticket is not shown, its line is");
+    assert!(html.contains("href=\"/approvals\">Back") && !html.contains("evil"), "{html}");
+}
+
+#[tokio::test]
+async fn a_name_of_spaces_keeps_the_page_and_asks_nothing() {
+    let frame = Frame::new("owner");
+    let headers = [SIGNED_IN, ("origin", HERE)];
+    let secret = frame.post(&format!("/hosts/{MACHINE}/secrets"), &headers, "name=+&document=%7B%7D").await;
+    assert_eq!(secret.status(), StatusCode::OK);
+    assert!(text(secret).await.contains("A secret needs a name."));
+    let view = frame.post("/hosts/views", &headers, "name=+&query=q%3Da").await;
+    assert_eq!(view.status(), StatusCode::OK);
+    assert!(text(view).await.contains("Give the view a name."));
+    assert!(frame.changes().is_empty(), "{:?}", frame.changes());
+}
+
+#[tokio::test]
+async fn what_is_shown_once_is_not_made_where_it_could_not_be_shown() {
+    let frame = Frame::new("owner");
+    let path = format!("/webhooks/{ENDPOINT}/rotate");
+    let response = frame.post(&path, &[SIGNED_IN, ("origin", HERE)], "overlap_secs=0").await;
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    assert!(frame.changes().is_empty(), "{:?}", frame.changes());
+}
+
+#[tokio::test]
+async fn who_is_signed_in_sees_a_refusal_inside_the_frame_of_every_page() {
+    let frame = Frame::new("owner");
+    let html = ("accept", "text/html");
+    for path in ["/hosts/%ff", "/hosts/none", "/jobs/..%2f", "/team/people/nobody", "/nowhere"] {
+        let response = frame.get(path, &[SIGNED_IN, html]).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        let page = text(response).await;
+        assert!(
+            page.contains("There is nothing here") && page.contains("aria-label=\"Pages\""),
+            "{path}: {page}"
+        );
+    }
+    let response = frame.get("/hosts/%ff", &[html]).await;
+    assert_eq!(header(&response, LOCATION), "/sign-in?return_to=%2Fhosts%2F%25ff");
+    let page = text(frame.get("/nowhere", &[html]).await).await;
+    assert!(!page.contains("aria-label=\"Pages\""), "nobody's frame is shown to a stranger");
 }
 
 #[tokio::test]

@@ -3,14 +3,11 @@
 use std::collections::BTreeSet;
 
 use muster_ids::SiteId;
-use muster_wire::host::HostState;
+use muster_wire::host::{HostState, MOST_TAGS};
 use muster_wire::host_change::HostChange;
 use muster_wire::text::Tag;
 
 use crate::host_life::{Life, NotMoved, relocate};
-
-/// Most tags of a host.
-pub const MOST_TAGS: usize = 32;
 
 /// What is known of a host that is to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -81,10 +81,20 @@ pub struct Counted {
     pub teams: HashMap<TeamId, TeamCensus>,
 }
 
+/// When what a census found was last noted, as long as this server runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotedAt {
+    /// When the count began.
+    pub began_at: Duration,
+    /// When everything was noted.
+    pub done_at: Duration,
+}
+
 /// The last census.
 #[derive(Debug, Default)]
 pub struct Census {
     last: RwLock<Option<Arc<Counted>>>,
+    noted: RwLock<Option<NotedAt>>,
     sampled_at: RwLock<Option<Timestamp>>,
     /// One counts at a time.
     pub counting: tokio::sync::Mutex<()>,
@@ -101,6 +111,16 @@ impl Census {
     /// Keeps a census.
     pub fn keep(&self, counted: Arc<Counted>) {
         *self.last.write().unwrap_or_else(PoisonError::into_inner) = Some(counted);
+    }
+
+    /// Returns when what was found was last noted.
+    pub fn noted(&self) -> Option<NotedAt> {
+        *self.noted.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that what was found is noted.
+    pub fn has_noted(&self, at: NotedAt) {
+        *self.noted.write().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Returns of which moment samples were last kept.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use muster_domain::admission::Refusal;
 use muster_domain::server_keys::NotKnown;
-use muster_ids::TeamId;
+use muster_ids::{HostId, SiteId, TeamId};
 use muster_store::{StoreError, WriteError};
 
 /// Why something could not be done.
@@ -22,6 +22,14 @@ pub enum Failure {
         pointer: Cow<'static, str>,
         /// A stable code.
         code: Cow<'static, str>,
+    },
+    /// One of several things that the request names stands in the way of all.
+    #[error("{because}, of one of several")]
+    Of {
+        /// Which one.
+        named: Named,
+        /// Why it does.
+        because: Box<Failure>,
     },
     /// The state of things does not allow it.
     #[error("conflict: {code}")]
@@ -98,7 +106,27 @@ pub enum Failure {
     Internal(#[source] Arc<dyn Error + Send + Sync>),
 }
 
+/// A thing that a request names beside others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// One of its hosts.
+    Host(HostId),
+    /// The site its hosts move to.
+    Site(SiteId),
+}
+
 impl Failure {
+    /// Says which of the things that the request names this is about; what is no refusal stays as it is.
+    #[must_use]
+    pub fn of(self, named: Named) -> Self {
+        match self {
+            Self::NotFound | Self::Invalid { .. } | Self::Conflict { .. } => {
+                Self::Of { named, because: Box::new(self) }
+            }
+            other => other,
+        }
+    }
+
     /// Wraps something that must not happen.
     pub fn internal(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(cause.into()))

@@ -8,7 +8,7 @@ mod log;
 use std::collections::BTreeMap;
 
 use muster_domain::job::{self, JobEvent, JobFacts, JobStep, Resumption, Speaker, step};
-use muster_ids::{HostId, JobId, TeamId};
+use muster_ids::{HostId, JobId, TeamId, Timestamp};
 use muster_store::rows::{JobRow, LapsedJobRow};
 use muster_store::{Lock, LockKey, StoreError};
 use muster_wire::channel::{Attempt, Dispatch};
@@ -116,22 +116,26 @@ pub fn cancel(
     match apply(unit, author, &job, JobEvent::TakenBack, None)? {
         JobStep::Goes { .. } => unit.tx.job(team_id, id)?.ok_or(Failure::NotFound),
         JobStep::Refused => Err(SENT),
+        // The reply to the first request may have been lost.
+        JobStep::Stays if job.state == JobState::Cancelled => Ok(job),
         JobStep::Stays => Err(ENDED),
     }
 }
 
-/// Ends the open jobs of a host that is no more, in the transaction that retires it.
-pub fn host_retired(unit: &mut Unit<'_, '_>, host_id: HostId) -> Result<(), Failure> {
+/// Ends the open jobs of hosts that are no more, in the transaction that retires them.
+pub fn hosts_retired(unit: &mut Unit<'_, '_>, hosts: &[HostId]) -> Result<(), Failure> {
     loop {
-        let open = unit.tx.jobs_open(host_id, MAX_OPEN)?;
-        if open.is_empty() {
-            return Ok(());
-        }
-        for job in open {
-            let step = apply(unit, &Author::system(), &job, JobEvent::HostRetired, None)?;
-            if !matches!(step, JobStep::Goes { .. }) {
-                return Err(Failure::internal("an open job does not end with its host"));
+        let open = unit.tx.hosts_jobs_open(hosts, MAX_OPEN)?;
+        let ends = open.iter().flatten().map(|job| match step(job.state, JobEvent::HostRetired) {
+            JobStep::Goes { to, late } => {
+                Ok((moved(job, (to, late), JobEvent::HostRetired, None, unit.now), job.state))
             }
+            _ => Err(Failure::internal("an open job does not end with its host")),
+        });
+        let ends = ends.collect::<Result<Vec<_>, _>>()?;
+        record(unit, &Author::system(), &ends)?;
+        if open.iter().all(|open| (open.len() as i64) < MAX_OPEN) {
+            return Ok(());
         }
     }
 }
@@ -315,23 +319,41 @@ fn apply(
 ) -> Result<JobStep, Failure> {
     let decided = step(job.state, event);
     let JobStep::Goes { to, late } = decided else { return Ok(decided) };
+    let moved = moved(job, (to, late), event, end, unit.now);
+    record(unit, author, &[(moved, job.state)])?;
+    Ok(decided)
+}
+
+/// Returns a job as an event leaves it, which takes it there.
+fn moved(
+    job: &JobRow,
+    (to, late): (JobState, bool),
+    event: JobEvent,
+    end: Option<&JobEnd>,
+    now: Timestamp,
+) -> JobRow {
     let mut moved = JobRow { state: to, late, ..job.clone() };
     if to.has_ended() {
-        moved.finished_at = Some(unit.now);
+        moved.finished_at = Some(now);
         moved.result = end.and_then(|end| end.result.clone());
         moved.failure = failure(to, event, end);
     } else {
-        moved.started_at = job.started_at.or(Some(unit.now));
-        moved.renewed_at = Some(unit.now);
+        moved.started_at = job.started_at.or(Some(now));
+        moved.renewed_at = Some(now);
         (moved.finished_at, moved.failure) = (None, None);
     }
-    if !unit.tx.job_move(&moved, job.state)? {
+    moved
+}
+
+/// Writes jobs down as they are now, each over the state it was read in, and tells of those that ended.
+fn record(unit: &mut Unit<'_, '_>, author: &Author, moves: &[(JobRow, JobState)]) -> Result<(), Failure> {
+    if unit.tx.jobs_move(moves)?.contains(&false) {
         return Err(StoreError::Conflict.into());
     }
-    if to.has_ended() {
-        ended(unit, author, &moved);
+    for (moved, _) in moves.iter().filter(|(moved, _)| moved.state.has_ended()) {
+        ended(unit, author, moved);
     }
-    Ok(decided)
+    Ok(())
 }
 
 fn failure(to: JobState, event: JobEvent, end: Option<&JobEnd>) -> Option<String> {

@@ -6,10 +6,11 @@ use http::StatusCode;
 use muster_domain::admission::Refusal;
 use muster_domain::server_keys::NotKnown;
 use muster_http::Problem;
+use muster_ids::HostId;
 use muster_store::StoreError;
 
 use crate::event_stream::COME_BACK_AFTER;
-use crate::failure::Failure;
+use crate::failure::{Failure, Named};
 
 /// Seconds a suspended host is asked to wait, at whatever door.
 pub(crate) const SUSPENDED_RETRY_SECS: u32 = 30;
@@ -22,6 +23,7 @@ impl From<Failure> for Problem {
         match failure {
             Failure::NotFound => Self::not_found(),
             Failure::Invalid { pointer, code } => Self::validation().field(pointer, code),
+            Failure::Of { because, .. } => (*because).into(),
             Failure::Conflict { code, detail } => Self::new(StatusCode::CONFLICT, code, detail),
             Failure::Unprocessable { code, detail } => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
@@ -50,6 +52,25 @@ impl From<Failure> for Problem {
             }
         }
     }
+}
+
+/// The problem of a request for many hosts: it points at the one, or at the site, that stands in the way of all. `hosts`
+/// are in the order of the body.
+pub fn of_many(failure: Failure, hosts: &[HostId]) -> Problem {
+    let Failure::Of { named, because } = failure else { return failure.into() };
+    let pointer = match named {
+        Named::Host(host_id) => match hosts.iter().position(|id| *id == host_id) {
+            Some(place) => format!("/hosts/{place}"),
+            None => "/hosts".to_owned(),
+        },
+        Named::Site(_) => "/change/site_id".to_owned(),
+    };
+    let code = match &*because {
+        Failure::Invalid { code, .. } => code.to_string(),
+        Failure::Conflict { code, .. } => (*code).to_owned(),
+        _ => "not_found".to_owned(),
+    };
+    Problem::from(*because).field(pointer, code)
 }
 
 /// The 503 of who would begin something while this node cannot see what was revoked: it changes nothing for them.

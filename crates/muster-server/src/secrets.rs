@@ -13,7 +13,7 @@ use muster_wire::settings::SettingName;
 use muster_wire::text::SecretName;
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Named};
 use crate::host_config;
 use crate::unit::Unit;
 
@@ -78,6 +78,19 @@ impl Owners {
     pub fn hosts(team_id: TeamId, ids: &[HostId]) -> Self {
         Self { team_id, kind: OwnerKind::Host, ids: ids.iter().map(HostId::to_string).collect() }
     }
+
+    /// Tickets.
+    pub fn tickets(team_id: TeamId, ids: &[TicketId]) -> Self {
+        Self { team_id, kind: OwnerKind::Ticket, ids: ids.iter().map(TicketId::to_string).collect() }
+    }
+
+    /// Says of a refusal which host it is about, if the owner is one.
+    fn refusal_of(&self, owner_id: &str, refusal: Failure) -> Failure {
+        match owner_id.parse() {
+            Ok(host_id) if self.kind == OwnerKind::Host => refusal.of(Named::Host(host_id)),
+            _ => refusal,
+        }
+    }
 }
 
 /// What is merged, and where it stands in the request's body.
@@ -104,14 +117,19 @@ pub fn put_all(
     let team_key = team_key(unit, keyring, *team_id)?;
     let current = unit.tx.secrets_of_name(*team_id, kind, ids, name)?;
     let beside = unit.tx.secrets_beside(*team_id, kind, ids, name)?;
+    // What is refused where no owner has such a secret is refused of the document, whoever gets it.
+    let is_merged = current.iter().any(Option::is_some);
     let mut set = Vec::with_capacity(ids.len());
     for ((owner_id, current), (others, bytes)) in ids.iter().zip(&current).zip(beside) {
+        let of_owner = |code| owners.refusal_of(owner_id, Failure::invalid(patch.at.to_owned(), code));
         if current.is_none() && others >= MAX_SECRETS as u64 {
-            return Err(Failure::invalid(patch.at.to_owned(), "too_many"));
+            return Err(of_owner("too_many"));
         }
-        let row = next(unit, &team_key, (owners, owner_id), current.as_ref(), patch)?;
+        let row = next(unit, &team_key, (owners, owner_id), current.as_ref(), patch);
+        let row =
+            row.map_err(|refusal| if is_merged { owners.refusal_of(owner_id, refusal) } else { refusal })?;
         if bytes + row.blob.len() as u64 > MAX_SEALED {
-            return Err(Failure::invalid(patch.at.to_owned(), "too_long"));
+            return Err(of_owner("too_long"));
         }
         set.push(row);
     }
@@ -187,21 +205,16 @@ pub fn bind_to_host(
     Ok(rows.len())
 }
 
-/// Destroys every secret of an owner, with its ledger. Returns how many.
-pub fn destroy_owned(
-    unit: &mut Unit<'_, '_>,
-    team_id: TeamId,
-    kind: OwnerKind,
-    owner_id: &str,
-) -> Result<usize, Failure> {
-    let rows = unit.tx.secrets_owned(team_id, kind.as_str(), owner_id)?;
-    for row in &rows {
-        unit.tx.secret_delete(team_id, row.id)?;
+/// Destroys every secret of these owners, with its ledger. Returns how many.
+pub fn destroy_owned(unit: &mut Unit<'_, '_>, owners: &Owners) -> Result<u64, Failure> {
+    let Owners { team_id, kind, ids } = owners;
+    let destroyed = unit.tx.secrets_delete_owned(*team_id, kind.as_str(), ids)?;
+    if *kind == OwnerKind::Host {
+        let had_some = ids.iter().zip(&destroyed).filter(|(_, many)| **many > 0);
+        let hosts: Result<Vec<HostId>, _> = had_some.map(|(id, _)| id.parse()).collect();
+        host_config::all_changed(unit, &hosts.map_err(Failure::internal)?)?;
     }
-    if kind == OwnerKind::Host && !rows.is_empty() {
-        host_config::changed(unit, owner_id.parse().map_err(Failure::internal)?)?;
-    }
-    Ok(rows.len())
+    Ok(destroyed.iter().sum())
 }
 
 /// Unwraps a team's data key.

@@ -106,9 +106,15 @@ impl<'u, 'tx> Unit<'u, 'tx> {
     /// Says that somebody's right ended or shrank: logged for every node, and followed here after the commit. Whatever
     /// takes a right away goes through here.
     pub fn end(&mut self, team_id: TeamId, ended: Ended, reason: &str) -> Result<(), StoreError> {
-        let number = self.tx.revocation_insert(team_id, &ended.to_string(), reason, self.now)?;
-        self.effects.logged.push(number);
-        self.effects.ended.push(ended);
+        self.end_all(team_id, &[ended], reason)
+    }
+
+    /// Says of each what [`Unit::end`] says of one.
+    pub fn end_all(&mut self, team_id: TeamId, ended: &[Ended], reason: &str) -> Result<(), StoreError> {
+        let subjects: Vec<String> = ended.iter().map(Ended::to_string).collect();
+        let numbers = self.tx.revocations_insert(team_id, &subjects, reason, self.now)?;
+        self.effects.logged.extend(numbers);
+        self.effects.ended.extend(ended);
         Ok(())
     }
 

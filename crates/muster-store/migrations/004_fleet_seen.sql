@@ -20,6 +20,12 @@ CREATE TABLE presence_noted (
     at BIGINT NOT NULL
 );
 
+-- Who was there before this was noted has been there since they were last heard; the next count says what became of it.
+INSERT INTO presence_noted (host_id, status, at)
+SELECT presence.host_id,
+       CASE WHEN said_goodbye = 1 OR host.state IN ('suspended', 'retired') THEN 'offline' ELSE 'online' END, seen_at
+  FROM presence JOIN host ON host.id = presence.host_id WHERE seen_at IS NOT NULL;
+
 CREATE TABLE presence_change (
     host_id UUID_T NOT NULL REFERENCES host (id),
     at BIGINT NOT NULL,
@@ -56,9 +62,21 @@ ALTER TABLE host ADD COLUMN policy TEXT;
 ALTER TABLE host ADD COLUMN policy_at BIGINT;
 
 CREATE INDEX claim_waiting ON claim (team_id, id) WHERE state = 'waiting';
+-- Those by host and by ticket carry the team: a planner that has no figures would else take the one above, which holds
+-- every claim of a team that waits.
+DROP INDEX claim_on_host;
+CREATE INDEX claim_on_host ON claim (host_id, team_id, id) WHERE state = 'waiting' AND host_id IS NOT NULL;
+DROP INDEX claim_by_ticket;
+CREATE INDEX claim_by_ticket ON claim (ticket_id, team_id, id) WHERE state = 'waiting' AND ticket_id IS NOT NULL;
+-- The longest-standing first.
+DROP INDEX host_held;
+CREATE INDEX host_held ON host (team_id, held_at, id) WHERE held_at IS NOT NULL;
+CREATE INDEX host_name ON host (team_id, name, id);
 CREATE INDEX job_unended ON job (team_id) WHERE state IN ('queued', 'dispatched', 'running');
-CREATE INDEX job_went_wrong ON job (team_id, finished_at) WHERE state IN ('failed', 'lost');
+CREATE INDEX job_went_wrong ON job (team_id, finished_at, state) WHERE state IN ('failed', 'lost');
 CREATE INDEX ticket_site_key_lapse ON ticket (team_id, expires_at)
  WHERE kind = 'site_key' AND expires_at IS NOT NULL AND revoked_at IS NULL;
 CREATE INDEX endpoint_failing ON endpoint (team_id, id) WHERE failing_since IS NOT NULL AND removed_at IS NULL;
 CREATE INDEX outbox_unreadable ON outbox (team_id, at) WHERE kind = 'secret.unreadable';
+-- The look for sessions that lapsed reads those that are open, and no others.
+CREATE INDEX web_session_open ON web_session (id) WHERE ended_at IS NULL;

@@ -45,6 +45,11 @@ mod uses;
 mod vitals;
 mod web_sessions;
 
+use std::fmt::Display;
+
+use muster_ids::Timestamp;
+use muster_wire::page::Order;
+
 /// Rows as the methods take and return them.
 pub(crate) mod rows {
     pub use super::attention::Found;
@@ -58,7 +63,7 @@ pub(crate) mod rows {
     pub use super::ephemeral::EphemeralRow;
     pub use super::events::{EventFilter, EventRow};
     pub use super::expiry::LapsedClaimRow;
-    pub use super::fleet::{CountedHost, ExposedSecret, PresenceChange};
+    pub use super::fleet::{CountedHost, PresenceChange};
     pub use super::host_changes::{InHandRow, LossRow, StandingRow};
     pub use super::hosts::{Arrival, HostRow, LastSign};
     pub use super::idempotency::IdempotentReplyRow;
@@ -78,7 +83,7 @@ pub(crate) mod rows {
     pub use super::revocations::RevocationRow;
     pub use super::saved_views::SavedViewRow;
     pub use super::sealing::{ChainHead, ChainedAuditRow, UnsealedAuditRow};
-    pub use super::secrets::{DeliveryRow, SecretRow, ShownSecret};
+    pub use super::secrets::{DeliveryRow, ExposedSecret, SecretRow, ShownSecret};
     pub use super::settings::SettingRow;
     pub use super::shown_hosts::{HOSTS_LOOKED_AT, HostFilter, ShownHost};
     pub use super::sign_in::{SecondFactorRow, SignInRow};
@@ -86,6 +91,15 @@ pub(crate) mod rows {
     pub use super::tickets::{KnockRow, ShownTicket, TicketFilter, TicketRow};
     pub use super::vitals::VitalsRow;
     pub use super::web_sessions::WebSessionRow;
+}
+
+/// Returns the moment and the id behind which a page begins, of a list in the order in which things were made.
+fn page_begins<I: Display>(order: Order, after: Option<(Timestamp, I)>) -> (i64, String) {
+    match (after, order) {
+        (Some((at, id)), _) => (at.as_millis(), id.to_string()),
+        (None, Order::Asc) => (i64::MIN, String::new()),
+        (None, Order::Desc) => (i64::MAX, String::new()),
+    }
 }
 
 /// Takes apart a list of words that the database joined with spaces, in order.

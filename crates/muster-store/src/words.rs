@@ -21,6 +21,12 @@ impl<T: Serialize> Word<T> {
     }
 }
 
+/// Returns words, each between spaces, as a filter takes them that lets any of them through; `None` of none.
+pub(crate) fn between_spaces<T: Serialize + Copy>(values: &[T]) -> Option<String> {
+    let words: Vec<String> = values.iter().filter_map(|value| Word(*value).text()).collect();
+    (!words.is_empty()).then(|| format!(" {} ", words.join("  ")))
+}
+
 impl<T: Serialize> ToValue for Word<T> {
     fn to_value(&self) -> Value {
         self.text()

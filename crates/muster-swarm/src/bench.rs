@@ -4,6 +4,7 @@
 //! measurement here.
 
 mod agent;
+mod dashboard;
 mod durable;
 mod fleet;
 mod lists;
@@ -39,6 +40,8 @@ pub(crate) struct Sizes {
     pub(crate) tls: usize,
     pub(crate) revoked: usize,
     pub(crate) listed: u64,
+    pub(crate) shown: u64,
+    pub(crate) changed: usize,
     pub(crate) runs: usize,
     pub(crate) run_for: Duration,
     pub(crate) idle_for: Duration,
@@ -70,6 +73,8 @@ impl Sizes {
         tls: 10_000,
         revoked: 200,
         listed: 1_000_000,
+        shown: 100_000,
+        changed: 30,
         runs: 3,
         run_for: Duration::from_secs(3),
         idle_for: Duration::from_secs(20),
@@ -83,6 +88,8 @@ impl Sizes {
         tls: 1000,
         revoked: 50,
         listed: 50_000,
+        shown: 10_000,
+        changed: 5,
         runs: 1,
         run_for: Duration::from_secs(2),
         idle_for: Duration::from_secs(5),
@@ -107,6 +114,9 @@ pub(crate) async fn run(bench: &Bench, descriptors: u64) -> Card {
         }
         if bench.wants("lists") {
             lists::measure(&mut card, backend, bench).await;
+        }
+        if bench.wants("dashboard") {
+            dashboard::measure(&mut card, backend, bench).await;
         }
     }
     if bench.wants("agent") {

@@ -58,7 +58,7 @@ enum Command {
         /// Where to write scale-card.md and scale-card.json; only shown when not said
         #[arg(long, value_name = "DIR")]
         write: Option<PathBuf>,
-        /// Only this part: store, server, durable, lists or agent
+        /// Only this part: store, server, durable, lists, dashboard or agent
         #[arg(long, value_name = "PART")]
         only: Option<String>,
         /// The server's program [default: `muster` beside this one]

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, bail, ensure};
 use muster_client::OperatorClient;
 use muster_ids::{HostId, KeyName};
-use muster_wire::enroll::EnrollReply;
+use muster_wire::enroll::{EnrollReply, EnrollWaiting};
 use muster_wire::secret::MOST_PUSHED;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::client::{HEARTBEAT, Order};
-use crate::connection::{self, Connection};
+use crate::connection::{self, Answer, Connection};
 use crate::crew::Crew;
 use crate::figures::{Histogram, Spread, ms, per_second};
 use crate::load::{self, Ran};
@@ -151,19 +151,40 @@ impl Play {
 
     /// Lets new machines present the site key; their requests and proofs are made before the clock runs.
     pub(crate) async fn join(&mut self, machines: usize, in_flight: usize) -> anyhow::Result<Joins> {
-        let door = self.stage.door(Over::Plain)?;
-        let mut arriving = self.new_machines(machines);
-        let requests = arriving.iter().map(|machine| {
-            machine.enrolment(door.url.as_str(), door.authority(), &self.stage.site_key, &self.stage.clock)
-        });
-        let (ran, answers) = load::once(&door, requests.collect(), in_flight).await?;
-        let ran = ran.all_wanted().context("not every machine was admitted")?;
+        let (mut arriving, ran, answers) = self.arrive(machines, in_flight).await?;
         for (machine, answer) in arriving.iter_mut().zip(answers) {
             let reply: EnrollReply = serde_json::from_slice(&answer.body)?;
             machine.host_id = Some(reply.host_id);
         }
         self.joined.append(&mut arriving);
         Ok(Joins { ran })
+    }
+
+    /// Lets the site ask a person first, and new machines come: each of them opens a claim.
+    pub(crate) async fn open_claims(&mut self, machines: usize) -> anyhow::Result<()> {
+        let path = format!("/v1/sites/{}/policy", self.stage.site_id);
+        let policy = json!({ "policy": { "new": "approve", "require_key": false } });
+        let _: Value = self.stage.owner.put(&path, &policy).await?;
+        let (_, _, answers) = self.arrive(machines, CONNECTING).await?;
+        for answer in answers {
+            serde_json::from_slice::<EnrollWaiting>(&answer.body).context("a machine does not wait")?;
+        }
+        Ok(())
+    }
+
+    /// Lets new machines present the site key, and returns them with their answers.
+    async fn arrive(
+        &mut self,
+        machines: usize,
+        in_flight: usize,
+    ) -> anyhow::Result<(Vec<Machine>, Ran, Vec<Answer>)> {
+        let door = self.stage.door(Over::Plain)?;
+        let arriving = self.new_machines(machines);
+        let requests = arriving.iter().map(|machine| {
+            machine.enrolment(door.url.as_str(), door.authority(), &self.stage.site_key, &self.stage.clock)
+        });
+        let (ran, answers) = load::once(&door, requests.collect(), in_flight).await?;
+        Ok((arriving, ran.all_wanted().context("a machine was refused")?, answers))
     }
 
     fn new_machines(&mut self, count: usize) -> Vec<Machine> {

@@ -6,7 +6,8 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::value::{Error as ValueError, StrDeserializer};
+use serde::de::{Deserialize, Deserializer, Error as _, IntoDeserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
 /// A whole number from `MIN` to `MAX`.
@@ -147,19 +148,17 @@ where
     if few.is_empty() { Err(D::Error::custom("empty")) } else { Ok(few) }
 }
 
-/// Deserializes a list of one to `MAX` values, none of them twice; for `deserialize_with`.
-pub fn distinct<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Few<T, MAX>, D::Error>
+/// Deserializes a list of one to `MAX` values in their order, none of them twice; for `deserialize_with`.
+pub fn distinct<'de, D, T, const MAX: usize>(deserializer: D) -> Result<Ordered<T, MAX>, D::Error>
 where
     D: Deserializer<'de>,
     T: Ord + Deserialize<'de>,
 {
     let values: Ordered<T, MAX> = Ordered::deserialize(deserializer)?;
-    let many = values.0.len();
-    let few: BTreeSet<T> = values.0.into_iter().collect();
-    match few.len() {
+    match values.iter().collect::<BTreeSet<&T>>().len() {
         0 => Err(D::Error::custom("empty")),
-        left if left < many => Err(D::Error::custom("duplicate")),
-        _ => Ok(Few(few)),
+        left if left < values.0.len() => Err(D::Error::custom("duplicate")),
+        _ => Ok(values),
     }
 }
 
@@ -242,6 +241,53 @@ impl<T: JsonSchema, const MAX: usize> JsonSchema for Ordered<T, MAX> {
     }
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "array", "maxItems": MAX, "items": generator.subschema_for::<T>() })
+    }
+}
+
+/// Words between commas, none of them twice: what a filter of a list lets through.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AnyOf<T>(Vec<T>);
+
+impl<T> AnyOf<T> {
+    /// Returns what the words say, in their order.
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de> + PartialEq> Deserialize<'de> for AnyOf<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <Cow<'de, str>>::deserialize(deserializer)?;
+        let mut values = Vec::new();
+        for word in text.split(',') {
+            let word: StrDeserializer<'_, ValueError> = word.into_deserializer();
+            let value = T::deserialize(word).map_err(|_| D::Error::custom("unknown_value"))?;
+            if values.contains(&value) {
+                return Err(D::Error::custom("duplicate"));
+            }
+            values.push(value);
+        }
+        Ok(Self(values))
+    }
+}
+
+/// Returns the words of an enum whose variants are words, as its schema tells them one by one.
+fn words(schema: &Schema) -> Vec<&str> {
+    let variants = schema.get("oneOf").and_then(|variants| variants.as_array());
+    variants.into_iter().flatten().filter_map(|variant| variant.get("const")?.as_str()).collect()
+}
+
+impl<T: JsonSchema> JsonSchema for AnyOf<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("AnyOf_{}", T::schema_name()).into()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let schema = T::json_schema(generator);
+        let words = words(&schema).join("|");
+        json_schema!({ "type": "string", "pattern": format!("^({words})(,({words}))*$") })
     }
 }
 

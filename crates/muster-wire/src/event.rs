@@ -107,7 +107,7 @@ mod tests {
         let kinds = KindList::parse("host.enrolled,host.back").unwrap();
         assert_eq!(kinds.words(), ["host.enrolled", "host.back"]);
         for text in
-            ["", "host.enrolled,", "host.enrolled, host.back", "host.nothing", "host.tags_set", TEST_KIND]
+            ["", "host.enrolled,", "host.enrolled, host.back", "host.nothing", "channel.violation", TEST_KIND]
         {
             assert_eq!(KindList::parse(text), Err("unknown_kind"), "{text}");
         }

@@ -60,7 +60,7 @@ happenings! {
     /// A host was moved to another site.
     HostMoved = "host.moved": AuditAndEvent;
     /// The tags of a host were set.
-    HostTagsSet = "host.tags_set": Audit;
+    HostTagsSet = "host.tags_set": AuditAndEvent;
     /// A host missed three heartbeats without a goodbye.
     HostUnreachable = "host.unreachable": Event;
     /// A host that could not be reached is back.

@@ -11,6 +11,9 @@ use crate::overview::Vitals;
 use crate::text::{Hostname, Line, Name, Tag};
 use crate::ticket::{EphemeralHours, MintedTicket, OneTimeLife};
 
+/// Most tags of a host.
+pub const MOST_TAGS: usize = 32;
+
 /// Where a host stands in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -66,7 +69,7 @@ pub struct InviteHost {
     pub zone: Option<Line<64>>,
     /// Tags that selectors match.
     #[serde(default, skip_serializing_if = "Few::is_empty")]
-    pub tags: Few<Tag, 32>,
+    pub tags: Few<Tag, MOST_TAGS>,
     /// Seconds until its registration token lapses; an hour when not said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_in_secs: Option<OneTimeLife>,
@@ -203,7 +206,7 @@ pub struct Reported {
 #[serde(deny_unknown_fields)]
 pub struct SetTags {
     /// All tags of the host from now on.
-    pub tags: Few<Tag, 32>,
+    pub tags: Few<Tag, MOST_TAGS>,
 }
 
 /// `POST /v1/hosts/{host_id}/move`.

@@ -4,8 +4,8 @@ use muster_ids::{HostId, SiteId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::bounds::{Few, distinct};
-use crate::host::{HostState, RetirementPreview};
+use crate::bounds::{Few, Ordered, distinct};
+use crate::host::{HostState, MOST_TAGS, RetirementPreview};
 use crate::object::object;
 use crate::text::{Line, Tag};
 
@@ -20,10 +20,10 @@ pub enum HostChange {
     Tags {
         /// Tags they have from now on.
         #[serde(default)]
-        add: Few<Tag, 32>,
+        add: Few<Tag, MOST_TAGS>,
         /// Tags they have no longer; none of `add`.
         #[serde(default)]
-        remove: Few<Tag, 32>,
+        remove: Few<Tag, MOST_TAGS>,
     },
     /// Suspends them: they keep their keys and are refused everything.
     Suspend {},
@@ -45,7 +45,7 @@ pub struct PreviewHostChange {
     /// The hosts, each once.
     #[serde(deserialize_with = "distinct")]
     #[schemars(extend("minItems" = 1, "uniqueItems" = true))]
-    pub hosts: Few<HostId, MOST_CHANGED>,
+    pub hosts: Ordered<HostId, MOST_CHANGED>,
     /// What is done to them.
     #[serde(deserialize_with = "object")]
     pub change: HostChange,
@@ -58,7 +58,7 @@ pub struct ChangeHosts {
     /// As in the preview.
     #[serde(deserialize_with = "distinct")]
     #[schemars(extend("minItems" = 1, "uniqueItems" = true))]
-    pub hosts: Few<HostId, MOST_CHANGED>,
+    pub hosts: Ordered<HostId, MOST_CHANGED>,
     /// As in the preview.
     #[serde(deserialize_with = "object")]
     pub change: HostChange,

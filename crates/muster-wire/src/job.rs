@@ -1,12 +1,8 @@
 //! Jobs: one piece of work on one host.
 
-use std::borrow::Cow;
-
 use muster_ids::{HostId, JobId, Timestamp};
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::{Error as ValueError, StrDeserializer};
-use serde::de::{Error as _, IntoDeserializer};
-use serde::{Deserialize, Deserializer, Serialize};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::bounds::{Few, Whole, at_least_one};
 use crate::object::{object, optional_object};
@@ -36,49 +32,6 @@ impl JobState {
     /// Whether the job has ended.
     pub const fn has_ended(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Cancelled | Self::Lost)
-    }
-}
-
-/// Several states, between commas: a filter of lists.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JobStates(Vec<JobState>);
-
-impl JobStates {
-    /// Returns the states.
-    pub fn as_slice(&self) -> &[JobState] {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for JobStates {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <Cow<'de, str>>::deserialize(deserializer)?;
-        let mut states = Vec::new();
-        for word in text.split(',') {
-            let word: StrDeserializer<'_, ValueError> = word.into_deserializer();
-            let state = JobState::deserialize(word).map_err(|_| D::Error::custom("unknown_value"))?;
-            if states.contains(&state) {
-                return Err(D::Error::custom("duplicate"));
-            }
-            states.push(state);
-        }
-        Ok(Self(states))
-    }
-}
-
-impl JsonSchema for JobStates {
-    fn inline_schema() -> bool {
-        true
-    }
-    fn schema_name() -> Cow<'static, str> {
-        "JobStates".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "description": "States of jobs, each once, between commas.",
-            "pattern": "^[a-z]+(,[a-z]+){0,6}$",
-        })
     }
 }
 

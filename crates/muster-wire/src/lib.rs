@@ -42,6 +42,7 @@ pub mod site;
 pub mod text;
 pub mod ticket;
 pub mod token;
+pub mod when;
 
 pub use join_string::JoinString;
 pub use object::Object;

@@ -9,8 +9,8 @@ use crate::host::Presence;
 
 /// Hours of the fleet's presence that are shown: 1 to 168, 24 when not said.
 pub type OverviewHours = Whole<1, 168>;
-/// Days of a host's history that are shown: 1 to 7, 7 when not said.
-pub type HistoryDays = Whole<1, 7>;
+/// Days of a host's history that are shown: 1 to 30, 7 when not said; never more than are kept.
+pub type HistoryDays = Whole<1, 30>;
 /// Most things of one kind that are counted; past it there are more.
 pub const ATTENTION_COUNTED: u64 = 1000;
 /// Most things of one kind that are named.

@@ -8,7 +8,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-use crate::bounds::{Few, distinct};
+use crate::bounds::{Ordered, distinct};
 use crate::text::Line;
 
 /// Most hosts whose secret is set with one order.
@@ -193,7 +193,7 @@ pub struct PushSecret {
     /// The hosts, each once.
     #[serde(deserialize_with = "distinct")]
     #[schemars(extend("minItems" = 1, "uniqueItems" = true))]
-    pub hosts: Few<HostId, MOST_PUSHED>,
+    pub hosts: Ordered<HostId, MOST_PUSHED>,
     /// What is merged into each (RFC 7396).
     pub document: Document,
 }

@@ -83,7 +83,7 @@ settings! {
     /// Days for which it is kept what machines said about themselves and then said differently.
     FactsKeepDays facts_keep_days: 90, 1 to 3_650;
     /// Days for which it is kept whether hosts could be reached, and what they said about how they are.
-    HistoryKeepDays history_keep_days: 8, 1 to 90;
+    HistoryKeepDays history_keep_days: 8, 1 to 30;
     /// Days for which jobs that ended are kept.
     JobsKeepDays jobs_keep_days: 90, 14 to 3_650;
     /// Days for which the logs of jobs that ended are kept; never longer than their jobs.

@@ -118,6 +118,13 @@ fn hosts_of_one_order_are_few_and_distinct() {
     for bad in [hosts(0), hosts(101), json!([HOST, HOST]), json!([SITE]), json!(HOST), json!(null)] {
         assert_eq!(taken(bad.clone()), [false; 3], "{bad}");
     }
+    let named = json!([host(2), host(0), host(1)]);
+    let pushed: PushSecret = parse(&json!({ "hosts": named, "document": { "user": "u" } })).unwrap();
+    assert_eq!(
+        serde_json::to_value(&pushed.hosts).unwrap(),
+        named,
+        "a refusal points at a place in this order"
+    );
 }
 
 #[test]

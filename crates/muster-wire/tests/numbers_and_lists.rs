@@ -1,6 +1,7 @@
 //! SECURITY D, rows "JSON shape" and "numbers in domain": bounded numbers, lists and maps.
 
-use muster_wire::bounds::{Few, FewEntries, Whole};
+use muster_wire::bounds::{AnyOf, Few, FewEntries, Whole};
+use muster_wire::job::JobState;
 use muster_wire::page::PageLimit;
 use muster_wire::secret::Document;
 use muster_wire::text::{SecretName, Tag};
@@ -155,4 +156,18 @@ fn a_map_of_secrets_is_strict_in_its_keys_and_values() {
     ] {
         assert!(serde_json::from_str::<Secrets>(bad).is_err(), "{bad}");
     }
+}
+
+#[test]
+fn words_of_a_filter_are_known_ones_each_once_between_commas() {
+    let read = |text: &str| serde_json::from_value::<AnyOf<JobState>>(text.into());
+    assert_eq!(read("failed").unwrap().into_vec(), [JobState::Failed]);
+    assert_eq!(read("lost,failed").unwrap().into_vec(), [JobState::Lost, JobState::Failed]);
+    for bad in ["", ",", "failed,", ",failed", "failed, lost", "failed,gone", "FAILED", "failed;lost"] {
+        assert!(read(bad).unwrap_err().to_string().contains("unknown_value"), "{bad}");
+    }
+    assert!(read("failed,lost,failed").unwrap_err().to_string().contains("duplicate"));
+    let schema = schemars::schema_for!(AnyOf<JobState>);
+    let words = "queued|dispatched|running|succeeded|failed|cancelled|lost";
+    assert_eq!(schema.get("pattern").unwrap(), &format!("^({words})(,({words}))*$"));
 }

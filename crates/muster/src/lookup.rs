@@ -142,9 +142,9 @@ impl Operator {
         if let Some(id) = as_id(text) {
             return Ok(id);
         }
-        let filter = HostFilter { q: Some(text.to_owned()), ..HostFilter::default() };
+        let filter = HostFilter { name: Some(text.to_owned()), ..HostFilter::default() };
         let hosts = collect(None, async |page| self.client.hosts(&filter, &page).await).await?;
-        let named = hosts.items.iter().filter(|host| host.name == text);
+        let named = hosts.items.iter();
         let candidates: Vec<_> = named
             .map(|host| Candidate {
                 id: host.id,
@@ -153,6 +153,18 @@ impl Operator {
             })
             .collect();
         choose("host", text, &candidates)
+    }
+
+    /// Finds the query of a saved view of one's own by its name.
+    pub(crate) async fn view(&self, name: &str) -> Result<String, Failure> {
+        let views = self.client.views().await?;
+        let named = views.items.iter().find(|view| view.name == name);
+        named.map(|view| view.query.clone()).ok_or_else(|| {
+            Failure::failed(
+                format!("no view of yours is called `{}`", visible(name)),
+                "`muster view list` shows them; those in another team need --team",
+            )
+        })
     }
 }
 

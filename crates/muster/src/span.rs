@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use muster_edge::Clock;
 use muster_ids::Timestamp;
+use muster_wire::when::{self, When};
 
 /// A span of time as people write it: `90s`, `15m`, `1h30m`, `7d`, `2w`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,29 +32,8 @@ impl FromStr for Span {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const FORM: &str = "expected a time like 90s, 15m, 1h30m, 7d or 2w";
-        let mut rest = text.trim();
-        let mut seconds = 0_u64;
-        if rest.is_empty() {
-            return Err(FORM);
-        }
-        while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or(FORM)?;
-            let count: u64 = rest[..digits].parse().map_err(|_| FORM)?;
-            let mut tail = rest[digits..].chars();
-            let unit = match tail.next() {
-                Some('s') => 1,
-                Some('m') => 60,
-                Some('h') => 3600,
-                Some('d') => 86_400,
-                Some('w') => 604_800,
-                _ => return Err(FORM),
-            };
-            let part = count.checked_mul(unit).ok_or(FORM)?;
-            seconds = seconds.checked_add(part).ok_or(FORM)?;
-            rest = tail.as_str();
-        }
-        Ok(Self(seconds))
+        let span = when::span(text.trim()).ok_or("expected a time like 90s, 15m, 1h30m, 7d or 2w")?;
+        Ok(Self(span.as_secs()))
     }
 }
 
@@ -74,12 +54,9 @@ impl fmt::Display for Span {
 
 /// Reads a moment like `2026-01-31T12:00:00Z`, or how long ago it was, like `24h`.
 pub(crate) fn moment_or_ago(text: &str) -> Result<Timestamp, &'static str> {
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    let ago: Span =
-        text.parse().map_err(|_| "expected a moment like 2026-01-31T12:00:00Z, or how long ago, like 24h")?;
-    Ok(Clock::system().now().minus(ago.into()))
+    let form = "expected a moment like 2026-01-31T12:00:00Z, or how long ago, like 24h";
+    let when: When = text.trim().parse().map_err(|_| form)?;
+    Ok(when.at(Clock::system().now()))
 }
 
 /// Says a duration in its largest unit, as in `12s`, `5m`, `3d`.

@@ -84,7 +84,9 @@ impl Bench {
         let mut bench = Self::new("restic");
         bench.restic.program = bench.folder.path().join("fake-restic");
         let find = "for argument; do case $argument in backup|cat|init|unlock|version) command=$argument; break;; esac; done";
-        let script = format!("#!/bin/sh\nhere={}\n{find}\n{body}\n", bench.folder.path().display());
+        // Tests that a script runs in its background ignore interrupts, and so would all that they start.
+        let shell = "#!/usr/bin/env -S --default-signal=INT sh";
+        let script = format!("{shell}\nhere={}\n{find}\n{body}\n", bench.folder.path().display());
         write_program(&bench.restic.program, &script);
         bench
     }

@@ -14,6 +14,10 @@ use super::{Answer, ApiError, OperatorClient, PageRequest};
 /// Which hosts to list; everything left out matches all.
 #[derive(Debug, Clone, Default)]
 pub struct HostFilter {
+    /// The query of a saved view; what else is said here wins over what it says.
+    pub view: Option<String>,
+    /// Only hosts of exactly this name.
+    pub name: Option<String>,
     /// Only hosts of this site.
     pub site_id: Option<SiteId>,
     /// Only hosts in this state.
@@ -45,7 +49,8 @@ impl OperatorClient {
         filter: &HostFilter,
         page: &PageRequest,
     ) -> Result<Page<Answer<Host>>, ApiError> {
-        let filters = [
+        let said = [
+            ("name", filter.name.clone()),
             ("site_id", filter.site_id.map(|id| id.to_string())),
             ("state", filter.state.and_then(word)),
             ("tag", filter.tag.as_ref().map(Tag::to_string)),
@@ -58,6 +63,12 @@ impl OperatorClient {
             ("held", filter.held.map(|held| held.to_string())),
             ("kind", filter.kind.and_then(word)),
         ];
+        let is_said = |name: &str| said.iter().any(|(other, value)| *other == name && value.is_some());
+        let view = filter.view.as_deref().unwrap_or_default();
+        let view: Vec<(String, String)> = form_urlencoded::parse(view.as_bytes()).into_owned().collect();
+        let view = view.iter().filter(|(name, _)| !is_said(name));
+        let view = view.map(|(name, value)| (name.as_str(), Some(value.clone())));
+        let filters: Vec<(&str, Option<String>)> = view.chain(said.iter().cloned()).collect();
         self.get(&path("/v1/hosts", page, &filters)).await
     }
 

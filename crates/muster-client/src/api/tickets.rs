@@ -1,4 +1,4 @@
-use muster_ids::{HostId, TicketId};
+use muster_ids::{HostId, SiteId, TicketId};
 use muster_wire::explanation::{ExplainTicket, Explanation};
 use muster_wire::leak::{LeakPreview, LeakReported, PreviewLeak, ReportLeak};
 use muster_wire::page::Page;
@@ -16,8 +16,10 @@ use super::{Answer, ApiError, OperatorClient, PageRequest};
 pub struct TicketFilter {
     /// Only tickets of this door.
     pub kind: Option<TicketKind>,
-    /// Only tickets that stand here.
-    pub status: Option<TicketStatus>,
+    /// Only tickets that stand at one of these; none: anywhere.
+    pub statuses: Vec<TicketStatus>,
+    /// Only tickets that lead to this site.
+    pub site_id: Option<SiteId>,
 }
 
 impl OperatorClient {
@@ -67,7 +69,12 @@ impl OperatorClient {
         filter: &TicketFilter,
         page: &PageRequest,
     ) -> Result<Page<Answer<Ticket>>, ApiError> {
-        let filters = [("kind", filter.kind.and_then(word)), ("status", filter.status.and_then(word))];
+        let statuses: Vec<String> = filter.statuses.iter().filter_map(|status| word(*status)).collect();
+        let filters = [
+            ("kind", filter.kind.and_then(word)),
+            ("status", (!statuses.is_empty()).then(|| statuses.join(","))),
+            ("site_id", filter.site_id.map(|id| id.to_string())),
+        ];
         self.get(&path("/v1/tickets", page, &filters)).await
     }
 

@@ -1,6 +1,6 @@
 //! The operator API's requests and refusals.
 
-use muster_client::api::{AuditFilter, PageRequest, collect};
+use muster_client::api::{AuditFilter, HostFilter, PageRequest, collect};
 use muster_client::{ApiError, DialError, OperatorClient};
 use muster_wire::page::Order;
 use muster_wire::ticket::CreateSiteKey;
@@ -51,6 +51,26 @@ async fn the_newest_of_the_audit_trail_are_asked_for_and_not_looked_for() {
     let text = server.text();
     assert!(text.starts_with("GET /v1/audit?order=desc&limit=50 HTTP/1.1\r\n"), "{text}");
     assert!(text.contains("GET /v1/audit?limit=200 HTTP/1.1\r\n"), "{text}");
+}
+
+#[tokio::test]
+async fn what_is_said_beside_a_saved_view_wins_over_it() {
+    let server = answering("HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\n{\"items\":[]}", None).await;
+    let client = client(&server);
+    let view = Some("q=a%26b&held=false&seen_before=7d&tag=web".to_owned());
+    let alone = HostFilter { view: view.clone(), ..HostFilter::default() };
+    client.hosts(&alone, &PageRequest::first()).await.expect("a page");
+    let narrowed = HostFilter { held: Some(true), door: Some(3), tag: "db".parse().ok(), ..alone };
+    client.hosts(&narrowed, &PageRequest::default()).await.expect("a page");
+    let text = server.text();
+    assert!(
+        text.starts_with("GET /v1/hosts?q=a%26b&held=false&seen_before=7d&tag=web&limit=200 HTTP/1.1\r\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("GET /v1/hosts?q=a%26b&seen_before=7d&tag=db&door=3&held=true HTTP/1.1\r\n"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

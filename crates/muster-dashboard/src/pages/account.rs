@@ -12,8 +12,8 @@ use muster_wire::sign_in::{Account, WebSession};
 use muster_wire::token::ApiToken;
 
 use crate::markup::{self, Markup};
-use crate::pages::team::tokens::newest_first;
-use crate::refusal::Refused;
+use crate::pages::team::tokens::shown;
+use crate::refusal::Refusal;
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
 use crate::words::Tone;
@@ -53,10 +53,10 @@ pub(crate) async fn get(visit: Visit) -> Answered {
     let (account, sessions, tokens) = tokio::join!(
         account(&visit),
         visit.api.get::<Page<WebSession>>("/v1/me/sessions"),
-        visit.api.get::<Page<ApiToken>>("/v1/me/tokens?limit=200"),
+        visit.api.get::<Page<ApiToken>>("/v1/me/tokens?limit=200&order=desc"),
     );
-    let sessions = sessions.map_err(|refusal| visit.refused(refusal))?;
-    let tokens = tokens.map_err(|refusal| visit.refused(refusal))?;
+    let sessions = sessions?;
+    let tokens = tokens?;
     let shows_all = visit.query.is("show", "all");
     visit.page(&AccountPage {
         shell: visit.shell("Your account"),
@@ -67,15 +67,15 @@ pub(crate) async fn get(visit: Visit) -> Answered {
         account: account?,
         sessions: current_first(sessions.items),
         has_more_tokens: tokens.next_cursor.is_some(),
-        tokens: newest_first(tokens.items, shows_all),
+        tokens: shown(tokens.items, shows_all),
         shows_all,
         done: done(visit.query.text("done")),
     })
 }
 
 /// Asks what a person signs in with.
-async fn account(visit: &Visit) -> Result<Account, Refused> {
-    visit.api.get("/v1/me/account").await.map_err(|refusal| visit.refused(refusal))
+async fn account(visit: &Visit) -> Result<Account, Refusal> {
+    visit.api.get("/v1/me/account").await
 }
 
 fn current_first(mut sessions: Vec<WebSession>) -> Vec<WebSession> {
@@ -98,7 +98,7 @@ impl AccountPage {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
@@ -109,7 +109,7 @@ mod tests {
         of(json)
     }
 
-    fn session(id: &str, current: bool, seen: u64, user_agent: &str) -> WebSession {
+    pub(super) fn session(id: &str, current: bool, seen: u64, user_agent: &str) -> WebSession {
         of(json!({
             "id": id, "current": current, "method": "password", "source": "192.0.2.7", "user_agent": user_agent,
             "created_at": ago(90_000), "seen_at": ago(seen), "expires_at": NOW.plus(std::time::Duration::from_secs(900_000)),
@@ -132,7 +132,7 @@ mod tests {
                     "second_factor_confirmed_at": ago(8_000_000), "recovery_codes_left": 2,
                 })),
                 sessions: current_first(sessions),
-                tokens: newest_first(some_tokens(), false),
+                tokens: shown(some_tokens(), false),
                 has_more_tokens: false,
                 shows_all: false,
                 done: None,

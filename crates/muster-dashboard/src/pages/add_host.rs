@@ -77,8 +77,8 @@ pub(crate) struct PreviewPage {
     shell: Shell,
     typed: Typed,
     site: String,
-    /// What the ticket would admit; nothing for a host that is not made yet: the API explains invitations of hosts.
-    admits: Option<Admits>,
+    /// What the ticket would admit.
+    admits: Admits,
     once: String,
     may_give_secrets: bool,
     repo_url: String,
@@ -98,7 +98,7 @@ pub(crate) async fn preview(visit: Visit) -> Answered {
     match explained(&visit, &typed).await {
         Ok(admits) => confirm(&visit, typed, admits, &Form::default(), None).await,
         Err(refusal) if refusal.is_of_form() => form(&visit, typed, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -108,7 +108,7 @@ pub(crate) async fn create(visit: Visit, sent: Form) -> Answered {
     let refusal = match mint(&visit, &typed, &sent).await {
         Ok(minted) => return minted::show(&visit, minted, None).await,
         Err(refusal) if refusal.is_of_form() => refusal,
-        Err(refusal) => return Err(visit.refused(refusal)),
+        Err(refusal) => return Err(refusal.into()),
     };
     match explained(&visit, &typed).await {
         Ok(admits) => confirm(&visit, typed, admits, &sent, Some(refusal)).await,
@@ -116,15 +116,19 @@ pub(crate) async fn create(visit: Visit, sent: Form) -> Answered {
     }
 }
 
-/// Asks what the ticket would admit. An invitation is of a host, which is not made yet.
-async fn explained(visit: &Visit, typed: &Typed) -> Result<Option<Admits>, Refusal> {
+/// Asks what the ticket would admit. The API explains the invitation of a host that is there: of one that is not made
+/// yet, it explains the one-time token with the same demands, which admits the same machine.
+async fn explained(visit: &Visit, typed: &Typed) -> Result<Admits, Refusal> {
     let request = match typed.kind {
         TicketKind::EnrolmentToken => json!({ "enrolment_token": typed.request() }),
+        TicketKind::RegistrationToken => json!({ "enrolment_token": typed.as_one_time_token().request() }),
         TicketKind::SiteKey => json!({ "site_key": typed.request() }),
-        TicketKind::RegistrationToken => return Ok(None),
     };
     let explanation: Explanation = visit.api.post("/v1/tickets/explain", &request).await?;
-    Ok(Some(Admits::new(explanation)))
+    Ok(match typed.kind {
+        TicketKind::RegistrationToken => Admits::of_invitation(explanation),
+        TicketKind::EnrolmentToken | TicketKind::SiteKey => Admits::new(explanation),
+    })
 }
 
 async fn mint(visit: &Visit, typed: &Typed, form: &Form) -> Result<MintedTicket, Refusal> {
@@ -168,8 +172,8 @@ fn secrets(form: &Form) -> Option<Value> {
 }
 
 async fn form(visit: &Visit, typed: Typed, refusal: Option<Refusal>) -> Answered {
-    let sites: Result<Page<Site>, Refusal> = visit.api.get("/v1/sites?limit=200").await;
-    let sites = sites.map_err(|refusal| visit.refused(refusal))?.items;
+    let sites: Page<Site> = visit.api.get("/v1/sites?limit=200").await?;
+    let sites = sites.items;
     let may = |permission| visit.may(permission);
     let mut page = AddPage::new(visit.shell("Add a host"), typed, sites, &may);
     page.refusal = refusal;
@@ -179,18 +183,14 @@ async fn form(visit: &Visit, typed: Typed, refusal: Option<Refusal>) -> Answered
 async fn confirm(
     visit: &Visit,
     typed: Typed,
-    admits: Option<Admits>,
+    admits: Admits,
     sent: &Form,
     refusal: Option<Refusal>,
 ) -> Answered {
     let site = match &typed.site_id {
         id if id.is_empty() => None,
         id => match id.parse::<muster_ids::SiteId>() {
-            Ok(id) => visit
-                .api
-                .get_if_shown::<Site>(&format!("/v1/sites/{id}"))
-                .await
-                .map_err(|it| visit.refused(it))?,
+            Ok(id) => visit.api.get_if_shown::<Site>(&format!("/v1/sites/{id}")).await?,
             Err(_) => None,
         },
     };
@@ -276,11 +276,8 @@ impl PreviewPage {
         !self.repo_url.is_empty() || self.error("secrets").is_some()
     }
 
-    fn life(&self) -> String {
-        match self.typed.life.parse() {
-            Ok(secs) => joining::life(secs),
-            Err(_) => joining::life(USUAL_LIFE),
-        }
+    fn is_invitation(&self) -> bool {
+        self.typed.kind == TicketKind::RegistrationToken
     }
 }
 

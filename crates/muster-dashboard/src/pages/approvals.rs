@@ -68,11 +68,12 @@ pub(crate) struct ApprovalsPage {
     may_decide: bool,
     may_give_secrets: bool,
     next: Option<String>,
+    first: Option<String>,
 }
 
 /// `GET /approvals`
 pub(crate) async fn list(visit: Visit) -> Answered {
-    let page = ApprovalsPage::load(&visit).await.map_err(|refusal| visit.refused(refusal))?;
+    let page = ApprovalsPage::load(&visit).await?;
     visit.page(&page)
 }
 
@@ -109,7 +110,7 @@ impl ApprovalsPage {
         page.news = news;
         page.may_decide = visit.may(Permission::DecideClaims);
         page.may_give_secrets = visit.may(Permission::ManageSecrets);
-        page.next = list.next_cursor.map(|cursor| page.query_here().with("cursor", &cursor).on("/approvals"));
+        (page.next, page.first) = page.query_here().ways("/approvals", list.next_cursor.as_deref());
         Ok(page)
     }
 
@@ -135,6 +136,7 @@ impl ApprovalsPage {
             may_decide: true,
             may_give_secrets: true,
             next: None,
+            first: None,
         }
     }
 

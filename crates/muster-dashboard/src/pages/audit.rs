@@ -83,7 +83,7 @@ pub(crate) async fn list(visit: Visit) -> Answered {
 /// `GET /audit/export`
 pub(crate) async fn export(visit: Visit) -> Answered {
     let path = asked(&visit.query).only(EXPORT).on("/v1/audit/export");
-    visit.api.download(&path).await.map_err(|refusal| visit.refused(refusal))
+    Ok(visit.api.download(&path).await?)
 }
 
 async fn people(visit: &Visit) -> Result<Vec<Person>, Refusal> {

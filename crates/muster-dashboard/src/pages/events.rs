@@ -1,7 +1,6 @@
 //! `/events`: what happened, newest first, every filter in the address; and one event with everything it tells.
 
 use askama::Template;
-use axum::extract::Path;
 use http::StatusCode;
 use muster_wire::event::{Event, EventKind};
 use muster_wire::happening::Happening;
@@ -9,6 +8,7 @@ use muster_wire::page::Page;
 use muster_wire::permission::Permission;
 
 use crate::markup::Markup;
+use crate::path::Named;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::shell::Shell;
@@ -75,15 +75,13 @@ pub(crate) async fn list(visit: Visit) -> Answered {
 }
 
 /// `GET /events/{position}`
-pub(crate) async fn get(visit: Visit, Path(position): Path<String>) -> Answered {
+pub(crate) async fn get(visit: Visit, Named(position): Named<u64>) -> Answered {
     let not_found = || Refusal::of(StatusCode::NOT_FOUND);
-    let position: u64 = position.parse().map_err(|_| not_found())?;
     let after = position.checked_sub(1).ok_or_else(not_found)?;
     let path = format!("/v1/events?after={after}&limit=1");
     let found: Page<Event> = visit.api.get(&path).await?;
     let event = found.items.into_iter().find(|event| event.position == position).ok_or_else(not_found)?;
-    let names = Names::of_events(&visit, std::slice::from_ref(&event)).await;
-    let names = names?;
+    let names = Names::of_events(&visit, std::slice::from_ref(&event)).await?;
     visit.page(&EventPage::new(visit.shell("Event"), event, &names))
 }
 
@@ -170,7 +168,7 @@ mod tests {
     fn only_the_newest_events_are_live() {
         assert!(page("", telling::tests::events()).render().unwrap().contains("data-live=\""));
         let older = page("cursor=x", telling::tests::events()).render().unwrap();
-        assert!(!older.contains("data-live=\"") && older.contains("href=\"/events\">Newest"));
+        assert!(!older.contains("data-live=\"") && older.contains("href=\"/events\">First page"));
     }
 
     #[test]

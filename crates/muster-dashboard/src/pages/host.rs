@@ -10,7 +10,6 @@ pub(crate) mod retire;
 pub(crate) mod secrets;
 
 use askama::Template;
-use axum::extract::Path;
 use muster_ids::{HostId, Timestamp};
 use muster_wire::channel::ConfigVersion;
 use muster_wire::enroll::Disposition;
@@ -22,6 +21,7 @@ use muster_wire::page::Page;
 use self::frame::{Frame, Tab};
 use crate::api::Api;
 use crate::markup::{self, Markup};
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::shell::Shell;
 use crate::strip::{Line, Strip};
@@ -41,7 +41,7 @@ pub(crate) struct HostPage {
     kind: &'static str,
     days: String,
     strip: Strip,
-    outages: Vec<(Timestamp, Option<String>, Presence)>,
+    outages: Vec<(Option<Timestamp>, Option<String>, Presence)>,
     figures: Vec<Figure>,
     graphs: Vec<Graph>,
     changes: Vec<FactChange>,
@@ -64,8 +64,8 @@ pub(crate) struct Graph {
 }
 
 /// `GET /hosts/{host_id}`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Overview).await?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<HostId>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Overview).await?;
     let id = frame.host.id;
     let (history, last_good, open) = (
         format!("/v1/hosts/{id}/history"),
@@ -74,9 +74,9 @@ pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
     );
     let (history, last_good, open) =
         tokio::join!(visit.api.get::<HostHistory>(&history), last_good, visit.api.get::<Page<Job>>(&open));
-    let history = history.map_err(|refusal| visit.refused(refusal))?;
-    let last_good = last_good.map_err(|refusal| visit.refused(refusal))?;
-    let open = open.map_err(|refusal| visit.refused(refusal))?;
+    let history = history?;
+    let last_good = last_good?;
+    let open = open?;
     visit.page(&HostPage::new(frame::shell(&visit, &frame), frame, &history, last_good, open.items))
 }
 

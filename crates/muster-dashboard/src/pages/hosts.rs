@@ -9,15 +9,16 @@ use std::collections::HashMap;
 
 use askama::Template;
 use http::HeaderMap;
-use muster_ids::{SiteId, Timestamp};
+use muster_ids::SiteId;
 use muster_wire::host::Host;
 use muster_wire::page::Page;
 use muster_wire::permission::Permission;
 use muster_wire::saved_view::SavedView;
 use muster_wire::site::Site;
+use muster_wire::when::When;
 
 use self::columns::Column;
-use crate::markup::Markup;
+use crate::markup::{self, Markup};
 use crate::query::Query;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -27,6 +28,7 @@ use crate::words;
 /// Parameters of the page that the list of the API takes.
 pub(crate) const FILTERS: &[&str] = &[
     "q",
+    "name",
     "state",
     "presence",
     "site_id",
@@ -43,6 +45,7 @@ pub(crate) const FILTERS: &[&str] = &[
 /// Filters without which the whole fleet is shown.
 const NARROWING: &[&str] = &[
     "q",
+    "name",
     "state",
     "presence",
     "site_id",
@@ -89,6 +92,16 @@ pub(crate) struct View {
     is_current: bool,
 }
 
+/// A filter that no field of the form says.
+pub(crate) struct Unsaid {
+    name: &'static str,
+    value: String,
+    words: &'static str,
+    says: Markup,
+    /// The list without it.
+    without: String,
+}
+
 impl Row {
     fn agent_version(&self) -> Option<String> {
         let versions = &self.host.reported.as_ref()?.facts.versions;
@@ -112,15 +125,15 @@ pub(crate) async fn list(visit: Visit) -> Answered {
 
 /// Shows the list of a query, also after a form on it was refused.
 pub(crate) async fn show(visit: &Visit, query: &Query, refused: Option<String>) -> Answered {
-    let path = seen::resolved(query, visit.now).only(FILTERS).on("/v1/hosts");
+    let path = seen::resolved(query).only(FILTERS).on("/v1/hosts");
     let (hosts, sites, views) = tokio::join!(
         visit.api.get::<Page<Host>>(&path),
         visit.api.get::<Page<Site>>("/v1/sites?limit=200"),
         visit.api.get_if_shown::<Page<SavedView>>("/v1/me/views")
     );
-    let hosts = hosts.map_err(|refusal| visit.refused(refusal))?;
-    let sites = sites.map_err(|refusal| visit.refused(refusal))?;
-    let views = views.map_err(|refusal| visit.refused(refusal))?;
+    let hosts = hosts?;
+    let sites = sites?;
+    let views = views?;
     let views = views.map(|page| page.items).unwrap_or_default();
     let mut shell = visit.shell("Hosts");
     shell.path = query.on("/hosts");
@@ -138,7 +151,8 @@ impl HostsPage {
         let names: HashMap<SiteId, &str> = sites.iter().map(|site| (site.id, site.name.as_str())).collect();
         let name = |id| names.get(&id).copied().unwrap_or("another site").to_owned();
         let rows = hosts.items.into_iter().map(|host| Row { site: name(host.site_id), host }).collect();
-        let present = views::of_api(&query, shell.now);
+        let present = views::of_api(&query);
+        let query = seen::chosen(&query);
         let views = views.into_iter().map(|view| View {
             href: format!("/hosts?{}", view.query),
             is_current: view.query == present,
@@ -171,6 +185,11 @@ impl HostsPage {
         self.columns.contains(column)
     }
 
+    /// Where the whole fleet is shown, in the columns that were chosen.
+    fn all_hosts(&self) -> String {
+        self.query.only(&["columns"]).on("/hosts")
+    }
+
     fn is_more(&self) -> bool {
         self.query.has_any(MORE)
     }
@@ -179,16 +198,20 @@ impl HostsPage {
         seen::choices()
     }
 
-    /// Moments of a saved view, which no choice of the form says.
-    fn moments(&self) -> Vec<(&'static str, Timestamp, String)> {
-        let moment = |(name, words): (&'static str, &'static str)| {
-            let at = self.query.get(name)?.parse().ok()?;
-            Some((words, at, self.query.without(name).without("cursor").on("/hosts")))
+    /// Filters that no field of the form says, of a saved view.
+    fn unsaid(&self) -> Vec<Unsaid> {
+        let names = [("name", "called"), ("seen_before", "last seen before"), ("seen_after", "seen since")];
+        let unsaid = |(name, words)| {
+            let value = self.query.get(name)?.to_owned();
+            let says = match value.parse() {
+                Ok(When::At(at)) if name != "name" => self.shell.time(&at),
+                Ok(When::Ago(_)) if name != "name" => markup::text(&format!("{value} ago")),
+                _ => markup::text(&value),
+            };
+            let without = self.query.without(name).without("cursor").on("/hosts");
+            Some(Unsaid { name, value, words, says, without })
         };
-        [("seen_before", "last seen before"), ("seen_after", "seen since")]
-            .into_iter()
-            .filter_map(moment)
-            .collect()
+        names.into_iter().filter_map(unsaid).collect()
     }
 
     /// What stands in the address beside what a form of its own says.
@@ -221,10 +244,10 @@ impl HostsPage {
             Column::State => shell.pill(&host.state),
             Column::Site => text(&row.site),
             Column::Tags => self.tags(host),
-            Column::System => host.reported.as_ref().map_or_else(
-                || text(""),
-                |reported| text(&format!("{} {}", reported.facts.os, reported.facts.arch)),
-            ),
+            Column::System => host
+                .reported
+                .as_ref()
+                .map_or_else(|| text(""), |reported| system(&reported.facts.os, &reported.facts.arch)),
             Column::Agent => text(&row.agent_version().unwrap_or_default()),
             Column::Seen => shell.time_or(&host.presence.last_seen_at, "never"),
             Column::Address => text(&row.address().unwrap_or_default()),
@@ -245,6 +268,16 @@ impl HostsPage {
         let tags: String = host.tags.iter().map(tag).collect();
         Markup::of_escaped(if tags.is_empty() { tags } else { format!("<span class=\"tags\">{tags}</span>") })
     }
+}
+
+/// Shows the system of a machine, and quietly what it is built for.
+fn system(os: &impl std::fmt::Display, arch: &impl std::fmt::Display) -> Markup {
+    let escape = |text: &dyn std::fmt::Display| crate::markup::escape(&text.to_string());
+    Markup::of_escaped(format!(
+        "<span>{} <small class=\"nowrap\">{}</small></span>",
+        escape(os),
+        escape(arch)
+    ))
 }
 
 /// Says what was done by the form before.
@@ -291,8 +324,14 @@ mod tests {
 
     #[test]
     fn an_empty_fleet_says_what_to_do() {
-        assert!(page("", Vec::new()).render().unwrap().contains("/hosts/add"));
+        let html = page("", Vec::new()).render().unwrap();
+        assert!(
+            html.contains("/hosts/add") && html.contains("data-bulk"),
+            "a list that comes alive has its bar: {html}"
+        );
         assert!(page("q=nobody", Vec::new()).render().unwrap().contains("Show all hosts"));
+        let html = page("q=nobody&columns=site.tags", Vec::new()).render().unwrap();
+        assert_eq!(html.matches("href=\"/hosts?columns=site.tags\"").count(), 2, "the columns stay: {html}");
     }
 
     #[test]
@@ -315,9 +354,25 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_of_a_view_is_shown_and_can_be_taken_away() {
-        let view = page("seen_before=2026-11-01T00:00:00Z&q=a", Vec::new());
-        assert_eq!(view.moments()[0].2, "/hosts?q=a");
-        assert!(view.is_more());
+    fn what_no_field_says_of_a_view_is_shown_kept_and_can_be_taken_away() {
+        let view = page("seen_before=2026-11-01T00:00:00Z&q=a&seen_after=3d&name=web<1", Vec::new());
+        let unsaid = view.unsaid();
+        let shown: Vec<_> = unsaid.iter().map(|it| (it.name, it.says.to_string())).collect();
+        assert_eq!(shown[0], ("name", "web&lt;1".to_owned()));
+        assert!(shown[1].1.contains("2026-11-01T00:00:00.000Z"), "{shown:?}");
+        assert_eq!(shown[2], ("seen_after", "3d ago".to_owned()));
+        assert_eq!(unsaid[2].without, "/hosts?seen_before=2026-11-01T00%3A00%3A00Z&q=a&name=web%3C1");
+        assert!(view.is_more() && view.is_narrowed);
+        let html = view.render().unwrap();
+        assert!(html.contains(r#"<input type="hidden" name="seen_after" value="3d">"#), "{html}");
+    }
+
+    #[test]
+    fn a_span_of_a_view_is_the_choice_that_says_it() {
+        let mut view = page("seen_before=7d", Vec::new());
+        assert!(view.unsaid().is_empty() && view.is_more());
+        assert!(view.render().unwrap().contains(r#"<option value="not-7d" selected>"#));
+        view = page("tag=x&seen=not-1d", Vec::new());
+        assert_eq!(views::of_api(&view.query), "tag=x&seen_before=1d");
     }
 }

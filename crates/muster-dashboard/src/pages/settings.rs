@@ -64,7 +64,7 @@ impl Change {
 
 /// `GET /settings`
 pub(crate) async fn get(visit: Visit) -> Answered {
-    let settings = settings(&visit).await.map_err(|refusal| visit.refused(refusal))?;
+    let settings = settings(&visit).await?;
     let is_done = visit.query.is("done", "set");
     let rows = rows(settings, &Form::default(), None);
     visit.page(&SettingsPage {
@@ -81,7 +81,7 @@ pub(crate) async fn get(visit: Visit) -> Answered {
 /// Only what somebody changed is sent on, so that nobody undoes what another did meanwhile. What deletes something is
 /// shown first.
 pub(crate) async fn set(visit: Visit, form: Form) -> Answered {
-    let settings = settings(&visit).await.map_err(|refusal| visit.refused(refusal))?;
+    let settings = settings(&visit).await?;
     let changes = changes(&settings, &form);
     if changes.iter().any(Change::deletes) && !form.is_ticked(SEEN) {
         return visit.page(&PreviewPage { shell: visit.shell("Settings"), changes });
@@ -97,7 +97,7 @@ pub(crate) async fn set(visit: Visit, form: Form) -> Answered {
             let (shell, tab) = (visit.shell("Settings"), "settings");
             visit.page(&SettingsPage { shell, tab, rows, is_done: false, refusal: Some(refusal) })
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

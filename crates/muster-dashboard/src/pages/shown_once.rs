@@ -13,7 +13,7 @@ pub(crate) struct ShownOnce {
     /// What was made.
     heading: String,
     /// What to do with it, and until when.
-    says: String,
+    says: Markup,
     secret: Markup,
     /// Where to go when it is kept.
     back: &'static str,
@@ -24,7 +24,7 @@ impl ShownOnce {
     /// Shows `secret`, whose button is called `label`.
     pub(crate) fn new(
         shell: Shell,
-        (heading, says): (String, String),
+        (heading, says): (String, Markup),
         (secret, label): (&str, &str),
         (back, back_label): (&'static str, &'static str),
     ) -> Self {
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn a_secret_that_is_shown_once() {
-        let says = ("Token “ci” is made".to_owned(), format!("For {HOSTILE}."));
+        let says = ("Token “ci” is made".to_owned(), markup::text(&format!("For {HOSTILE}.")));
         let secret =
             ("mso_0123456789abcdefghjkmnpqrs_0123456789abcdefghjkmnpqrstvwxyz0123456789", "Copy the token");
         let page =

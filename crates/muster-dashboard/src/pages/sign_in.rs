@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::form::Form;
 use crate::refusal::{Refusal, Refused};
-use crate::respond::{is_own_path, public_page, see_other};
+use crate::respond::{own_path, public_page, see_other};
 use crate::shell::Files;
 use crate::visit::{Stranger, Visit};
 
@@ -31,10 +31,11 @@ pub(crate) async fn get(stranger: Stranger) -> Result<Response, Refused> {
     if !setup.configured {
         return Ok(see_other("/setup", &HeaderMap::new()));
     }
-    let return_to = own_path(stranger.query.text("return_to"));
+    let return_to = own_path(stranger.query.text("return_to"), "/");
     if stranger.api.get::<Me>("/v1/me").await.is_ok() {
-        return Ok(see_other(&return_to, &HeaderMap::new()));
+        return Ok(see_other(return_to, &HeaderMap::new()));
     }
+    let return_to = return_to.to_owned();
     let page = SignInPage { return_to, providers: providers(&stranger).await?, ..SignInPage::empty() };
     Ok(public_page(StatusCode::OK, &page))
 }
@@ -45,15 +46,15 @@ pub(crate) async fn create(stranger: Stranger, form: Form) -> Result<Response, R
     if let Some(code) = form.text("code") {
         request["code"] = code.into();
     }
-    let return_to = own_path(form.raw("return_to"));
+    let return_to = own_path(form.raw("return_to"), "/");
     match stranger.api.post_once::<SignedIn>("/v1/sign-in", &request, None).await {
-        Ok(answer) => Ok(see_other(&return_to, &answer.headers)),
+        Ok(answer) => Ok(see_other(return_to, &answer.headers)),
         Err(refusal) if !refusal.is_of_form() && refusal.status != StatusCode::UNAUTHORIZED => {
             Err(refusal.into())
         }
         Err(refusal) => {
             let page = SignInPage {
-                return_to,
+                return_to: return_to.to_owned(),
                 login: form.raw("login").to_owned(),
                 asks_for_code: refusal.code() == "second_factor_required" || form.text("code").is_some(),
                 refusal: Some(says(&refusal)),
@@ -69,7 +70,7 @@ pub(crate) async fn create(stranger: Stranger, form: Form) -> Result<Response, R
 pub(crate) async fn end(visit: Visit, _: Form) -> Response {
     match visit.api.post_once::<serde_json::Value>("/v1/sign-out", &json!({}), None).await {
         Ok(answer) => see_other("/sign-in", &answer.headers),
-        Err(refusal) => visit.refused(refusal).into_response(),
+        Err(refusal) => Refused::from(refusal).into_response(),
     }
 }
 
@@ -89,10 +90,6 @@ fn says(refusal: &Refusal) -> String {
         }
         _ => refusal.says(),
     }
-}
-
-fn own_path(path: &str) -> String {
-    if is_own_path(path) { path.to_owned() } else { "/".to_owned() }
 }
 
 impl SignInPage {

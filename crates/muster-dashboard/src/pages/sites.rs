@@ -19,15 +19,16 @@ pub(crate) struct SitesPage {
     sites: Vec<Site>,
     may_manage: bool,
     next: Option<String>,
+    first: Option<String>,
 }
 
 /// `GET /sites`
 pub(crate) async fn list(visit: Visit) -> Answered {
     let path = visit.query.only(&["limit", "cursor"]).on("/v1/sites");
-    let sites: Page<Site> = visit.api.get(&path).await.map_err(|refusal| visit.refused(refusal))?;
-    let next = sites.next_cursor.map(|cursor| visit.query.with("cursor", &cursor).on("/sites"));
+    let sites: Page<Site> = visit.api.get(&path).await?;
+    let (next, first) = visit.query.ways("/sites", sites.next_cursor.as_deref());
     let may_manage = visit.may(Permission::ManageSites);
-    visit.page(&SitesPage { shell: visit.shell("Sites"), sites: sites.items, may_manage, next })
+    visit.page(&SitesPage { shell: visit.shell("Sites"), sites: sites.items, may_manage, next, first })
 }
 
 impl SitesPage {
@@ -48,7 +49,7 @@ mod tests {
             hostile.policy.new = muster_wire::site::NewPolicy::Approve;
             hostile.policy.reimage = muster_wire::site::ReimagePolicy::Auto;
             let shell = Shell::sample("Sites", "/sites");
-            Self { shell, sites: vec![samples::site(), hostile], may_manage: true, next: None }
+            Self { shell, sites: vec![samples::site(), hostile], may_manage: true, next: None, first: None }
         }
     }
 

@@ -73,13 +73,6 @@ fn done(word: &str) -> Option<&'static str> {
     }
 }
 
-/// Returns the ways to the next and the first page of a list.
-pub(crate) fn ways(query: &Query, path: &str, next_cursor: Option<&str>) -> (Option<String>, Option<String>) {
-    let query = query.without("done");
-    let next = next_cursor.map(|cursor| query.without("cursor").with("cursor", cursor).on(path));
-    (next, query.get("cursor").map(|_| query.without("cursor").on(path)))
-}
-
 /// Returns the path of a page of a list, as long as lists are.
 pub(crate) fn list_path(query: &Query, path: &str) -> String {
     let path = query.only(&["cursor"]).on(path);
@@ -87,14 +80,15 @@ pub(crate) fn list_path(query: &Query, path: &str) -> String {
     format!("{path}{joint}limit=200")
 }
 
+/// Returns the path of a page of a list whose newest come first.
+pub(crate) fn newest_path(query: &Query, path: &str) -> String {
+    format!("{}&order=desc", list_path(query, path))
+}
+
 /// `GET /team`
 pub(crate) async fn list(visit: Visit) -> Answered {
-    let people: Page<Person> = visit
-        .api
-        .get(&list_path(&visit.query, "/v1/people"))
-        .await
-        .map_err(|refusal| visit.refused(refusal))?;
-    let (next, first) = ways(&visit.query, "/team", people.next_cursor.as_deref());
+    let people: Page<Person> = visit.api.get(&list_path(&visit.query, "/v1/people")).await?;
+    let (next, first) = visit.query.ways("/team", people.next_cursor.as_deref());
     visit.page(&TeamPage {
         shell: visit.shell("Team"),
         head: Head::new(&visit, "people"),

@@ -1,29 +1,29 @@
 //! `POST /team-choice`: the team an admin looks at from now on, in a cookie of this browser.
 
-use axum::extract::FromRequest;
-use axum::response::{IntoResponse, Response};
-use http::HeaderMap;
+use axum::extract::{FromRequest, Request};
 use http::header::SET_COOKIE;
+use http::{HeaderMap, StatusCode};
+use muster_ids::TeamId;
 
 use crate::form::Form;
 use crate::refusal::Refusal;
-use crate::respond::{render_bare, see_other};
+use crate::respond::see_other;
 use crate::team_choice;
-use crate::visit::Visit;
+use crate::visit::{Answered, Visit};
 
 /// `POST /team-choice`
-pub(crate) async fn set(visit: Visit, request: axum::extract::Request) -> Response {
+pub(crate) async fn set(visit: Visit, request: Request) -> Answered {
     let (parts, body) = request.into_parts();
-    let form = axum::extract::Request::from_parts(parts.clone(), body);
-    let form = match Form::from_request(form, &()).await {
+    let form = match Form::from_request(Request::from_parts(parts.clone(), body), &()).await {
         Ok(form) => form,
-        Err(response) => return response.into_response(),
+        Err(response) => return Ok(response),
     };
-    let wanted = form.raw("team_id");
-    let Some(team) = visit.teams.iter().find(|team| team.id.to_string() == wanted) else {
-        return render_bare(&Refusal::of(http::StatusCode::NOT_FOUND));
-    };
+    let not_found = || Refusal::of(StatusCode::NOT_FOUND);
+    let team_id: TeamId = form.raw("team_id").parse().map_err(|_| not_found())?;
+    if !visit.may_look_at(team_id).await? {
+        return Err(not_found().into());
+    }
     let mut cookies = HeaderMap::new();
-    cookies.extend(team_choice::cookie(&parts, Some(team.id)).map(|cookie| (SET_COOKIE, cookie)));
-    see_other("/", &cookies)
+    cookies.extend(team_choice::cookie(&parts, Some(team_id)).map(|cookie| (SET_COOKIE, cookie)));
+    Ok(see_other("/", &cookies))
 }

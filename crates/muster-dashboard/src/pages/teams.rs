@@ -1,16 +1,17 @@
 //! `/teams`: every team of the installation, for admins; a new one, and its first owner.
 
 use askama::Template;
-use axum::extract::Path;
 use http::{HeaderMap, StatusCode};
 use muster_ids::TeamId;
 use muster_wire::page::Page;
 use muster_wire::people::{MintedToken, Team};
 use serde_json::{Value, json};
 
-use super::team::{list_path, ways};
+use super::team::list_path;
 use crate::form::Form;
+use crate::markup;
 use crate::pages::shown_once::ShownOnce;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -51,14 +52,13 @@ pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
     match visit.api.post::<Value>("/v1/teams", &request).await {
         Ok(_) => Ok(see_other("/teams", &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => show(&visit, form.raw("name"), Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 async fn show(visit: &Visit, name: &str, refusal: Option<Refusal>) -> Answered {
-    let teams: Result<Page<Team>, _> = visit.api.get(&list_path(&visit.query, "/v1/teams")).await;
-    let teams = teams.map_err(|refusal| visit.refused(refusal))?;
-    let (next, first) = ways(&visit.query, "/teams", teams.next_cursor.as_deref());
+    let teams: Page<Team> = visit.api.get(&list_path(&visit.query, "/v1/teams")).await?;
+    let (next, first) = visit.query.ways("/teams", teams.next_cursor.as_deref());
     visit.page(&TeamsPage {
         shell: visit.shell("Teams"),
         teams: teams.items,
@@ -72,14 +72,14 @@ async fn show(visit: &Visit, name: &str, refusal: Option<Refusal>) -> Answered {
 }
 
 /// `GET /teams/{team_id}/owner`
-pub(crate) async fn owner(visit: Visit, Path(team_id): Path<String>) -> Answered {
-    let team = find(&visit, &team_id).map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn owner(visit: Visit, Named(id): Named<TeamId>) -> Answered {
+    let team = find(&visit, id)?;
     show_owner(&visit, team, "", None)
 }
 
 /// `POST /teams/{team_id}/owner`
-pub(crate) async fn create_owner(visit: Visit, Path(team_id): Path<String>, form: Form) -> Answered {
-    let team = find(&visit, &team_id).map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn create_owner(visit: Visit, Named(id): Named<TeamId>, form: Form) -> Answered {
+    let team = find(&visit, id)?;
     let (path, key) = (format!("/v1/teams/{}/owners", team.id), form.key());
     let name = form.raw("name").trim();
     match visit.api.post_once::<MintedToken>(&path, &json!({ "name": name }), key.as_ref()).await {
@@ -89,10 +89,10 @@ pub(crate) async fn create_owner(visit: Visit, Path(team_id): Path<String>, form
                         themselves a login: hand it over by a way that only they read.";
             let secret = (answer.body.token.as_str(), "Copy the token");
             let shell = visit.shell("New owner");
-            visit.page(&ShownOnce::new(shell, (heading, says.to_owned()), secret, ("/teams", "all teams")))
+            visit.page(&ShownOnce::new(shell, (heading, markup::text(says)), secret, ("/teams", "all teams")))
         }
         Err(refusal) if refusal.is_of_form() => show_owner(&visit, team, name, Some(refusal)),
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -101,8 +101,8 @@ fn show_owner(visit: &Visit, team: Team, name: &str, refusal: Option<Refusal>) -
     visit.page(&OwnerPage { shell, team, once: visit.once(), name: name.to_owned(), refusal })
 }
 
-fn find(visit: &Visit, team_id: &str) -> Result<Team, Refusal> {
-    let found = visit.teams.iter().find(|team| team.id.to_string() == team_id);
+fn find(visit: &Visit, id: TeamId) -> Result<Team, Refusal> {
+    let found = visit.teams.iter().find(|team| team.id == id);
     found.cloned().ok_or_else(|| Refusal::of(StatusCode::NOT_FOUND))
 }
 

@@ -9,12 +9,10 @@ pub(crate) mod refusals;
 pub(crate) mod revoke;
 pub(crate) mod rotate;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use askama::Template;
-use futures_util::future::join_all;
 use muster_ids::{HostId, SiteId};
-use muster_wire::host::Host;
 use muster_wire::page::Page;
 use muster_wire::permission::Permission;
 use muster_wire::site::Site;
@@ -23,6 +21,7 @@ use muster_wire::ticket::Ticket;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::shell::Shell;
+use crate::telling::host_names;
 use crate::visit::{Answered, Visit};
 use crate::words;
 
@@ -52,7 +51,7 @@ impl Names {
     /// Looks up the sites, and the hosts of these ids.
     pub(crate) async fn of(visit: &Visit, ids: impl Iterator<Item = HostId>) -> Result<Self, Refusal> {
         let (sites, hosts) =
-            tokio::join!(visit.api.get::<Page<Site>>("/v1/sites?limit=200"), hosts(visit, ids));
+            tokio::join!(visit.api.get::<Page<Site>>("/v1/sites?limit=200"), host_names(visit, ids));
         let sites = sites?.items.into_iter().map(|site| (site.id, site.name)).collect();
         Ok(Self { sites, hosts: hosts? })
     }
@@ -67,23 +66,9 @@ impl Names {
     }
 }
 
-/// Looks up the names of a few hosts.
-async fn hosts(visit: &Visit, ids: impl Iterator<Item = HostId>) -> Result<HashMap<HostId, String>, Refusal> {
-    let ids: BTreeSet<HostId> = ids.collect();
-    let asked = ids.into_iter().map(|id| async move {
-        let host: Option<Host> = visit.api.get_if_shown(&format!("/v1/hosts/{id}")).await?;
-        Ok::<_, Refusal>(host.map(|host| (id, host.name)))
-    });
-    let found: Result<Vec<_>, Refusal> = join_all(asked).await.into_iter().collect();
-    Ok(found?.into_iter().flatten().collect())
-}
-
 /// Names a ticket as people tell it from others.
 pub(crate) fn title(ticket: &Ticket) -> String {
-    let kind = words::ticket_kind(ticket.kind);
-    let mut letters = kind.chars();
-    let first: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    format!("{first}{} {}", letters.as_str(), ticket.id)
+    format!("{} {}", words::capital(words::ticket_kind(ticket.kind)), ticket.id)
 }
 
 #[derive(Template)]
@@ -109,10 +94,10 @@ pub(crate) struct Tab {
 
 /// `GET /tickets`
 pub(crate) async fn list(visit: Visit) -> Answered {
-    let path = visit.query.only(FILTERS).on("/v1/tickets");
-    let tickets: Page<Ticket> = visit.api.get(&path).await.map_err(|refusal| visit.refused(refusal))?;
+    let path = visit.query.only(FILTERS).and("order", "desc").on("/v1/tickets");
+    let tickets: Page<Ticket> = visit.api.get(&path).await?;
     let hosts = tickets.items.iter().filter_map(|ticket| ticket.last_host_id.or(ticket.host_id));
-    let names = Names::of(&visit, hosts).await.map_err(|refusal| visit.refused(refusal))?;
+    let names = Names::of(&visit, hosts).await?;
     let may_add = may_add(&visit);
     visit.page(&TicketsPage::new(visit.shell("Tickets"), visit.query.clone(), tickets, names, may_add))
 }

@@ -6,7 +6,6 @@ pub(crate) mod form;
 
 use askama::Template;
 use futures_util::future::join_all;
-use http::StatusCode;
 use muster_ids::EndpointId;
 use muster_wire::endpoint::{Endpoint, EventDelivery};
 use muster_wire::page::Page;
@@ -56,9 +55,8 @@ async fn last(visit: &Visit, id: EndpointId) -> Result<Option<EventDelivery>, Re
 }
 
 /// Returns the path of an endpoint in the API.
-fn path_of(endpoint_id: &str) -> Result<String, Refusal> {
-    let id: EndpointId = endpoint_id.parse().map_err(|_| Refusal::of(StatusCode::NOT_FOUND))?;
-    Ok(format!("/v1/endpoints/{id}"))
+fn path_of(id: EndpointId) -> String {
+    format!("/v1/endpoints/{id}")
 }
 
 impl WebhooksPage {
@@ -172,11 +170,5 @@ mod tests {
         let shell = Shell::sample("Webhooks", "/webhooks");
         let html = WebhooksPage::new(shell, &Query::default(), Vec::new(), None).render().unwrap();
         assert!(html.contains("/webhooks/new?kind=email"));
-    }
-
-    #[test]
-    fn only_ids_become_paths() {
-        assert_eq!(path_of(ENDPOINT).unwrap(), format!("/v1/endpoints/{ENDPOINT}"));
-        assert!(path_of("../hosts").is_err());
     }
 }

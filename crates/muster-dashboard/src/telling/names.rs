@@ -41,13 +41,15 @@ impl Names {
         let has = |prefix: &str| ids.iter().any(|id| id.starts_with(prefix));
         let sees_people = visit.may(Permission::SeePeople) && has("user_");
         let sees_endpoints = visit.may(Permission::ManageEndpoints) && has("endpoint_");
+        let hosts = ids.iter().filter_map(|id| id.parse().ok());
         let (hosts, sites, people, endpoints) = tokio::join!(
-            host_names(visit, ids),
+            host_names(visit, hosts),
             some::<Site>(visit, has("site_"), "/v1/sites?limit=200"),
             some::<Person>(visit, sees_people, "/v1/people?limit=200"),
             some::<Endpoint>(visit, sees_endpoints, "/v1/endpoints?limit=200"),
         );
-        let mut names = hosts?;
+        let hosts = hosts?.into_iter().map(|(id, name)| (id.to_string(), name));
+        let mut names: HashMap<String, String> = hosts.collect();
         names.extend(sites?.into_iter().map(|site| (site.id.to_string(), site.name.to_string())));
         names.extend(people?.into_iter().map(|person| (person.id.to_string(), person.name)));
         names.extend(endpoints?.into_iter().map(|endpoint| (endpoint.id.to_string(), endpoint.name)));
@@ -97,11 +99,15 @@ impl Names {
     }
 }
 
-async fn host_names(visit: &Visit, ids: &BTreeSet<String>) -> Result<HashMap<String, String>, Refusal> {
-    let hosts = ids.iter().filter_map(|id| id.parse::<HostId>().ok());
-    let asked = hosts.map(|id| async move {
+/// Asks for the names of hosts, one request for each of them; who is not shown to this person has none.
+pub(crate) async fn host_names(
+    visit: &Visit,
+    ids: impl IntoIterator<Item = HostId>,
+) -> Result<HashMap<HostId, String>, Refusal> {
+    let ids: BTreeSet<HostId> = ids.into_iter().collect();
+    let asked = ids.into_iter().map(|id| async move {
         let host: Option<Host> = visit.api.get_if_shown(&format!("/v1/hosts/{id}")).await?;
-        Ok::<_, Refusal>(host.map(|host| (id.to_string(), host.name.to_string())))
+        Ok::<_, Refusal>(host.map(|host| (id, host.name)))
     });
     let found: Result<Vec<_>, Refusal> = join_all(asked).await.into_iter().collect();
     Ok(found?.into_iter().flatten().collect())

@@ -18,7 +18,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::page::{PageQuery, limit, open_cursor, page};
+use super::page::{OrderedPageQuery, in_order, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, Credential, permits};
 use crate::effects::Ended;
@@ -112,14 +112,16 @@ fn link(app: &App, token: &str) -> Result<String, Failure> {
 pub async fn list(
     State(app): State<App>,
     actor: Actor<permits::ManagePeople>,
-    StrictQuery(query): StrictQuery<PageQuery>,
+    StrictQuery(query): StrictQuery<OrderedPageQuery>,
 ) -> Result<Reply<Page<Invitation>>, Problem> {
     let now = app.clock.now();
-    let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
+    let order = query.order.unwrap_or_default();
+    let list = in_order(LIST, order);
+    let after = open_cursor(&app, actor.team_id, &list, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let rows = app.look(move |tx| tx.invitations(actor.team_id, after, limit + 1)).await?;
+    let rows = app.look(move |tx| tx.invitations(actor.team_id, order, after, limit + 1)).await?;
     let key = |row: &InvitationRow| (row.created_at, row.id);
-    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, key, |row| view(row, now))?))
+    Ok(Reply::new(page(&app, actor.team_id, &list, rows, limit, key, |row| view(row, now))?))
 }
 
 /// `POST /v1/invitations/{invitation_id}/revoke`

@@ -4,8 +4,8 @@ use axum::extract::State;
 use muster_http::{Created, Problem, Reply, StrictJson, StrictPath, StrictQuery};
 use muster_ids::{HostId, JobId};
 use muster_store::rows::{JobFilter, JobRow};
-use muster_wire::bounds::Whole;
-use muster_wire::job::{CreateJob, Job, JobStates, LogLine, WorkKind};
+use muster_wire::bounds::{AnyOf, Whole};
+use muster_wire::job::{CreateJob, Job, JobState, LogLine, WorkKind};
 use muster_wire::page::{Page, PageLimit};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -33,7 +33,7 @@ pub struct JobsQuery {
     /// Only jobs of this host.
     pub host_id: Option<HostId>,
     /// Only jobs in this state, or in one of these between commas: `failed,lost`.
-    pub state: Option<JobStates>,
+    pub state: Option<AnyOf<JobState>>,
     /// Only jobs of this kind of work.
     pub kind: Option<WorkKind>,
     /// How many items.
@@ -90,7 +90,7 @@ pub async fn list(
 ) -> Result<Reply<Page<Job>>, Problem> {
     let before = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let states = query.state.map(|states| states.as_slice().to_vec()).unwrap_or_default();
+    let states = query.state.map(AnyOf::into_vec).unwrap_or_default();
     let filter = JobFilter { host_id: query.host_id, states, kind: query.kind, before };
     let (rows, looked_through) = app
         .look(move |tx| {

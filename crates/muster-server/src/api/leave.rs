@@ -36,7 +36,7 @@ pub async fn create(
         if !unit.tx.agent_by_key(&agent.key)?.is_some_and(|row| row.may_act()) {
             return Err(Failure::KeyNotActive);
         }
-        retire::retire(unit, &host, &agent.author(), retire::Why::Machine)
+        retire::retire_locked(unit, &[&host], &agent.author(), retire::Why::Machine)
     })
     .await?;
     Ok(Reply::new(LeaveReply { host_id, state: HostState::Retired }))

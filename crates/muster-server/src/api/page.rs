@@ -2,7 +2,7 @@
 
 use muster_http::Problem;
 use muster_ids::TeamId;
-use muster_wire::page::{Page, PageLimit};
+use muster_wire::page::{Order, Page, PageLimit};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,25 @@ pub struct PageQuery {
     pub limit: Option<PageLimit>,
     /// Where to go on: `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+/// The query of a list without filters that is read from either end.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct OrderedPageQuery {
+    /// Which end comes first: `asc`, the oldest, when not said.
+    pub order: Option<Order>,
+    /// How many items.
+    pub limit: Option<PageLimit>,
+    /// Where to go on: `next_cursor` of the page before.
+    pub cursor: Option<String>,
+}
+
+/// Returns the name of a list in this order. A cursor is of one order: in the other it would go back to where it came from.
+pub fn in_order(list: &str, order: Order) -> String {
+    match order {
+        Order::Asc => list.to_owned(),
+        Order::Desc => format!("{list}.desc"),
+    }
 }
 
 /// Returns the limit of a page.

@@ -19,14 +19,16 @@ use super::hosts::HostPath;
 use super::page::{PageQuery, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
-use crate::failure::Failure;
+use crate::failure::{Failure, Named};
 use crate::host_config;
+use crate::problems;
 use crate::secrets::{self, Owners, Patch};
 use crate::unit::{Fact, Unit};
 
 const LIST: &str = "secrets";
 /// Most deliveries that are listed of one secret.
 const MAX_DELIVERIES: i64 = 100;
+const RETIRED: Failure = Failure::conflict("host_retired", "a retired host holds no secrets");
 
 /// The secret of a path.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -99,16 +101,18 @@ pub async fn push(
     StrictJson(request): StrictJson<PushSecret>,
 ) -> Result<Reply<PushedSecret>, Problem> {
     let keyring = app.keyring.clone();
+    let named: Vec<HostId> = request.hosts.iter().copied().collect();
+    let mut hosts = named.clone();
+    hosts.sort_unstable();
     let pushed = actor
         .change(&app, app.clock.now(), move |unit, actor| {
-            let hosts: Vec<HostId> = request.hosts.iter().copied().collect();
             let patch = Patch { name: &path.name, document: &request.document, at: "/document" };
             let rows = set_on_hosts(unit, &keyring, actor, &hosts, &patch)?;
-            let items = hosts.into_iter().zip(rows).map(|(host_id, row)| pushed_to(host_id, row));
+            let items = hosts.iter().zip(rows).map(|(host_id, row)| pushed_to(*host_id, row));
             Ok(PushedSecret { items: items.collect::<Result<_, _>>()? })
         })
         .await;
-    Ok(Reply::new(pushed.map_err(one_of_them)?))
+    Ok(Reply::new(pushed.map_err(|failure| problems::of_many(failure, &named))?))
 }
 
 /// Sets the secret of each of these hosts, tells of each, and lets each have it after the commit.
@@ -135,20 +139,15 @@ fn are_writable<P>(unit: &mut Unit<'_, '_>, actor: &Actor<P>, hosts: &[HostId]) 
     let locks: Vec<Lock> = hosts.iter().map(|host_id| Lock::shared(LockKey::Host(*host_id))).collect();
     unit.tx.lock(&locks)?;
     let states = unit.tx.host_states(actor.team_id, hosts)?;
-    let states: Vec<HostState> = states.into_iter().collect::<Option<_>>().ok_or(Failure::NotFound)?;
-    if states.contains(&HostState::Retired) {
-        return Err(Failure::conflict("host_retired", "a retired host holds no secrets"));
+    for (host_id, state) in hosts.iter().zip(states) {
+        let refused = match state {
+            None => Failure::NotFound,
+            Some(HostState::Retired) => RETIRED,
+            Some(_) => continue,
+        };
+        return Err(refused.of(Named::Host(*host_id)));
     }
     Ok(())
-}
-
-/// Says where in the body of an order what cannot be done is: which host it is, is not told.
-fn one_of_them(failure: Failure) -> Problem {
-    match failure {
-        Failure::NotFound => Problem::from(failure).field("/hosts", "not_found"),
-        Failure::Conflict { code, .. } => Problem::from(failure).field("/hosts", code),
-        other => other.into(),
-    }
 }
 
 fn pushed_to(host_id: HostId, row: SecretRow) -> Result<PushedTo, Failure> {

@@ -5,17 +5,18 @@ pub mod leak;
 
 use axum::extract::State;
 use muster_http::{Problem, Reply, StrictPath, StrictQuery};
-use muster_ids::TicketId;
+use muster_ids::{SiteId, TicketId};
 use muster_store::rows::{RefusalRow, TicketFilter};
 use muster_store::{Lock, LockKey};
-use muster_wire::page::{Page, PageLimit};
+use muster_wire::bounds::AnyOf;
+use muster_wire::page::{Order, Page, PageLimit};
 use muster_wire::permission::Permission;
 use muster_wire::refusal::TicketRefusal;
 use muster_wire::ticket::{Ticket, TicketKind, TicketStatus};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::page::{limit, open_cursor, page};
+use super::page::{in_order, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::enrol::mint::{revoke_unused, view};
@@ -35,8 +36,12 @@ pub struct TicketPath {
 pub struct TicketQuery {
     /// Only of this door.
     pub kind: Option<TicketKind>,
-    /// Only those that stand here.
-    pub status: Option<TicketStatus>,
+    /// Only those that stand here, or at one of these between commas: `open,expired`.
+    pub status: Option<AnyOf<TicketStatus>>,
+    /// Only those that lead to this site.
+    pub site_id: Option<SiteId>,
+    /// Which end comes first: `asc`, the oldest, when not said.
+    pub order: Option<Order>,
     /// How many items.
     pub limit: Option<PageLimit>,
     /// Where to go on: `next_cursor` of the page before.
@@ -50,12 +55,16 @@ pub async fn list(
     StrictQuery(query): StrictQuery<TicketQuery>,
 ) -> Result<Reply<Page<Ticket>>, Problem> {
     let now = app.clock.now();
-    let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
+    let order = query.order.unwrap_or_default();
+    let list = in_order(LIST, order);
+    let after = open_cursor(&app, actor.team_id, &list, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let filter = TicketFilter { kind: query.kind, status: query.status };
-    let rows = app.look(move |tx| tx.tickets_shown(actor.team_id, filter, after, limit + 1, now)).await?;
+    let statuses = query.status.map(AnyOf::into_vec).unwrap_or_default();
+    let filter = TicketFilter { kind: query.kind, statuses, site_id: query.site_id };
+    let rows =
+        app.look(move |tx| tx.tickets_shown(actor.team_id, &filter, order, after, limit + 1, now)).await?;
     let key = |shown: &muster_store::rows::ShownTicket| (shown.row.created_at, shown.row.ticket.id);
-    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, key, |shown| view(shown, now))?))
+    Ok(Reply::new(page(&app, actor.team_id, &list, rows, limit, key, |shown| view(shown, now))?))
 }
 
 /// `GET /v1/tickets/{ticket_id}`

@@ -17,7 +17,7 @@ use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::page::{PageQuery, limit, open_cursor, page};
+use super::page::{OrderedPageQuery, in_order, limit, open_cursor, page};
 use crate::app::App;
 use crate::auth::{Actor, Credential, Permit, permits};
 use crate::effects::Ended;
@@ -146,19 +146,21 @@ fn maker<P: Permit>(unit: &mut Unit<'_, '_>, actor: &Actor<P>) -> Result<Maker, 
 pub async fn list_own(
     State(app): State<App>,
     actor: Actor<permits::OwnAccount>,
-    StrictQuery(query): StrictQuery<PageQuery>,
+    StrictQuery(query): StrictQuery<OrderedPageQuery>,
 ) -> Result<Reply<Page<ApiToken>>, Problem> {
     let now = app.clock.now();
-    let after = open_cursor(&app, actor.team_id, OWN_LIST, query.cursor.as_deref())?;
+    let order = query.order.unwrap_or_default();
+    let list = in_order(OWN_LIST, order);
+    let after = open_cursor(&app, actor.team_id, &list, query.cursor.as_deref())?;
     let limit = limit(query.limit);
     let (user_id, limited) = (actor.user_id, actor.limited_token());
     let rows = app.look(move |tx| match &limited {
-        Some(id) => tx.operator_tokens_made_by(user_id, id, after, limit + 1),
-        None => tx.own_operator_tokens(user_id, after, limit + 1),
+        Some(id) => tx.operator_tokens_made_by(user_id, id, order, after, limit + 1),
+        None => tx.own_operator_tokens(user_id, order, after, limit + 1),
     });
     let rows = rows.await?;
     let key = |row: &ShownOperatorToken| (row.created_at, row.id);
-    Ok(Reply::new(page(&app, actor.team_id, OWN_LIST, rows, limit, key, |row| view(row, now))?))
+    Ok(Reply::new(page(&app, actor.team_id, &list, rows, limit, key, |row| view(row, now))?))
 }
 
 /// `POST /v1/me/tokens/{token_id}/revoke`
@@ -189,14 +191,16 @@ pub async fn revoke_own(
 pub async fn list(
     State(app): State<App>,
     actor: Actor<permits::ManagePeople>,
-    StrictQuery(query): StrictQuery<PageQuery>,
+    StrictQuery(query): StrictQuery<OrderedPageQuery>,
 ) -> Result<Reply<Page<ApiToken>>, Problem> {
     let now = app.clock.now();
-    let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
+    let order = query.order.unwrap_or_default();
+    let list = in_order(LIST, order);
+    let after = open_cursor(&app, actor.team_id, &list, query.cursor.as_deref())?;
     let limit = limit(query.limit);
-    let rows = app.look(move |tx| tx.operator_tokens(actor.team_id, after, limit + 1)).await?;
+    let rows = app.look(move |tx| tx.operator_tokens(actor.team_id, order, after, limit + 1)).await?;
     let key = |row: &ShownOperatorToken| (row.created_at, row.id);
-    Ok(Reply::new(page(&app, actor.team_id, LIST, rows, limit, key, |row| view(row, now))?))
+    Ok(Reply::new(page(&app, actor.team_id, &list, rows, limit, key, |row| view(row, now))?))
 }
 
 /// `POST /v1/tokens/{token_id}/revoke`

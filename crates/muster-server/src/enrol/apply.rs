@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use muster_domain::admission::{Admission, Machine};
 use muster_domain::ticket::Spent;
 use muster_ids::{ClaimId, HostId, SiteId, TeamId, TicketId};
-use muster_keyring::OwnerKind;
 use muster_store::StoreError;
 use muster_store::rows::{Arrival, HostKeyRow, HostRow, KeyState, TicketRow};
 use muster_wire::claim::ClaimState;
@@ -20,8 +19,9 @@ use super::retire::NOT_POSSIBLE;
 use super::{claim, hold, moving};
 use crate::app::App;
 use crate::failure::Failure;
+use crate::host_config;
+use crate::secrets::{self, Owners};
 use crate::unit::{Author, Fact, Unit};
-use crate::{host_config, secrets};
 
 /// What a machine comes in by, read under the locks.
 #[derive(Debug, Clone, Copy)]
@@ -237,7 +237,7 @@ fn replace(
         return Err(NOT_POSSIBLE);
     }
     if !arriving.keeps_secrets {
-        secrets::destroy_owned(unit, team_id, OwnerKind::Host, &host_id.to_string())?;
+        secrets::destroy_owned(unit, &Owners::hosts(team_id, &[host_id]))?;
     }
     let owner = unit.tx.owner_of_uid(team_id, &arriving.machine.uid)?;
     let owns_uid = owner.is_none_or(|owner| owner == host_id);

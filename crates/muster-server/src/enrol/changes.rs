@@ -1,11 +1,11 @@
 //! One change of many hosts: planned, shown, and done to all of them in one transaction.
 //!
-//! What is done to each is done by the function that does it to one: the same locks, rows of the trail, events and cuts.
+//! What is done to each is what is done to one alone: the same locks, rows of the trail, events and cuts.
 
 use muster_domain::host_change::{NotChanged, Planned, Standing, plan};
 use muster_ids::{HostId, TeamId};
 use muster_proof::digest::sha256_base64url;
-use muster_store::rows::StandingRow;
+use muster_store::rows::{HostRow, StandingRow};
 use muster_store::{Lock, LockKey, StoreError, Tx};
 use muster_wire::happening::Happening;
 use muster_wire::host::RetirementPreview;
@@ -19,7 +19,7 @@ use serde_json::json;
 use super::retire::{self, NOT_POSSIBLE, Why};
 use super::{moving, suspend};
 use crate::app::App;
-use crate::failure::Failure;
+use crate::failure::{Failure, Named};
 use crate::unit::{Author, Fact, Unit};
 
 const STALE: Failure =
@@ -45,14 +45,8 @@ pub const fn permission(change: &HostChange) -> Permission {
     }
 }
 
-/// Most hosts that are retired at once: the end of one takes a dozen statements, and all of them are one transaction.
-const MOST_RETIRED: usize = 25;
-
-/// Refuses what changes nothing, says two things of one tag, or is too much for one transaction.
-pub fn check(change: &HostChange, hosts: usize) -> Result<(), Failure> {
-    if matches!(change, HostChange::Retire {}) && hosts > MOST_RETIRED {
-        return Err(Failure::invalid("/hosts", "too_many"));
-    }
+/// Refuses what changes nothing, or says two things of one tag.
+pub fn check(change: &HostChange) -> Result<(), Failure> {
     let HostChange::Tags { add, remove } = change else { return Ok(()) };
     if add.is_empty() && remove.is_empty() {
         return Err(Failure::invalid("/change/add", "empty"));
@@ -63,7 +57,7 @@ pub fn check(change: &HostChange, hosts: usize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// What becomes of each host. `None`: one of them, or the site, is not there.
+/// What becomes of each host.
 pub struct Plan {
     standing: Vec<StandingRow>,
     planned: Vec<Planned>,
@@ -71,22 +65,32 @@ pub struct Plan {
 }
 
 impl Change {
-    /// Plans the change on what the transaction reads.
-    pub fn plan(&self, tx: &mut Tx<'_>) -> Result<Option<Plan>, StoreError> {
+    /// Hosts in whatever order, and what is done to them.
+    pub fn new(team_id: TeamId, mut hosts: Vec<HostId>, change: HostChange) -> Self {
+        hosts.sort_unstable();
+        Self { team_id, hosts, change }
+    }
+
+    /// Plans the change on what the transaction reads. `Err` in it: what the team does not have.
+    pub fn plan(&self, tx: &mut Tx<'_>) -> Result<Result<Plan, Named>, StoreError> {
         let Self { team_id, hosts, change } = self;
         if let HostChange::Move { site_id } = change
             && tx.site(*team_id, *site_id)?.is_none()
         {
-            return Ok(None);
+            return Ok(Err(Named::Site(*site_id)));
         }
-        let standing: Option<Vec<StandingRow>> = tx.hosts_standing(*team_id, hosts)?.into_iter().collect();
-        let Some(standing) = standing else { return Ok(None) };
+        let standing = hosts.iter().zip(tx.hosts_standing(*team_id, hosts)?);
+        let standing = standing.map(|(host_id, found)| found.ok_or(Named::Host(*host_id)));
+        let standing: Vec<StandingRow> = match standing.collect() {
+            Ok(standing) => standing,
+            Err(absent) => return Ok(Err(absent)),
+        };
         let planned: Vec<Planned> = standing.iter().map(|row| plan(&facts(row), change)).collect();
         let retirements = match change {
             HostChange::Retire {} => retirements(tx, &standing)?.into_iter().map(Some).collect(),
             _ => standing.iter().map(|_| None).collect(),
         };
-        Ok(Some(Plan { standing, planned, retirements }))
+        Ok(Ok(Plan { standing, planned, retirements }))
     }
 
     /// Does what was previewed under `preview_version`, or nothing.
@@ -104,41 +108,38 @@ impl Change {
                 unit.tx.lock(&locks.collect::<Vec<_>>())?;
             }
         }
-        let plan = self.plan(unit.tx)?.ok_or(Failure::NotFound)?;
+        let plan = self.plan(unit.tx)?.map_err(|absent| Failure::NotFound.of(absent))?;
         if plan.version(&self.change) != preview_version {
             return Err(STALE);
         }
-        self.tag(unit, &plan, author)?;
-        for (standing, planned) in plan.standing.iter().zip(&plan.planned) {
-            if *planned == Planned::Changes {
-                self.change_one(unit, app, standing, author)?;
-            }
-        }
+        self.record(unit, app, &plan, author)?;
         let after = unit.tx.hosts_standing(self.team_id, &self.hosts)?;
         let items =
             after.into_iter().flatten().zip(&plan.planned).map(|(row, planned)| changed(row, planned));
         Ok(ChangedHosts { items: items.collect(), changed: plan.changes() })
     }
 
-    fn change_one(
+    fn record(
         &self,
         unit: &mut Unit<'_, '_>,
         app: &App,
-        standing: &StandingRow,
+        plan: &Plan,
         author: &Author,
     ) -> Result<(), Failure> {
-        let host = &standing.row;
+        let change = plan.standing.iter().zip(&plan.planned);
+        let change = change.filter(|(_, planned)| **planned == Planned::Changes);
+        let hosts: Vec<&HostRow> = change.map(|(standing, _)| &standing.row).collect();
         match &self.change {
-            HostChange::Tags { .. } => Ok(()),
-            HostChange::Suspend {} => {
+            HostChange::Tags { .. } => self.tag(unit, plan, author),
+            HostChange::Suspend {} => hosts.iter().try_for_each(|host| {
                 suspend::suspend(unit, (host.team_id, host.id), host.state, author, None)
-            }
-            HostChange::Resume {} => suspend::resume(unit, host, author),
-            HostChange::Move { site_id } => {
+            }),
+            HostChange::Resume {} => hosts.iter().try_for_each(|host| suspend::resume(unit, host, author)),
+            HostChange::Move { site_id } => hosts.iter().try_for_each(|host| {
                 app.arrivals.comes(*site_id);
                 moving::relocate(unit, host, *site_id, author, None)
-            }
-            HostChange::Retire {} => retire::retire_locked(unit, host, author, Why::Person),
+            }),
+            HostChange::Retire {} => retire::retire_locked(unit, &hosts, author, Why::Person),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use muster_domain::admission::{Admission, CLAIM_LIFE, Refusal, WaitingClaim, admit_with_verdict};
 use muster_domain::claim::{Evidence, EvidenceOfHost, verdicts};
-use muster_ids::{ClaimId, HostId, KeyName, TeamId, TicketId, Timestamp};
+use muster_ids::{ClaimId, HostId, TeamId, Timestamp};
 use muster_keyring::OwnerKind;
 use muster_proof::digest::sha256_base64url;
 use muster_store::rows::{self, ClaimEnd, ClaimRow, LapsedClaimRow, ShownHost, TicketRow};
@@ -126,34 +126,36 @@ pub(super) fn close_and_free(
 ) -> Result<(), Failure> {
     let claim = unit.tx.claim(team_id, claim_id)?.ok_or(StoreError::Conflict)?;
     end(unit, &claim, ClaimState::Closed, None, author)?;
-    free_ticket(unit, claim.ticket_id, &claim.machine.key)
-}
-
-/// Closes a claim whose ground fell away and frees the ticket it held: its machine may ask again, and is judged anew.
-pub(super) fn let_go(
-    unit: &mut Unit<'_, '_>,
-    claim: &rows::WaitingClaim,
-    author: &Author,
-) -> Result<(), Failure> {
-    close(unit, claim, author)?;
-    free_ticket(unit, claim.ticket_id, &claim.key)
-}
-
-fn free_ticket(unit: &mut Unit<'_, '_>, id: Option<TicketId>, held_for: &KeyName) -> Result<(), Failure> {
-    if let Some(id) = id {
-        unit.tx.ticket_free(&id, held_for)?;
+    if let Some(ticket_id) = &claim.ticket_id {
+        unit.tx.ticket_free(ticket_id, &claim.machine.key)?;
     }
     Ok(())
 }
 
-/// Closes a claim whose ground fell away, if it still waits.
-pub(super) fn close(
+/// Closes claims of one team whose ground fell away and frees the tickets they held: their machines may ask again, and
+/// are judged anew.
+pub(super) fn let_go(
     unit: &mut Unit<'_, '_>,
-    claim: &rows::WaitingClaim,
+    claims: &[rows::WaitingClaim],
     author: &Author,
 ) -> Result<(), Failure> {
+    close(unit, claims, author)?;
+    let held = claims.iter().filter_map(|claim| Some((claim.ticket_id?, claim.key)));
+    unit.tx.tickets_free(&held.collect::<Vec<_>>())?;
+    Ok(())
+}
+
+/// Closes those of these claims of one team, whose ground fell away, that still wait.
+pub(super) fn close(
+    unit: &mut Unit<'_, '_>,
+    claims: &[rows::WaitingClaim],
+    author: &Author,
+) -> Result<(), Failure> {
+    let Some(team_id) = claims.first().map(|claim| claim.team_id) else { return Ok(()) };
     let end = ClaimEnd { from: ClaimState::Waiting, to: ClaimState::Closed, by: &author.actor, result: None };
-    if unit.tx.claim_end(claim.team_id, claim.id, end, unit.now)? {
+    let ids: Vec<ClaimId> = claims.iter().map(|claim| claim.id).collect();
+    let are_closed = unit.tx.claims_end(team_id, &ids, end, unit.now)?;
+    for (claim, _) in claims.iter().zip(are_closed).filter(|(_, is_closed)| *is_closed) {
         tell_ended(unit, claim, ClaimState::Closed, None, author);
     }
     Ok(())

@@ -89,12 +89,11 @@ pub(super) fn key_was_replaced(
     former: &[HostKeyRow],
     author: &Author,
 ) -> Result<(), Failure> {
-    for waiting in unit.tx.claims_on_host(team_id, host_id)? {
-        let has_former = former.iter().any(|key| key.name == waiting.key);
-        if waiting.reason == ClaimReason::Clone && has_former {
-            claim::close(unit, &waiting, author)?;
-        }
-    }
+    let mut copies = unit.tx.claims_on_host(team_id, host_id)?;
+    copies.retain(|waiting| {
+        waiting.reason == ClaimReason::Clone && former.iter().any(|key| key.name == waiting.key)
+    });
+    claim::close(unit, &copies, author)?;
     free(unit, (team_id, host_id), author, Freed::Rekeyed)?;
     Ok(())
 }

@@ -68,12 +68,33 @@ pub fn end(
     ending: Ending,
     author: &Author,
 ) -> Result<(), Failure> {
-    if !unit.tx.host_key_end(&key.name, ending.state(), &author.actor, unit.now)? {
+    end_all(unit, std::slice::from_ref(key), ending, author)
+}
+
+/// Ends keys of hosts of one team, as [`end`] does one.
+pub fn end_all(
+    unit: &mut Unit<'_, '_>,
+    keys: &[HostKeyRow],
+    ending: Ending,
+    author: &Author,
+) -> Result<(), Failure> {
+    let Some(team_id) = keys.first().map(|key| key.team_id) else { return Ok(()) };
+    let names: Vec<KeyName> = keys.iter().map(|key| key.name).collect();
+    if unit.tx.host_keys_end(&names, ending.state(), &author.actor, unit.now)?.contains(&false) {
         return Err(StoreError::Conflict.into());
     }
-    unit.tx.generation_forget(&key.name)?;
+    unit.tx.generations_forget(&names)?;
+    let ended: Vec<Ended> = names.iter().map(|name| Ended::Key(*name)).collect();
+    unit.end_all(team_id, &ended, ending.reason().as_str())?;
+    for key in keys {
+        tell_ended(unit, key, ending, author);
+    }
+    let pairs = keys.iter().filter(|key| key.state == KeyState::Active && key.name.is_pair());
+    end_next(unit, &pairs.map(|key| key.host_id).collect::<Vec<_>>(), ending, author)
+}
+
+fn tell_ended(unit: &mut Unit<'_, '_>, key: &HostKeyRow, ending: Ending, author: &Author) {
     let reason = ending.reason();
-    unit.end(key.team_id, Ended::Key(key.name), reason.as_str())?;
     unit.effects.cuts.push(Cut {
         host_id: key.host_id,
         key: key.name,
@@ -88,26 +109,22 @@ pub fn end(
     };
     let fact = Fact::new(what, key.team_id, author, key.name).of_host(key.host_id);
     unit.happened(fact.details(details));
-    if key.state == KeyState::Active && key.name.is_pair() {
-        end_next(unit, key, ending, author)
-    } else {
-        Ok(())
-    }
 }
 
-/// What is to follow a key that ended some other way follows nobody any more.
+/// What is to follow the keys of these hosts, which ended some other way, follows nobody any more.
 fn end_next(
     unit: &mut Unit<'_, '_>,
-    active: &HostKeyRow,
+    hosts: &[HostId],
     ending: Ending,
     author: &Author,
 ) -> Result<(), Failure> {
-    unit.tx.host_rotation_done(active.host_id)?;
-    let live = unit.tx.host_keys_live(active.host_id)?;
-    match live.into_iter().find(|key| key.state == KeyState::Next) {
-        Some(next) if ending != Ending::ReplacedBy(next.name) => end(unit, &next, ending, author),
-        _ => Ok(()),
+    if hosts.is_empty() {
+        return Ok(());
     }
+    unit.tx.hosts_rotation_done(hosts)?;
+    let mut next = unit.tx.hosts_keys_live(hosts)?.concat();
+    next.retain(|key| key.state == KeyState::Next && ending != Ending::ReplacedBy(key.name));
+    end_all(unit, &next, ending, author)
 }
 
 /// Ends the next key of a host whose lock is held exclusively: whoever suspects a host suspects what it made last, which

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use muster_domain::ticket::Ticket;
 use muster_ids::{Bearer, BearerKind, HostId, SiteId, TeamId, TicketId, Timestamp};
-use muster_keyring::OwnerKind;
 use muster_store::rows::{ShownTicket, TicketRow};
 use muster_wire::happening::Happening;
 use muster_wire::join_string::JoinString;
@@ -17,7 +16,7 @@ use super::claim;
 use crate::app::App;
 use crate::effects::Ended;
 use crate::failure::Failure;
-use crate::secrets;
+use crate::secrets::{self, Owners};
 use crate::unit::{Author, Fact, Unit};
 
 /// Life of a one-time ticket when nobody says otherwise.
@@ -145,16 +144,28 @@ pub fn revoke_unused(
     id: &TicketId,
     author: &Author,
 ) -> Result<bool, Failure> {
-    if !unit.tx.ticket_revoke(team_id, id, unit.now)? {
-        return Ok(false);
+    Ok(revoke_all_unused(unit, team_id, std::slice::from_ref(id), author)? == 1)
+}
+
+/// Voids tickets of a team whose locks are held, as [`revoke_unused`] does one. Returns how many were not revoked before.
+pub fn revoke_all_unused(
+    unit: &mut Unit<'_, '_>,
+    team_id: TeamId,
+    ids: &[TicketId],
+    author: &Author,
+) -> Result<usize, Failure> {
+    let are_revoked = unit.tx.tickets_revoke(team_id, ids, unit.now)?;
+    let revoked = ids.iter().zip(are_revoked).filter(|(_, is_revoked)| *is_revoked);
+    let revoked: Vec<TicketId> = revoked.map(|(id, _)| *id).collect();
+    let waiting = unit.tx.claims_with_tickets(team_id, &revoked, CLAIMS)?;
+    claim::close(unit, &waiting.concat(), author)?;
+    secrets::destroy_owned(unit, &Owners::tickets(team_id, &revoked))?;
+    let ended: Vec<Ended> = revoked.iter().map(|id| Ended::Ticket(*id)).collect();
+    unit.end_all(team_id, &ended, "revoked")?;
+    for id in &revoked {
+        unit.happened(Fact::new(Happening::TicketRevoked, team_id, author, id));
     }
-    for waiting in unit.tx.claims_with_ticket(team_id, id, CLAIMS)? {
-        claim::close(unit, &waiting, author)?;
-    }
-    secrets::destroy_owned(unit, team_id, OwnerKind::Ticket, id.as_str())?;
-    unit.end(team_id, Ended::Ticket(*id), "revoked")?;
-    unit.happened(Fact::new(Happening::TicketRevoked, team_id, author, id));
-    Ok(true)
+    Ok(revoked.len())
 }
 
 /// Shows a ticket as it stands at `now`.

@@ -55,9 +55,8 @@ pub(super) fn relocate(
     for ticket_id in unit.tx.tickets_of_host(host.team_id, host.id)? {
         claims.extend(unit.tx.claims_with_ticket(host.team_id, &ticket_id, mint::CLAIMS)?);
     }
-    for claim in claims.iter().filter(|claim| Some(claim.id) != decided) {
-        claim::let_go(unit, claim, author)?;
-    }
+    claims.retain(|claim| Some(claim.id) != decided);
+    claim::let_go(unit, &claims, author)?;
     let details = json!({ "from": host.site_id, "to": to, "claim_id": decided });
     let fact = Fact::new(Happening::HostMoved, host.team_id, author, host.id).of_host(host.id);
     unit.happened(fact.changed(["site_id"]).details(details));

@@ -1,8 +1,7 @@
 //! The end of a host: everything it could act with is taken away in one transaction; the tombstone stays.
 
 use muster_domain::host_life::Life;
-use muster_ids::{HostId, TeamId};
-use muster_keyring::OwnerKind;
+use muster_ids::{HostId, KeyName, TeamId};
 use muster_store::rows::{HostRow, InHandRow};
 use muster_store::{Lock, LockKey, StoreError};
 use muster_wire::happening::Happening;
@@ -10,11 +9,12 @@ use serde_json::json;
 
 use super::claim;
 use super::keys::{self, Ending};
-use super::mint::revoke_unused;
+use super::mint::revoke_all_unused;
 use crate::effects::Ended;
 use crate::failure::Failure;
+use crate::jobs;
+use crate::secrets::{self, Owners};
 use crate::unit::{Author, Fact, Unit};
-use crate::{jobs, secrets};
 
 /// What a person is told who asks for a step that is not possible from where the host stands.
 pub const NOT_POSSIBLE: Failure =
@@ -62,48 +62,41 @@ impl Why {
     }
 }
 
-/// Retires a living host: keys, tickets, secrets, jobs, tags and its uid are gone; the tombstone stays.
-pub fn retire(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author, why: Why) -> Result<(), Failure> {
-    lock(unit, host.team_id, &[host.id])?;
-    retire_locked(unit, host, author, why)
-}
-
-/// Does the same to a host that is locked with everything it could act with.
+/// Retires living hosts of one team that are locked with everything they could act with: keys, tickets, secrets, jobs,
+/// tags and uids are gone; the tombstones stay.
+///
+/// What is done to each is read and written together with that of the others: as many hosts as may be changed at once
+/// fit one transaction.
 pub fn retire_locked(
     unit: &mut Unit<'_, '_>,
-    host: &HostRow,
+    hosts: &[&HostRow],
     author: &Author,
     why: Why,
 ) -> Result<(), Failure> {
-    let now_host = unit.tx.host(host.team_id, host.id)?.ok_or(Failure::NotFound)?;
-    now_host.state.retire().map_err(|_| NOT_POSSIBLE)?;
-    let tickets = unit.tx.tickets_of_host(host.team_id, host.id)?;
-    let active = unit.tx.host_keys_active(host.id)?;
-    for ticket_id in &tickets {
-        revoke_unused(unit, host.team_id, ticket_id, author)?;
+    let Some(team_id) = hosts.first().map(|host| host.team_id) else { return Ok(()) };
+    let ids: Vec<HostId> = hosts.iter().map(|host| host.id).collect();
+    for state in unit.tx.host_states(team_id, &ids)? {
+        state.ok_or(Failure::NotFound)?.retire().map_err(|_| NOT_POSSIBLE)?;
     }
-    for key in &active {
-        keys::end(unit, key, Ending::Retired, author)?;
-    }
-    secrets::destroy_owned(unit, host.team_id, OwnerKind::Host, &host.id.to_string())?;
-    jobs::host_retired(unit, host.id)?;
-    close_claims_on(unit, host, author)?;
-    unit.tx.host_tags_set(host.team_id, host.id, &[])?;
-    if !unit.tx.host_retire(host.team_id, host.id, unit.now)? {
+    let tickets = unit.tx.tickets_of_hosts(team_id, &ids)?.concat();
+    let active = unit.tx.hosts_keys_active(&ids)?;
+    revoke_all_unused(unit, team_id, &tickets, author)?;
+    keys::end_all(unit, &active.concat(), Ending::Retired, author)?;
+    secrets::destroy_owned(unit, &Owners::hosts(team_id, &ids))?;
+    jobs::hosts_retired(unit, &ids)?;
+    let contesting = unit.tx.claims_on_hosts(team_id, &ids)?.concat();
+    claim::let_go(unit, &contesting, author)?;
+    unit.tx.hosts_tags_clear(team_id, &ids)?;
+    if unit.tx.hosts_retire(team_id, &ids, unit.now)?.contains(&false) {
         return Err(StoreError::Conflict.into());
     }
-    unit.end(host.team_id, Ended::Host(host.id), "retired")?;
-    unit.effects.retired.push(host.id);
-    let details = json!({ "name": host.name, "reason": why.as_str(), "keys": active.iter().map(|key| key.name).collect::<Vec<_>>() });
-    let fact = Fact::new(Happening::HostRetired, host.team_id, author, host.id);
-    unit.happened(fact.of_host(host.id).details(details));
-    Ok(())
-}
-
-/// The ground of these claims falls away; their machines may ask again and are judged anew.
-fn close_claims_on(unit: &mut Unit<'_, '_>, host: &HostRow, author: &Author) -> Result<(), Failure> {
-    for waiting in unit.tx.claims_on_host(host.team_id, host.id)? {
-        claim::let_go(unit, &waiting, author)?;
+    let ended: Vec<Ended> = ids.iter().map(|id| Ended::Host(*id)).collect();
+    unit.end_all(team_id, &ended, "retired")?;
+    unit.effects.retired.extend(&ids);
+    for (host, active) in hosts.iter().zip(&active) {
+        let keys: Vec<KeyName> = active.iter().map(|key| key.name).collect();
+        let fact = Fact::new(Happening::HostRetired, team_id, author, host.id).of_host(host.id);
+        unit.happened(fact.details(json!({ "name": host.name, "reason": why.as_str(), "keys": keys })));
     }
     Ok(())
 }

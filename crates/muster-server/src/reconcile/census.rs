@@ -2,7 +2,8 @@
 //! that every five minutes.
 //!
 //! It reads the narrow table from end to end, so its pace follows the time that takes: it never costs more than a
-//! thirtieth of one core. No request and no heartbeat waits for it.
+//! thirtieth of one core. No heartbeat waits for it. Who asks for an overview waits for the first one, and for one of a
+//! small fleet, which is counted when it is asked for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::run::{Pace, Step, run};
 use crate::app::App;
-use crate::census::{Counted, TeamCensus};
+use crate::census::{Counted, NotedAt, TeamCensus};
 use crate::failure::Failure;
 use crate::host_view::signs_of_life;
 use crate::metrics::Reconciler;
@@ -29,6 +30,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 const COUNT_EVERY: Duration = Duration::from_secs(5);
 /// Of the time a census takes so much goes by before the next.
 const REST: u32 = 30;
+/// A fleet that takes no longer is counted when somebody looks, but not again within so long.
+const SOON: Duration = Duration::from_millis(10);
+const FRESH_FOR: Duration = Duration::from_millis(250);
 const PAGE: i64 = 1000;
 const BATCH: usize = 250;
 /// What was changed a moment ago is on its way.
@@ -52,16 +56,16 @@ pub async fn census(app: App, shutdown: CancellationToken) {
 }
 
 fn is_due(app: &App) -> bool {
-    let Some(last) = app.census.last() else { return true };
+    let Some((last, noted)) = app.census.last().zip(app.census.noted()) else { return true };
     let rest = COUNT_EVERY.max(last.took.saturating_mul(REST));
-    app.clock.monotonic().saturating_sub(last.done_at) >= rest
+    app.clock.monotonic().saturating_sub(noted.done_at) >= rest
 }
 
 /// Counts everything once and notes what changed, unless somebody does just now: then it waits for them.
 pub async fn count(app: &App) -> Result<(), Failure> {
     let waiting_since = app.clock.monotonic();
     let _alone = app.census.noting.lock().await;
-    if app.census.last().is_some_and(|last| last.began_at > waiting_since) {
+    if app.census.noted().is_some_and(|noted| noted.began_at > waiting_since) {
         return Ok(());
     }
     let (counted, changes) = {
@@ -73,17 +77,24 @@ pub async fn count(app: &App) -> Result<(), Failure> {
         let written = app.store.write(Priority::Normal, move |tx: &mut Tx<'_>| tx.presence_note(&batch));
         written.await?;
     }
-    keep_samples(app, counted.at, samples(&counted.teams)).await
+    keep_samples(app, counted.at, samples(&counted.teams)).await?;
+    app.census.has_noted(NotedAt { began_at: counted.began_at, done_at: app.clock.monotonic() });
+    Ok(())
 }
 
-/// Returns the last census. The first one is waited for, but not what is noted after it: of a fleet nothing was noted of
-/// yet that are many writes.
+/// Returns the last census, or one of this moment where that takes no time. The first one is waited for, but not what is
+/// noted after it: of a fleet nothing was noted of yet that are many writes.
 pub async fn counted(app: &App) -> Result<Arc<Counted>, Failure> {
-    if let Some(last) = app.census.last() {
+    let good_enough = || {
+        let last = app.census.last()?;
+        let age = app.clock.monotonic().saturating_sub(last.done_at);
+        (last.took > SOON || age < FRESH_FOR).then_some(last)
+    };
+    if let Some(last) = good_enough() {
         return Ok(last);
     }
     let _alone = app.census.counting.lock().await;
-    match app.census.last() {
+    match good_enough() {
         Some(last) => Ok(last),
         None => Ok(count_all(app).await?.0),
     }
@@ -156,7 +167,7 @@ async fn count_exposed(app: &App, teams: &mut Teams) -> Result<(), Failure> {
         let (exposed, last) = app.look(move |tx| tx.secrets_exposed(after, PAGE)).await?;
         for secret in exposed {
             let team = teams.entry(secret.team_id).or_default();
-            team.exposed.count(secret.updated_at, secret.host_id, Some(secret.name));
+            team.exposed.count(secret.since, secret.host_id, Some(secret.name));
         }
         match last {
             Some(last) => after = last,

@@ -60,7 +60,7 @@ async fn retire_one(app: &App, seen: EphemeralRow) -> Result<(), Failure> {
         let host = retire::locked(unit, seen.team_id, seen.id)?;
         match unit.tx.host_ephemeral(seen.id)? {
             Some(row) if is_over(&facts(&inner, &row), unit.now) => {
-                retire::retire(unit, &host, &Author::system(), Why::Ephemeral)
+                retire::retire_locked(unit, &[&host], &Author::system(), Why::Ephemeral)
             }
             _ => Ok(()),
         }

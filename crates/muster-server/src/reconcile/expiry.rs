@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use muster_domain::web_session::IDLE_FOR;
 use muster_ids::{TeamId, TicketId};
-use muster_keyring::OwnerKind;
 use muster_store::rows::LapsedClaimRow;
 use muster_store::{Lock, LockKey, Priority, Tx};
 use muster_wire::happening::Happening;
@@ -17,7 +16,7 @@ use crate::app::App;
 use crate::enrol::claim;
 use crate::failure::Failure;
 use crate::metrics::Reconciler;
-use crate::secrets;
+use crate::secrets::{self, Owners};
 use crate::settings::days_before;
 use crate::unit::{Author, Fact};
 
@@ -109,7 +108,7 @@ async fn destroy(app: &App, team_id: TeamId, ticket_id: TicketId) -> Result<(), 
         if unit.tx.ticket_may_open(&ticket_id, unit.now)? {
             return Ok(());
         }
-        let destroyed = secrets::destroy_owned(unit, team_id, OwnerKind::Ticket, ticket_id.as_str())?;
+        let destroyed = secrets::destroy_owned(unit, &Owners::tickets(team_id, &[ticket_id]))?;
         let fact = Fact::new(Happening::TicketSecretsDestroyed, team_id, &Author::system(), ticket_id);
         unit.happened(fact.details(json!({ "count": destroyed })));
         Ok(())

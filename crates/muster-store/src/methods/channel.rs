@@ -161,9 +161,12 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Forgets the generations of a key that ended.
-    pub fn generation_forget(&mut self, key: &KeyName) -> Result<(), StoreError> {
-        self.execute("DELETE FROM key_generation WHERE key_name = $1", params![key])?;
+    /// Forgets the generations of keys that ended.
+    pub fn generations_forget(&mut self, keys: &[KeyName]) -> Result<(), StoreError> {
+        self.execute_each(
+            "DELETE FROM key_generation WHERE key_name = $1",
+            &keys.iter().map(|key| params![key].to_vec()).collect::<Vec<_>>(),
+        )?;
         Ok(())
     }
 

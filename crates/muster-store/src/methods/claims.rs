@@ -204,10 +204,19 @@ impl Tx<'_> {
         team_id: TeamId,
         host_id: HostId,
     ) -> Result<Vec<WaitingClaim>, StoreError> {
-        self.query(
+        Ok(self.claims_on_hosts(team_id, &[host_id])?.pop().unwrap_or_default())
+    }
+
+    /// Returns the claims that contest each of these hosts, as [`Tx::claims_on_host`] does of one.
+    pub fn claims_on_hosts(
+        &mut self,
+        team_id: TeamId,
+        hosts: &[HostId],
+    ) -> Result<Vec<Vec<WaitingClaim>>, StoreError> {
+        self.query_each(
             "SELECT id, team_id, ticket_id, key_name, host_id, reason FROM claim
               WHERE team_id = $1 AND host_id = $2 AND state = 'waiting' ORDER BY id",
-            params![team_id, host_id],
+            &hosts.iter().map(|host_id| params![team_id, host_id].to_vec()).collect::<Vec<_>>(),
             read_waiting,
         )
     }
@@ -234,10 +243,21 @@ impl Tx<'_> {
         ticket_id: &TicketId,
         limit: i64,
     ) -> Result<Vec<WaitingClaim>, StoreError> {
-        self.query(
+        let found = self.claims_with_tickets(team_id, std::slice::from_ref(ticket_id), limit)?.pop();
+        Ok(found.unwrap_or_default())
+    }
+
+    /// Returns the claims that wait with each of these tickets, at most `limit` with each.
+    pub fn claims_with_tickets(
+        &mut self,
+        team_id: TeamId,
+        tickets: &[TicketId],
+        limit: i64,
+    ) -> Result<Vec<Vec<WaitingClaim>>, StoreError> {
+        self.query_each(
             "SELECT id, team_id, ticket_id, key_name, host_id, reason FROM claim
               WHERE team_id = $1 AND ticket_id = $2 AND state = 'waiting' ORDER BY id LIMIT $3",
-            params![team_id, ticket_id, limit],
+            &tickets.iter().map(|id| params![team_id, id, limit].to_vec()).collect::<Vec<_>>(),
             read_waiting,
         )
     }
@@ -276,12 +296,26 @@ impl Tx<'_> {
         end: ClaimEnd<'_>,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.claims_end(team_id, &[id], end, now)? == [true])
+    }
+
+    /// Ends claims, as [`Tx::claim_end`] does one.
+    pub fn claims_end(
+        &mut self,
+        team_id: TeamId,
+        ids: &[ClaimId],
+        end: ClaimEnd<'_>,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let ended = |id: &ClaimId| {
+            params![Word(end.to), now, end.by, end.result, team_id, id, Word(end.from)].to_vec()
+        };
+        let changed = self.execute_each(
             "UPDATE claim SET state = $1, decided_at = $2, decided_by = $3, result_host_id = $4
               WHERE team_id = $5 AND id = $6 AND state = $7",
-            params![Word(end.to), now, end.by, end.result, team_id, id, Word(end.from)],
+            &ids.iter().map(ended).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 }
 

@@ -144,11 +144,16 @@ impl Tx<'_> {
 
     /// Frees a ticket that was held for a key. `false`: it was not.
     pub fn ticket_free(&mut self, id: &TicketId, held_for: &KeyName) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.tickets_free(&[(*id, *held_for)])? == [true])
+    }
+
+    /// Frees tickets that were held for keys, as [`Tx::ticket_free`] does one.
+    pub fn tickets_free(&mut self, held: &[(TicketId, KeyName)]) -> Result<Vec<bool>, StoreError> {
+        let changed = self.execute_each(
             "UPDATE ticket SET reserved_for = NULL WHERE id = $1 AND reserved_for = $2 AND spent_by_key IS NULL",
-            params![id, held_for],
+            &held.iter().map(|(id, held_for)| params![id, held_for].to_vec()).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Forgets replies made before `before`, at most `limit`. Returns how many.

@@ -1,7 +1,7 @@
 //! The fleet as it was counted: every host in its turn, whether it could be reached, and how many of a team could.
 
 use muster_domain::host_config::Configured;
-use muster_ids::{HostId, SecretId, TeamId, Timestamp};
+use muster_ids::{HostId, TeamId, Timestamp};
 use muster_wire::host::{HostState, Presence};
 use muster_wire::overview::{PresenceCounts, PresenceSample};
 
@@ -47,19 +47,6 @@ pub struct PresenceChange {
     pub status: Presence,
 }
 
-/// A secret whose value went to a key nobody trusts any more.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExposedSecret {
-    /// Its team.
-    pub team_id: TeamId,
-    /// Its host.
-    pub host_id: HostId,
-    /// Its name.
-    pub name: String,
-    /// When it got the value it has.
-    pub updated_at: Timestamp,
-}
-
 impl Tx<'_> {
     /// Returns hosts in the order of their integer keys, after `after`, wherever they stand.
     pub fn hosts_counted(&mut self, after: i64, limit: i64) -> Result<Vec<CountedHost>, StoreError> {
@@ -98,46 +85,18 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns how many jobs of each team failed or were lost since `since`.
+    /// Returns how many jobs of each team failed or were lost since `since`. Asked team by team, so that of jobs that are
+    /// older none is read.
     pub fn jobs_failed_by_team(&mut self, since: Timestamp) -> Result<Vec<(TeamId, u64)>, StoreError> {
-        self.query(
-            "SELECT team_id, count(*) FROM job
-              WHERE state IN ('failed', 'lost') AND finished_at >= $1 GROUP BY team_id",
+        let counted = self.query(
+            "SELECT team.id, (SELECT count(*) FROM job
+                               WHERE job.team_id = team.id AND job.state IN ('failed', 'lost')
+                                 AND job.finished_at >= $1)
+               FROM team",
             params![since],
             by_team,
-        )
-    }
-
-    /// Returns those of the next `limit` secrets after `after` that are exposed, and the last of the `limit`. None: there
-    /// are no more.
-    pub fn secrets_exposed(
-        &mut self,
-        after: SecretId,
-        limit: i64,
-    ) -> Result<(Vec<ExposedSecret>, Option<SecretId>), StoreError> {
-        let exposed = self.query(
-            "SELECT page.team_id, page.owner_id, page.name, page.updated_at
-               FROM (SELECT id, team_id, owner_kind, owner_id, name, version, updated_at FROM secret
-                      WHERE id > $1 ORDER BY id LIMIT $2) AS page
-              WHERE page.owner_kind = 'host'
-                AND EXISTS (SELECT 1 FROM secret_delivery
-                              LEFT JOIN host_key ON host_key.name = secret_delivery.key_name
-                             WHERE secret_delivery.secret_id = page.id
-                               AND secret_delivery.version = page.version
-                               AND ((coalesce(host_key.state, '') <> 'active' AND host_key.rotated_to IS NULL)
-                                    OR EXISTS (SELECT 1 FROM claim
-                                                WHERE claim.former_key = secret_delivery.key_name
-                                                  AND claim.reason = 'clone'
-                                                  AND claim.created_at >= secret_delivery.sent_at)))",
-            params![after, limit],
-            read_exposed,
         )?;
-        let last = self.query_opt(
-            "SELECT id FROM secret WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2",
-            params![after, limit - 1],
-            |row| row.get(0),
-        )?;
-        Ok((exposed, last))
+        Ok(counted.into_iter().filter(|(_, count)| *count > 0).collect())
     }
 
     /// Notes that hosts can be reached, or cannot any more; each of them once.
@@ -252,12 +211,6 @@ impl Tx<'_> {
 
 fn by_team(row: &Row<'_>) -> Result<(TeamId, u64), StoreError> {
     Ok((row.get(0)?, row.get(1)?))
-}
-
-fn read_exposed(row: &Row<'_>) -> Result<ExposedSecret, StoreError> {
-    let owner: String = row.get(1)?;
-    let host_id = owner.parse().map_err(|_| StoreError::corrupt("a secret's owner is no host"))?;
-    Ok(ExposedSecret { team_id: row.get(0)?, host_id, name: row.get(2)?, updated_at: row.get(3)? })
 }
 
 fn read_counted(row: &Row<'_>) -> Result<CountedHost, StoreError> {

@@ -121,6 +121,15 @@ impl Tx<'_> {
         )?;
         Ok(removed.iter().sum())
     }
+
+    /// Takes all tags of hosts of a team away.
+    pub fn hosts_tags_clear(&mut self, team_id: TeamId, hosts: &[HostId]) -> Result<(), StoreError> {
+        self.execute_each(
+            "DELETE FROM host_tag WHERE team_id = $1 AND host_id = $2",
+            &of_team(team_id, hosts),
+        )?;
+        Ok(())
+    }
 }
 
 fn of_team(team_id: TeamId, hosts: &[HostId]) -> Vec<Vec<Value>> {

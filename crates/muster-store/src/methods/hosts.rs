@@ -138,7 +138,7 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
-    /// Refreshes what an active host says about itself.
+    /// Refreshes what an active host says about itself. `false`: it is not active, or it says something else meanwhile.
     pub fn host_refresh(
         &mut self,
         team_id: TeamId,
@@ -148,14 +148,23 @@ impl Tx<'_> {
         labels: &Labels,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let was = self.host_said(id)?;
+        let Some(was) = self.host_said(id)? else { return Ok(false) };
         let changed = self.execute(
             "UPDATE host SET hostname = $1, facts = $2, labels = $3
-              WHERE team_id = $4 AND id = $5 AND state = 'active'",
-            params![hostname, Json(facts), Json(labels), team_id, id],
+              WHERE team_id = $4 AND id = $5 AND state = 'active'
+                AND coalesce(hostname, '') = $6 AND coalesce(facts, '') = $7",
+            params![
+                hostname,
+                Json(facts),
+                Json(labels),
+                team_id,
+                id,
+                was.hostname_or_none(),
+                was.facts_or_none()
+            ],
         )?;
         if changed == 1 {
-            self.facts_changed(id, was, (hostname, facts), now)?;
+            self.facts_changed(id, Some(was), (hostname, facts), now)?;
         }
         Ok(changed == 1)
     }
@@ -239,14 +248,24 @@ impl Tx<'_> {
 
     /// Retires a living host and releases its uid. `false`: there is no living one of that id.
     pub fn host_retire(&mut self, team_id: TeamId, id: HostId, now: Timestamp) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.hosts_retire(team_id, &[id], now)? == [true])
+    }
+
+    /// Retires hosts, as [`Tx::host_retire`] does one.
+    pub fn hosts_retire(
+        &mut self,
+        team_id: TeamId,
+        hosts: &[HostId],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let changed = self.execute_each(
             "UPDATE host
                 SET state = 'retired', retired_at = $1, owns_uid = 0, held_at = NULL,
                     released_uid_at = CASE WHEN owns_uid = 1 THEN CAST($1 AS BIGINT) END
               WHERE team_id = $2 AND id = $3 AND state <> 'retired'",
-            params![now, team_id, id],
+            &hosts.iter().map(|id| params![now, team_id, id].to_vec()).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Renames a host. `false`: the team has none of that id.

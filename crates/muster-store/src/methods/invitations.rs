@@ -1,8 +1,10 @@
 //! Invitations of people.
 
 use muster_ids::{InvitationId, TeamId, Timestamp, TokenId, UserId};
+use muster_wire::page::Order;
 use muster_wire::people::Role;
 
+use super::page_begins;
 use crate::words::Word;
 use crate::{Row, StoreError, Tx, params};
 
@@ -82,24 +84,30 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns the invitations of a team in the order they were made, after `after`.
+    /// Returns the invitations of a team in the order they were made or the other way round, after `after` in that order.
     pub fn invitations(
         &mut self,
         team_id: TeamId,
+        order: Order,
         after: Option<(Timestamp, InvitationId)>,
         limit: i64,
     ) -> Result<Vec<InvitationRow>, StoreError> {
-        let (after_at, after_id) = after.unzip();
-        self.query(
-            "SELECT id, team_id, name, role, verifier, created_by, created_at, expires_at, revoked_at, accepted_at,
-                    accepted_by, minted_with
-               FROM invitation
-              WHERE team_id = $1
-                AND (CAST($2 AS BIGINT) IS NULL OR created_at > $2 OR (created_at = $2 AND id > $3))
-              ORDER BY created_at, id LIMIT $4",
-            params![team_id, after_at, after_id, limit],
-            read_invitation,
-        )
+        let (after_at, after_id) = page_begins(order, after);
+        let sql = match order {
+            Order::Asc => {
+                "SELECT id, team_id, name, role, verifier, created_by, created_at, expires_at, revoked_at, accepted_at,
+                        accepted_by, minted_with
+                   FROM invitation WHERE team_id = $1 AND (created_at, id) > ($2, $3)
+                  ORDER BY created_at, id LIMIT $4"
+            }
+            Order::Desc => {
+                "SELECT id, team_id, name, role, verifier, created_by, created_at, expires_at, revoked_at, accepted_at,
+                        accepted_by, minted_with
+                   FROM invitation WHERE team_id = $1 AND (created_at, id) < ($2, $3)
+                  ORDER BY created_at DESC, id DESC LIMIT $4"
+            }
+        };
+        self.query(sql, params![team_id, after_at, after_id, limit], read_invitation)
     }
 
     /// Returns how many invitations of a team are open.

@@ -5,7 +5,7 @@ use muster_wire::channel::Attempt;
 use muster_wire::job::{JobResult, JobState, LogLine, Progress, Work, WorkKind};
 use uuid::Uuid;
 
-use crate::words::Word;
+use crate::words::{Word, between_spaces};
 use crate::{Json, Row, StoreError, Tx, params};
 
 /// A job.
@@ -92,12 +92,6 @@ impl JobFilter {
         self.before.unwrap_or(JobId::from_uuid(Uuid::max()))
     }
 
-    /// The words of the states, each between spaces.
-    fn words(&self) -> Option<String> {
-        let words: Vec<String> = self.states.iter().filter_map(|state| Word(*state).text()).collect();
-        (!words.is_empty()).then(|| format!(" {} ", words.join("  ")))
-    }
-
     /// How the stored work begins: its kind comes first.
     fn begins(&self) -> Option<String> {
         self.kind.map(|kind| format!("{{\"kind\":\"{}\"", kind.as_str()))
@@ -149,7 +143,7 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<JobRow>, StoreError> {
         let window = if filter.sorts_out() { JOBS_LOOKED_AT } else { limit };
-        let (before, words, begins) = (filter.before(), filter.words(), filter.begins());
+        let (before, words, begins) = (filter.before(), between_spaces(&filter.states), filter.begins());
         match filter.host_id {
             // By its host alone: a planner must not come to think that the jobs of the team are as good an order.
             Some(host_id) => self.query(
@@ -207,13 +201,18 @@ impl Tx<'_> {
 
     /// Returns the jobs of a host that have not ended, oldest first.
     pub fn jobs_open(&mut self, host_id: HostId, limit: i64) -> Result<Vec<JobRow>, StoreError> {
-        self.query(
+        Ok(self.hosts_jobs_open(&[host_id], limit)?.pop().unwrap_or_default())
+    }
+
+    /// Returns the jobs of each of these hosts that have not ended, oldest first, at most `limit` of each.
+    pub fn hosts_jobs_open(&mut self, hosts: &[HostId], limit: i64) -> Result<Vec<Vec<JobRow>>, StoreError> {
+        self.query_each(
             "SELECT id, team_id, host_id, work, state, attempt, attempt_key, secret_version, time_limit_secs,
                     progress, result, failure, late, log_lines, log_bytes, created_by, created_at, dispatched_at,
                     started_at, renewed_at, finished_at
                FROM job WHERE host_id = $1 AND state IN ('queued', 'dispatched', 'running')
               ORDER BY id LIMIT $2",
-            params![host_id, limit],
+            &hosts.iter().map(|host_id| params![host_id, limit].to_vec()).collect::<Vec<_>>(),
             read_job,
         )
     }
@@ -262,16 +261,34 @@ impl Tx<'_> {
 
     /// Moves a job to the state, result and times of `job`. `false`: it is no longer as it was read.
     pub fn job_move(&mut self, job: &JobRow, from: JobState) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.jobs_move(&[(job.clone(), from)])? == [true])
+    }
+
+    /// Moves jobs, as [`Tx::job_move`] does one.
+    pub fn jobs_move(&mut self, moves: &[(JobRow, JobState)]) -> Result<Vec<bool>, StoreError> {
+        let moved = |(job, from): &(JobRow, JobState)| {
+            let values: &[_] = params![
+                Word(job.state),
+                job.result.as_ref().map(Json),
+                job.failure,
+                job.late,
+                job.started_at,
+                job.renewed_at,
+                job.finished_at,
+                job.team_id,
+                job.id,
+                Word(*from),
+                i64::from(job.attempt)
+            ];
+            values.to_vec()
+        };
+        let changed = self.execute_each(
             "UPDATE job SET state = $1, result = $2, failure = $3, late = $4, started_at = $5, renewed_at = $6,
                     finished_at = $7
               WHERE team_id = $8 AND id = $9 AND state = $10 AND attempt = $11",
-            params![
-                Word(job.state), job.result.as_ref().map(Json), job.failure, job.late, job.started_at,
-                job.renewed_at, job.finished_at, job.team_id, job.id, Word(from), i64::from(job.attempt)
-            ],
+            &moves.iter().map(moved).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 
     /// Records how far the running attempt of a key is. `false`: it is not running any more.

@@ -3,7 +3,7 @@
 use muster_ids::{HostId, KeyName, TeamId, Timestamp};
 
 use super::keys::{HostKeyRow, read_key};
-use crate::{StoreError, Tx, params};
+use crate::{StoreError, Tx, Value, params};
 
 /// An active key pair that is older than it should be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +19,17 @@ pub struct AgedKeyRow {
 impl Tx<'_> {
     /// Returns the keys a host proves itself with, now or next.
     pub fn host_keys_live(&mut self, host_id: HostId) -> Result<Vec<HostKeyRow>, StoreError> {
-        self.query(
+        Ok(self.hosts_keys_live(&[host_id])?.pop().unwrap_or_default())
+    }
+
+    /// Returns the keys each of these hosts proves itself with, now or next.
+    pub fn hosts_keys_live(&mut self, hosts: &[HostId]) -> Result<Vec<Vec<HostKeyRow>>, StoreError> {
+        self.query_each(
             "SELECT name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at, ended_by,
                     first_used_at, last_used_at
                FROM host_key WHERE host_id = $1 AND state IN ('active', 'next')
               ORDER BY created_at DESC, name DESC",
-            params![host_id],
+            &of_each(hosts),
             read_key,
         )
     }
@@ -67,11 +72,11 @@ impl Tx<'_> {
         Ok(asked.flatten())
     }
 
-    /// Says that the active key of a host is as it should be.
-    pub fn host_rotation_done(&mut self, host_id: HostId) -> Result<(), StoreError> {
-        self.execute(
+    /// Says of each of these hosts that its active key is as it should be.
+    pub fn hosts_rotation_done(&mut self, hosts: &[HostId]) -> Result<(), StoreError> {
+        self.execute_each(
             "UPDATE host SET rotation_asked_at = NULL WHERE id = $1 AND rotation_asked_at IS NOT NULL",
-            params![host_id],
+            &of_each(hosts),
         )?;
         Ok(())
     }
@@ -94,4 +99,8 @@ impl Tx<'_> {
             |row| Ok(AgedKeyRow { team_id: row.get(0)?, host_id: row.get(1)?, name: row.get(2)? }),
         )
     }
+}
+
+fn of_each(hosts: &[HostId]) -> Vec<Vec<Value>> {
+    hosts.iter().map(|host_id| params![host_id].to_vec()).collect()
 }

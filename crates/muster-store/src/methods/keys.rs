@@ -105,11 +105,16 @@ impl Tx<'_> {
 
     /// Returns the keys a host can prove itself with, the newest first: one key pair, or agent keys.
     pub fn host_keys_active(&mut self, host_id: HostId) -> Result<Vec<HostKeyRow>, StoreError> {
-        self.query(
+        Ok(self.hosts_keys_active(&[host_id])?.pop().unwrap_or_default())
+    }
+
+    /// Returns the keys each of these hosts can prove itself with, as [`Tx::host_keys_active`] does of one.
+    pub fn hosts_keys_active(&mut self, hosts: &[HostId]) -> Result<Vec<Vec<HostKeyRow>>, StoreError> {
+        self.query_each(
             "SELECT name, team_id, host_id, material, state, ticket_id, created_by, created_at, ended_at, ended_by,
                     first_used_at, last_used_at
                FROM host_key WHERE host_id = $1 AND state = 'active' ORDER BY created_at DESC, name DESC",
-            params![host_id],
+            &hosts.iter().map(|host_id| params![host_id].to_vec()).collect::<Vec<_>>(),
             read_key,
         )
     }
@@ -143,12 +148,24 @@ impl Tx<'_> {
         ended_by: &str,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.host_keys_end(std::slice::from_ref(name), state, ended_by, now)? == [true])
+    }
+
+    /// Ends keys, as [`Tx::host_key_end`] does one.
+    pub fn host_keys_end(
+        &mut self,
+        names: &[KeyName],
+        state: KeyState,
+        ended_by: &str,
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let ended = |name: &KeyName| params![Word(state), now, ended_by, name].to_vec();
+        let changed = self.execute_each(
             "UPDATE host_key SET state = $1, ended_at = $2, ended_by = $3
               WHERE name = $4 AND state IN ('active', 'next')",
-            params![Word(state), now, ended_by, name],
+            &names.iter().map(ended).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
     }
 }
 

@@ -1,8 +1,10 @@
 //! API tokens of people, without their secrets.
 
 use muster_ids::{TeamId, Timestamp, TokenId, UserId};
+use muster_wire::page::Order;
 use muster_wire::permission::Permission;
 
+use super::page_begins;
 use crate::{Json, Row, StoreError, Tx, params};
 
 /// An API token, as its owner and those who manage people see it.
@@ -71,50 +73,69 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns the API tokens of a person in the order they were made, after `after`.
+    /// Returns the API tokens of a person in the order they were made or the other way round, after `after` in that order.
     pub fn own_operator_tokens(
         &mut self,
         user_id: UserId,
+        order: Order,
         after: Option<(Timestamp, TokenId)>,
         limit: i64,
     ) -> Result<Vec<ShownOperatorToken>, StoreError> {
-        let (after_at, after_id) = after.unzip();
-        self.query(
-            "SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
-                    operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
-                    operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
-                    person.team_id
-               FROM operator_token JOIN person ON person.id = operator_token.user_id
-              WHERE operator_token.user_id = $1
-                AND (CAST($2 AS BIGINT) IS NULL OR operator_token.created_at > $2
-                     OR (operator_token.created_at = $2 AND operator_token.id > $3))
-              ORDER BY operator_token.created_at, operator_token.id LIMIT $4",
-            params![user_id, after_at, after_id, limit],
-            read_shown,
-        )
+        let (after_at, after_id) = page_begins(order, after);
+        let sql = match order {
+            Order::Asc => {
+                "SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
+                        operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
+                        operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
+                        person.team_id
+                   FROM operator_token JOIN person ON person.id = operator_token.user_id
+                  WHERE operator_token.user_id = $1 AND (operator_token.created_at, operator_token.id) > ($2, $3)
+                  ORDER BY operator_token.created_at, operator_token.id LIMIT $4"
+            }
+            Order::Desc => {
+                "SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
+                        operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
+                        operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
+                        person.team_id
+                   FROM operator_token JOIN person ON person.id = operator_token.user_id
+                  WHERE operator_token.user_id = $1 AND (operator_token.created_at, operator_token.id) < ($2, $3)
+                  ORDER BY operator_token.created_at DESC, operator_token.id DESC LIMIT $4"
+            }
+        };
+        self.query(sql, params![user_id, after_at, after_id, limit], read_shown)
     }
 
-    /// Returns the API tokens of a team's people in the order they were made, after `after`.
+    /// Returns the API tokens of a team's people in the order they were made or the other way round, after `after` in that
+    /// order.
     pub fn operator_tokens(
         &mut self,
         team_id: TeamId,
+        order: Order,
         after: Option<(Timestamp, TokenId)>,
         limit: i64,
     ) -> Result<Vec<ShownOperatorToken>, StoreError> {
-        let (after_at, after_id) = after.unzip();
-        self.query(
-            "SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
-                    operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
-                    operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
-                    person.team_id
-               FROM operator_token JOIN person ON person.id = operator_token.user_id
-              WHERE operator_token.team_id = $1
-                AND (CAST($2 AS BIGINT) IS NULL OR operator_token.created_at > $2
-                     OR (operator_token.created_at = $2 AND operator_token.id > $3))
-              ORDER BY operator_token.created_at, operator_token.id LIMIT $4",
-            params![team_id, after_at, after_id, limit],
-            read_shown,
-        )
+        let (after_at, after_id) = page_begins(order, after);
+        let sql = match order {
+            Order::Asc => {
+                "SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
+                        operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
+                        operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
+                        person.team_id
+                   FROM operator_token JOIN person ON person.id = operator_token.user_id
+                  WHERE operator_token.team_id = $1 AND (operator_token.created_at, operator_token.id) > ($2, $3)
+                  ORDER BY operator_token.created_at, operator_token.id LIMIT $4"
+            }
+            Order::Desc => {
+                "SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
+                        operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
+                        operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
+                        person.team_id
+                   FROM operator_token JOIN person ON person.id = operator_token.user_id
+                  WHERE operator_token.team_id = $1 AND (operator_token.created_at, operator_token.id) < ($2, $3)
+                  ORDER BY operator_token.created_at DESC, operator_token.id DESC LIMIT $4"
+            }
+        };
+        self.query(sql, params![team_id, after_at, after_id, limit], read_shown)
     }
 
     /// Returns how many API tokens of a person are good.
@@ -173,34 +194,50 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns an API token of a person and those that were made with it, and so on, in the order they were made, after
-    /// `after`.
+    /// Returns an API token of a person and those that were made with it, and so on, in the order they were made or the
+    /// other way round, after `after` in that order.
     pub fn operator_tokens_made_by(
         &mut self,
         user_id: UserId,
         maker: &TokenId,
+        order: Order,
         after: Option<(Timestamp, TokenId)>,
         limit: i64,
     ) -> Result<Vec<ShownOperatorToken>, StoreError> {
-        let (after_at, after_id) = after.unzip();
-        self.query(
-            "WITH RECURSIVE made (id) AS (
-                SELECT id FROM operator_token WHERE user_id = $1 AND id = $2
-                UNION ALL
-                SELECT operator_token.id FROM made JOIN operator_token ON operator_token.minted_with = made.id)
-             SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
-                    operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
-                    operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
-                    person.team_id
-               FROM made
-               JOIN operator_token ON operator_token.id = made.id
-               JOIN person ON person.id = operator_token.user_id
-              WHERE (CAST($3 AS BIGINT) IS NULL OR operator_token.created_at > $3
-                     OR (operator_token.created_at = $3 AND operator_token.id > $4))
-              ORDER BY operator_token.created_at, operator_token.id LIMIT $5",
-            params![user_id, maker, after_at, after_id, limit],
-            read_shown,
-        )
+        let (after_at, after_id) = page_begins(order, after);
+        let sql = match order {
+            Order::Asc => {
+                "WITH RECURSIVE made (id) AS (
+                    SELECT id FROM operator_token WHERE user_id = $1 AND id = $2
+                    UNION ALL
+                    SELECT operator_token.id FROM made JOIN operator_token ON operator_token.minted_with = made.id)
+                 SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
+                        operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
+                        operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
+                        person.team_id
+                   FROM made
+                   JOIN operator_token ON operator_token.id = made.id
+                   JOIN person ON person.id = operator_token.user_id
+                  WHERE (operator_token.created_at, operator_token.id) > ($3, $4)
+                  ORDER BY operator_token.created_at, operator_token.id LIMIT $5"
+            }
+            Order::Desc => {
+                "WITH RECURSIVE made (id) AS (
+                    SELECT id FROM operator_token WHERE user_id = $1 AND id = $2
+                    UNION ALL
+                    SELECT operator_token.id FROM made JOIN operator_token ON operator_token.minted_with = made.id)
+                 SELECT operator_token.id, person.id, person.name, operator_token.name, operator_token.scopes,
+                        operator_token.bound_team_id, operator_token.created_at, operator_token.expires_at,
+                        operator_token.revoked_at, operator_token.last_used_at, operator_token.last_used_from,
+                        person.team_id
+                   FROM made
+                   JOIN operator_token ON operator_token.id = made.id
+                   JOIN person ON person.id = operator_token.user_id
+                  WHERE (operator_token.created_at, operator_token.id) < ($3, $4)
+                  ORDER BY operator_token.created_at DESC, operator_token.id DESC LIMIT $5"
+            }
+        };
+        self.query(sql, params![user_id, maker, after_at, after_id, limit], read_shown)
     }
 
     /// Whether an API token of a person is `maker`, or was made with it, or with one that was.

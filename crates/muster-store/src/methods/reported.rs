@@ -18,6 +18,18 @@ pub(super) struct Said {
     hostname: Option<Hostname>,
     facts: Option<Facts>,
     policy: Option<Vec<Tag>>,
+    /// Facts as they are stored: who writes others compares, so that nothing that was said meanwhile is passed over.
+    stored: Option<String>,
+}
+
+impl Said {
+    pub(super) fn hostname_or_none(&self) -> &str {
+        self.hostname.as_ref().map_or("", Hostname::as_str)
+    }
+
+    pub(super) fn facts_or_none(&self) -> &str {
+        self.stored.as_deref().unwrap_or_default()
+    }
 }
 
 impl Tx<'_> {
@@ -30,19 +42,30 @@ impl Tx<'_> {
     ) -> Result<bool, StoreError> {
         let Some(was) = self.host_said(host_id)? else { return Ok(false) };
         let policy: Vec<Tag> = report.policy.iter().cloned().collect();
-        if was.policy.as_ref() != Some(&policy) {
+        let same_policy = was.policy.as_ref() == Some(&policy);
+        if !same_policy {
             self.execute(
                 "UPDATE host SET policy = $2, policy_at = $3 WHERE id = $1",
                 params![host_id, Json(&policy), now],
             )?;
         }
         if was.hostname.as_ref() == Some(&report.hostname) && was.facts.as_ref() == Some(&report.facts) {
-            return Ok(was.policy.as_ref() != Some(&policy));
+            return Ok(!same_policy);
         }
-        self.execute(
-            "UPDATE host SET hostname = $2, facts = $3 WHERE id = $1",
-            params![host_id, report.hostname, Json(&report.facts)],
+        let changed = self.execute(
+            "UPDATE host SET hostname = $2, facts = $3
+              WHERE id = $1 AND coalesce(hostname, '') = $4 AND coalesce(facts, '') = $5",
+            params![
+                host_id,
+                report.hostname,
+                Json(&report.facts),
+                was.hostname_or_none(),
+                was.facts_or_none()
+            ],
         )?;
+        if changed == 0 {
+            return Err(StoreError::Conflict);
+        }
         self.facts_changed(host_id, Some(was), (&report.hostname, &report.facts), now)?;
         Ok(true)
     }
@@ -51,6 +74,7 @@ impl Tx<'_> {
     pub(super) fn host_said(&mut self, host_id: HostId) -> Result<Option<Said>, StoreError> {
         self.query_opt("SELECT hostname, facts, policy FROM host WHERE id = $1", params![host_id], |row| {
             Ok(Said {
+                stored: row.get(1)?,
                 hostname: row.get(0)?,
                 facts: row.get::<Option<Json<Facts>>>(1)?.map(|json| json.0),
                 policy: row.get::<Option<Json<Vec<Tag>>>>(2)?.map(|json| json.0),

@@ -28,11 +28,25 @@ impl Tx<'_> {
         reason: &str,
         now: Timestamp,
     ) -> Result<i64, StoreError> {
-        self.query_one(
+        let places = self.revocations_insert(team_id, &[subject.to_owned()], reason, now)?;
+        places.first().copied().ok_or_else(|| StoreError::corrupt("a row of the log has no place"))
+    }
+
+    /// Appends rows of one team and reason, as [`Tx::revocation_insert`] does one.
+    pub fn revocations_insert(
+        &mut self,
+        team_id: TeamId,
+        subjects: &[String],
+        reason: &str,
+        now: Timestamp,
+    ) -> Result<Vec<i64>, StoreError> {
+        let row = |subject: &String| params![team_id, subject, reason, now].to_vec();
+        let places = self.query_each(
             "INSERT INTO revocation (team_id, subject, reason, revoked_at) VALUES ($1, $2, $3, $4) RETURNING seq",
-            params![team_id, subject, reason, now],
+            &subjects.iter().map(row).collect::<Vec<_>>(),
             |row| row.get(0),
-        )
+        )?;
+        Ok(places.into_iter().flatten().collect())
     }
 
     /// Returns the place of the last entry; 0 when there is none.

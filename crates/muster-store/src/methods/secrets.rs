@@ -64,6 +64,44 @@ pub struct DeliveryRow {
     pub confirmed_at: Timestamp,
 }
 
+/// A secret whose value went to a key nobody trusts any more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExposedSecret {
+    /// Its team.
+    pub team_id: TeamId,
+    /// Its host.
+    pub host_id: HostId,
+    /// Its name.
+    pub name: String,
+    /// Since when.
+    pub since: Timestamp,
+}
+
+/// The text that reads secrets with the moment since which their value was with a key nobody trusts any more: since a
+/// copy of its host asked or the key ended, whichever was first; null, when it was not.
+macro_rules! with_exposed_since {
+    ($columns:literal, $secrets:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            ", (SELECT min(CASE WHEN copy.id IS NOT NULL AND (host_key.ended_at IS NULL OR host_key.rotated_to IS NOT NULL
+                                         OR copy.created_at < host_key.ended_at)
+                           THEN copy.created_at
+                           ELSE coalesce(host_key.ended_at, secret_delivery.sent_at) END)
+                  FROM secret_delivery
+                  LEFT JOIN host_key ON host_key.name = secret_delivery.key_name
+                  LEFT JOIN claim AS copy ON copy.former_key = secret_delivery.key_name AND copy.reason = 'clone'
+                        AND copy.created_at >= secret_delivery.sent_at
+                 WHERE secret_delivery.secret_id = secret.id
+                   AND secret_delivery.version = secret.version
+                   AND (copy.id IS NOT NULL
+                        OR (coalesce(host_key.state, '') <> 'active' AND host_key.rotated_to IS NULL)))
+               FROM ",
+            $secrets
+        )
+    };
+}
+
 impl Tx<'_> {
     /// Stores a secret. `false`: its owner has one of that name.
     pub fn secret_insert(&mut self, secret: &SecretRow) -> Result<bool, StoreError> {
@@ -208,6 +246,26 @@ impl Tx<'_> {
         Ok(changed == 1)
     }
 
+    /// Destroys every secret of each owner, with its ledger. Returns how many each had.
+    pub fn secrets_delete_owned(
+        &mut self,
+        team_id: TeamId,
+        owner_kind: &str,
+        owner_ids: &[String],
+    ) -> Result<Vec<u64>, StoreError> {
+        let owned = |owner_id: &String| params![team_id, owner_kind, owner_id].to_vec();
+        let owned: Vec<_> = owner_ids.iter().map(owned).collect();
+        self.execute_each(
+            "DELETE FROM secret_delivery
+              WHERE secret_id IN (SELECT id FROM secret WHERE team_id = $1 AND owner_kind = $2 AND owner_id = $3)",
+            &owned,
+        )?;
+        self.execute_each(
+            "DELETE FROM secret WHERE team_id = $1 AND owner_kind = $2 AND owner_id = $3",
+            &owned,
+        )
+    }
+
     /// Records that a version is about to be sent to a key. `false`: that was recorded before, or the secret is no more.
     pub fn secret_sent(
         &mut self,
@@ -275,6 +333,32 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Returns those of the next `limit` secrets after `after` that are exposed, and the last of the `limit`. None: there
+    /// are no more.
+    pub fn secrets_exposed(
+        &mut self,
+        after: SecretId,
+        limit: i64,
+    ) -> Result<(Vec<ExposedSecret>, Option<SecretId>), StoreError> {
+        let found = self.query(
+            with_exposed_since!(
+                "team_id, owner_id, name",
+                "(SELECT id, team_id, owner_kind, owner_id, name, version FROM secret
+                   WHERE id > $1 ORDER BY id LIMIT $2) AS secret
+                  WHERE owner_kind = 'host'"
+            ),
+            params![after, limit],
+            read_exposed,
+        )?;
+        let exposed = found.into_iter().flatten().collect();
+        let last = self.query_opt(
+            "SELECT id FROM secret WHERE id > $1 ORDER BY id LIMIT 1 OFFSET $2",
+            params![after, limit - 1],
+            |row| row.get(0),
+        )?;
+        Ok((exposed, last))
+    }
+
     /// Returns a host's secrets as operators see them, in order of their names.
     pub fn secrets_shown(
         &mut self,
@@ -282,19 +366,12 @@ impl Tx<'_> {
         host_id: HostId,
     ) -> Result<Vec<ShownSecret>, StoreError> {
         self.query(
-            "SELECT secret.id, secret.name, secret.version, secret.fields, secret.updated_at,
-                    EXISTS (SELECT 1 FROM secret_delivery
-                              LEFT JOIN host_key ON host_key.name = secret_delivery.key_name
-                             WHERE secret_delivery.secret_id = secret.id
-                               AND secret_delivery.version = secret.version
-                               AND ((coalesce(host_key.state, '') <> 'active' AND host_key.rotated_to IS NULL)
-                                    OR EXISTS (SELECT 1 FROM claim
-                                                WHERE claim.former_key = secret_delivery.key_name
-                                                  AND claim.reason = 'clone'
-                                                  AND claim.created_at >= secret_delivery.sent_at)))
-               FROM secret
-              WHERE secret.team_id = $1 AND secret.owner_kind = 'host' AND secret.owner_id = $2
-              ORDER BY secret.name",
+            with_exposed_since!(
+                "secret.id, secret.name, secret.version, secret.fields, secret.updated_at",
+                "secret
+                  WHERE secret.team_id = $1 AND secret.owner_kind = 'host' AND secret.owner_id = $2
+                  ORDER BY secret.name"
+            ),
             params![team_id, host_id.to_string()],
             |row| {
                 Ok(ShownSecret {
@@ -303,7 +380,7 @@ impl Tx<'_> {
                     version: row.get(2)?,
                     fields: row.get::<Json<Vec<String>>>(3)?.0,
                     updated_at: row.get(4)?,
-                    exposed: row.get(5)?,
+                    exposed: row.get::<Option<Timestamp>>(5)?.is_some(),
                 })
             },
         )
@@ -357,4 +434,11 @@ fn read_secret(row: &Row<'_>) -> Result<SecretRow, StoreError> {
         blob: row.get(7)?,
         updated_at: row.get(8)?,
     })
+}
+
+fn read_exposed(row: &Row<'_>) -> Result<Option<ExposedSecret>, StoreError> {
+    let Some(since) = row.get(3)? else { return Ok(None) };
+    let owner: String = row.get(1)?;
+    let host_id = owner.parse().map_err(|_| StoreError::corrupt("a secret's owner is no host"))?;
+    Ok(Some(ExposedSecret { team_id: row.get(0)?, host_id, name: row.get(2)?, since }))
 }

@@ -40,6 +40,8 @@ pub struct ShownHost {
 pub struct HostFilter {
     /// Only at this site.
     pub site_id: Option<SiteId>,
+    /// Only those of exactly this name.
+    pub name: Option<String>,
     /// Only those that stand here.
     pub state: Option<HostState>,
     /// Only with this tag.
@@ -62,10 +64,11 @@ pub struct HostFilter {
 }
 
 impl HostFilter {
-    /// Whether hosts that come by their tag, their site or their turn are sorted out by something else.
+    /// Whether hosts that come by their name, their tag, their site or their turn are sorted out by something else.
     fn sorts_out(&self) -> bool {
-        let by_turn = Self { site_id: self.site_id, tag: self.tag.clone(), ..Self::default() };
-        *self != by_turn || (self.tag.is_some() && self.site_id.is_some())
+        let (name, tag, site_id) = (self.name.clone(), self.tag.clone(), self.site_id);
+        let ways = [name.is_some(), tag.is_some(), site_id.is_some()];
+        *self != Self { name, tag, site_id, ..Self::default() } || ways.iter().filter(|is| **is).count() > 1
     }
 
     /// The parameters that every text has, from `$1` on.
@@ -101,11 +104,11 @@ fn in_facts(field: &str, value: &str, end: &str) -> String {
     format!("\"{field}\":{}{end}", &value[..value.len() - 1])
 }
 
-impl Tx<'_> {
-    /// Returns a host of a team as operators see it.
-    pub fn host_shown(&mut self, team_id: TeamId, id: HostId) -> Result<Option<ShownHost>, StoreError> {
-        self.query_opt(
-            "SELECT host.id, host.team_id, site_id, kind, host.name, host.state, provider, zone, host.created_at,
+/// The text that reads hosts as operators see them, from `$host` on.
+macro_rules! shown {
+    ($($host:tt)*) => {
+        concat!(
+            "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
                     enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
                     facts, labels, ephemeral_hours,
                     (SELECT string_agg(host_key.name, ' ') FROM host_key
@@ -119,17 +122,60 @@ impl Tx<'_> {
                     host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
                     host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
                     host.policy, host.policy_at
-               FROM host
+               FROM ",
+            $($host)*
+        )
+    };
+}
+
+/// The text that reads a page of hosts: of these candidates, those that the filter lets through. What they come by
+/// decides which index they come from, so that each way has a text of its own.
+macro_rules! page_of {
+    ($candidates:literal, $and:literal) => {
+        shown!(
+            "(SELECT candidate.id FROM ",
+            $candidates,
+            " AS candidate
+               WHERE (CAST($5 AS TEXT) IS NULL OR candidate.state = $5)
+                 AND (CAST($6 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($6)) = $6
+                      OR substr(candidate.hostname, 1, length($6)) = $6
+                      OR substr(candidate.machine_uid, 1, length($6)) = $6
+                      OR substr(candidate.machine_uid, length(candidate.machine_uid) - 31, length($6)) = $6
+                      OR replace(candidate.facts, $8, '') <> candidate.facts
+                      OR EXISTS (SELECT 1 FROM host_tag WHERE host_tag.host_id = candidate.id AND tag = $7))
+                 AND (CAST($9 AS BIGINT) IS NULL OR candidate.door = $9)
+                 AND (CAST($10 AS TEXT) IS NULL OR candidate.kind = $10)
+                 AND (CAST($11 AS BIGINT) IS NULL
+                      OR CASE WHEN candidate.held_at IS NULL THEN 0 ELSE 1 END = $11)
+                 AND (CAST($12 AS TEXT) IS NULL OR replace(candidate.facts, $12, '') <> candidate.facts)
+                 AND (CAST($13 AS BIGINT) IS NULL
+                      OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) < $13)
+                 AND (CAST($14 AS BIGINT) IS NULL
+                      OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) >= $14) ",
+            $and,
+            " ORDER BY candidate.id LIMIT $3) AS page
+               JOIN host ON host.id = page.id
                LEFT JOIN presence ON presence.host_id = host.id
                LEFT JOIN host_config ON host_config.host_id = host.id
-              WHERE host.team_id = $1 AND host.id = $2",
-            params![team_id, id],
-            read_shown,
+              ORDER BY host.id"
         )
+    };
+}
+
+impl Tx<'_> {
+    /// Returns a host of a team as operators see it.
+    pub fn host_shown(&mut self, team_id: TeamId, id: HostId) -> Result<Option<ShownHost>, StoreError> {
+        let text = shown!(
+            "host
+               LEFT JOIN presence ON presence.host_id = host.id
+               LEFT JOIN host_config ON host_config.host_id = host.id
+              WHERE host.team_id = $1 AND host.id = $2"
+        );
+        self.query_opt(text, params![team_id, id], read_shown)
     }
 
     /// Returns hosts of a team in the order they were made, after `after`: of the first [`HOSTS_LOOKED_AT`] that come by
-    /// tag, else by site, else at all, those that the rest of the filter lets through.
+    /// name, else by tag, else by site, else at all, those that the rest of the filter lets through.
     ///
     /// Fewer than `limit`: [`Tx::hosts_looked_through`] says whether there may be more.
     pub fn hosts_shown(
@@ -140,149 +186,42 @@ impl Tx<'_> {
         limit: i64,
     ) -> Result<Vec<ShownHost>, StoreError> {
         let mut params = filter.params(team_id, after.unwrap_or(NIL), limit);
-        match (&filter.tag, filter.site_id) {
-            (Some(tag), site_id) => {
+        let page = match (&filter.name, &filter.tag, filter.site_id) {
+            (Some(name), tag, site_id) => {
+                params.extend([name.to_value(), tag.to_value(), site_id.to_value()]);
+                page_of!(
+                    "(SELECT id, state, name, hostname, site_id, machine_uid, facts, door, kind, held_at FROM host
+                      WHERE team_id = $1 AND name = $15 AND id > $2 ORDER BY id LIMIT $4)",
+                    "AND (CAST($16 AS TEXT) IS NULL
+                          OR EXISTS (SELECT 1 FROM host_tag WHERE host_tag.host_id = candidate.id AND tag = $16))
+                     AND (CAST($17 AS UUID_T) IS NULL OR candidate.site_id = $17)"
+                )
+            }
+            (None, Some(tag), site_id) => {
                 params.extend([tag.to_value(), site_id.to_value()]);
-                self.query(
-                "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
-                        enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
-                        facts, labels, ephemeral_hours,
-                        (SELECT string_agg(host_key.name, ' ') FROM host_key
-                          WHERE host_key.host_id = host.id AND host_key.state = 'active'),
-                        presence.host_id, presence.seen_at, presence.said_goodbye,
-                        (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id), host.held_at,
-                        CASE WHEN host.held_at IS NOT NULL THEN
-                            (SELECT claim.id FROM claim
-                              WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
-                              ORDER BY claim.id LIMIT 1) END,
-                        host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
-                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
-                        host.policy, host.policy_at
-                   FROM (SELECT candidate.id FROM
-                            (SELECT host.id, state, name, hostname, site_id, machine_uid, facts, door, kind, held_at FROM
-                                (SELECT host_id FROM host_tag
-                                  WHERE team_id = $1 AND tag = $15 AND host_id > $2 ORDER BY host_id LIMIT $4) AS tagged
-                               JOIN host ON host.id = tagged.host_id) AS candidate
-                          WHERE (CAST($5 AS TEXT) IS NULL OR candidate.state = $5)
-                            AND (CAST($6 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($6)) = $6
-                                 OR substr(candidate.hostname, 1, length($6)) = $6
-                                 OR substr(candidate.machine_uid, 1, length($6)) = $6
-                                 OR substr(candidate.machine_uid, length(candidate.machine_uid) - 31, length($6)) = $6
-                                 OR replace(candidate.facts, $8, '') <> candidate.facts
-                                 OR candidate.id IN (SELECT host_id FROM host_tag
-                                                      WHERE team_id = $1 AND tag = $7 AND host_id > $2
-                                                      ORDER BY host_id LIMIT $4))
-                            AND (CAST($9 AS BIGINT) IS NULL OR candidate.door = $9)
-                            AND (CAST($10 AS TEXT) IS NULL OR candidate.kind = $10)
-                            AND (CAST($11 AS BIGINT) IS NULL
-                                 OR CASE WHEN candidate.held_at IS NULL THEN 0 ELSE 1 END = $11)
-                            AND (CAST($12 AS TEXT) IS NULL OR replace(candidate.facts, $12, '') <> candidate.facts)
-                            AND (CAST($13 AS BIGINT) IS NULL
-                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) < $13)
-                            AND (CAST($14 AS BIGINT) IS NULL
-                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) >= $14)
-                            AND (CAST($16 AS UUID_T) IS NULL OR candidate.site_id = $16)
-                          ORDER BY candidate.id LIMIT $3) AS page
-                   JOIN host ON host.id = page.id
-                   LEFT JOIN presence ON presence.host_id = host.id
-                   LEFT JOIN host_config ON host_config.host_id = host.id
-                  ORDER BY host.id",
-                &params,
-                read_shown,
-            )
+                page_of!(
+                    "(SELECT host.id, state, name, hostname, site_id, machine_uid, facts, door, kind, held_at FROM
+                        (SELECT host_id FROM host_tag
+                          WHERE team_id = $1 AND tag = $15 AND host_id > $2 ORDER BY host_id LIMIT $4) AS tagged
+                       JOIN host ON host.id = tagged.host_id)",
+                    "AND (CAST($16 AS UUID_T) IS NULL OR candidate.site_id = $16)"
+                )
             }
-            (None, Some(site_id)) => {
+            (None, None, Some(site_id)) => {
                 params.push(site_id.to_value());
-                self.query(
-                "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
-                        enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
-                        facts, labels, ephemeral_hours,
-                        (SELECT string_agg(host_key.name, ' ') FROM host_key
-                          WHERE host_key.host_id = host.id AND host_key.state = 'active'),
-                        presence.host_id, presence.seen_at, presence.said_goodbye,
-                        (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id), host.held_at,
-                        CASE WHEN host.held_at IS NOT NULL THEN
-                            (SELECT claim.id FROM claim
-                              WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
-                              ORDER BY claim.id LIMIT 1) END,
-                        host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
-                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
-                        host.policy, host.policy_at
-                   FROM (SELECT candidate.id FROM
-                            (SELECT id, state, name, hostname, machine_uid, facts, door, kind, held_at FROM host
-                              WHERE team_id = $1 AND site_id = $15 AND id > $2 ORDER BY id LIMIT $4) AS candidate
-                          WHERE (CAST($5 AS TEXT) IS NULL OR candidate.state = $5)
-                            AND (CAST($6 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($6)) = $6
-                                 OR substr(candidate.hostname, 1, length($6)) = $6
-                                 OR substr(candidate.machine_uid, 1, length($6)) = $6
-                                 OR substr(candidate.machine_uid, length(candidate.machine_uid) - 31, length($6)) = $6
-                                 OR replace(candidate.facts, $8, '') <> candidate.facts
-                                 OR candidate.id IN (SELECT host_id FROM host_tag
-                                                      WHERE team_id = $1 AND tag = $7 AND host_id > $2
-                                                      ORDER BY host_id LIMIT $4))
-                            AND (CAST($9 AS BIGINT) IS NULL OR candidate.door = $9)
-                            AND (CAST($10 AS TEXT) IS NULL OR candidate.kind = $10)
-                            AND (CAST($11 AS BIGINT) IS NULL
-                                 OR CASE WHEN candidate.held_at IS NULL THEN 0 ELSE 1 END = $11)
-                            AND (CAST($12 AS TEXT) IS NULL OR replace(candidate.facts, $12, '') <> candidate.facts)
-                            AND (CAST($13 AS BIGINT) IS NULL
-                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) < $13)
-                            AND (CAST($14 AS BIGINT) IS NULL
-                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) >= $14)
-                          ORDER BY candidate.id LIMIT $3) AS page
-                   JOIN host ON host.id = page.id
-                   LEFT JOIN presence ON presence.host_id = host.id
-                   LEFT JOIN host_config ON host_config.host_id = host.id
-                  ORDER BY host.id",
-                &params,
-                read_shown,
-            )
+                page_of!(
+                    "(SELECT id, state, name, hostname, machine_uid, facts, door, kind, held_at FROM host
+                      WHERE team_id = $1 AND site_id = $15 AND id > $2 ORDER BY id LIMIT $4)",
+                    ""
+                )
             }
-            (None, None) => self.query(
-                "SELECT host.id, host.team_id, host.site_id, kind, host.name, host.state, provider, zone, host.created_at,
-                        enrolled_at, retired_at, door, disposition, host.ticket_id, machine_uid, owns_uid, hostname,
-                        facts, labels, ephemeral_hours,
-                        (SELECT string_agg(host_key.name, ' ') FROM host_key
-                          WHERE host_key.host_id = host.id AND host_key.state = 'active'),
-                        presence.host_id, presence.seen_at, presence.said_goodbye,
-                        (SELECT string_agg(tag, ' ') FROM host_tag WHERE host_tag.host_id = host.id), host.held_at,
-                        CASE WHEN host.held_at IS NOT NULL THEN
-                            (SELECT claim.id FROM claim
-                              WHERE claim.host_id = host.id AND claim.state = 'waiting' AND claim.reason = 'clone'
-                              ORDER BY claim.id LIMIT 1) END,
-                        host_config.epoch, host_config.n, host_config.changed_at, host_config.applied_epoch,
-                        host_config.applied_n, host_config.applied_at, host_config.sent_at, host_config.sent_times,
-                        host.policy, host.policy_at
-                   FROM (SELECT candidate.id FROM
-                            (SELECT id, state, name, hostname, machine_uid, facts, door, kind, held_at FROM host
-                              WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT $4) AS candidate
-                          WHERE (CAST($5 AS TEXT) IS NULL OR candidate.state = $5)
-                            AND (CAST($6 AS TEXT) IS NULL OR substr(lower(candidate.name), 1, length($6)) = $6
-                                 OR substr(candidate.hostname, 1, length($6)) = $6
-                                 OR substr(candidate.machine_uid, 1, length($6)) = $6
-                                 OR substr(candidate.machine_uid, length(candidate.machine_uid) - 31, length($6)) = $6
-                                 OR replace(candidate.facts, $8, '') <> candidate.facts
-                                 OR candidate.id IN (SELECT host_id FROM host_tag
-                                                      WHERE team_id = $1 AND tag = $7 AND host_id > $2
-                                                      ORDER BY host_id LIMIT $4))
-                            AND (CAST($9 AS BIGINT) IS NULL OR candidate.door = $9)
-                            AND (CAST($10 AS TEXT) IS NULL OR candidate.kind = $10)
-                            AND (CAST($11 AS BIGINT) IS NULL
-                                 OR CASE WHEN candidate.held_at IS NULL THEN 0 ELSE 1 END = $11)
-                            AND (CAST($12 AS TEXT) IS NULL OR replace(candidate.facts, $12, '') <> candidate.facts)
-                            AND (CAST($13 AS BIGINT) IS NULL
-                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) < $13)
-                            AND (CAST($14 AS BIGINT) IS NULL
-                                 OR (SELECT seen_at FROM presence WHERE presence.host_id = candidate.id) >= $14)
-                          ORDER BY candidate.id LIMIT $3) AS page
-                   JOIN host ON host.id = page.id
-                   LEFT JOIN presence ON presence.host_id = host.id
-                   LEFT JOIN host_config ON host_config.host_id = host.id
-                  ORDER BY host.id",
-                &params,
-                read_shown,
+            (None, None, None) => page_of!(
+                "(SELECT id, state, name, hostname, machine_uid, facts, door, kind, held_at FROM host
+                  WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT $4)",
+                ""
             ),
-        }
+        };
+        self.query(page, &params, read_shown)
     }
 
     /// Returns the last host that [`Tx::hosts_shown`] looked at with these arguments. `None`: it looked at all of them.
@@ -297,20 +236,26 @@ impl Tx<'_> {
         }
         let (after, before_last) = (after.unwrap_or(NIL), HOSTS_LOOKED_AT - 1);
         let id = |row: &Row<'_>| row.get(0);
-        match (&filter.tag, filter.site_id) {
-            (Some(tag), _) => self.query_opt(
+        match (&filter.name, &filter.tag, filter.site_id) {
+            (Some(name), ..) => self.query_opt(
+                "SELECT id FROM host WHERE team_id = $1 AND name = $4 AND id > $2
+                  ORDER BY id LIMIT 1 OFFSET $3",
+                params![team_id, after, before_last, name],
+                id,
+            ),
+            (None, Some(tag), _) => self.query_opt(
                 "SELECT host_id FROM host_tag WHERE team_id = $1 AND tag = $4 AND host_id > $2
                   ORDER BY host_id LIMIT 1 OFFSET $3",
                 params![team_id, after, before_last, tag],
                 id,
             ),
-            (None, Some(site_id)) => self.query_opt(
+            (None, None, Some(site_id)) => self.query_opt(
                 "SELECT id FROM host WHERE team_id = $1 AND site_id = $4 AND id > $2
                   ORDER BY id LIMIT 1 OFFSET $3",
                 params![team_id, after, before_last, site_id],
                 id,
             ),
-            (None, None) => self.query_opt(
+            (None, None, None) => self.query_opt(
                 "SELECT id FROM host WHERE team_id = $1 AND id > $2 ORDER BY id LIMIT 1 OFFSET $3",
                 params![team_id, after, before_last],
                 id,

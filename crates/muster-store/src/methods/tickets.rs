@@ -3,10 +3,12 @@
 use muster_domain::ticket::{Rotation, Spent, Ticket};
 use muster_ids::{HostId, KeyName, MachineUid, SiteId, TeamId, TicketId, Timestamp};
 use muster_wire::enroll::Disposition;
+use muster_wire::page::Order;
 use muster_wire::text::Tag;
 use muster_wire::ticket::{TicketKind, TicketStatus};
 
-use crate::words::Word;
+use super::page_begins;
+use crate::words::{Word, between_spaces};
 use crate::{Json, Row, StoreError, Tx, params};
 
 /// A ticket.
@@ -44,12 +46,14 @@ pub struct ShownTicket {
 }
 
 /// Which tickets a list shows.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TicketFilter {
     /// Only of this door.
     pub kind: Option<TicketKind>,
-    /// Only those that stand here.
-    pub status: Option<TicketStatus>,
+    /// Only those that stand at one of these; none: anywhere.
+    pub statuses: Vec<TicketStatus>,
+    /// Only those that lead to this site.
+    pub site_id: Option<SiteId>,
 }
 
 /// A machine at the door, as far as it is asked whether anything is known of it.
@@ -147,55 +151,37 @@ impl Tx<'_> {
         )
     }
 
-    /// Returns tickets of a team in the order they were minted, after `after`.
+    /// Returns tickets of a team in the order they were minted or the other way round, after `after` in that order.
     pub fn tickets_shown(
         &mut self,
         team_id: TeamId,
-        filter: TicketFilter,
+        filter: &TicketFilter,
+        order: Order,
         after: Option<(Timestamp, TicketId)>,
         limit: i64,
         now: Timestamp,
     ) -> Result<Vec<ShownTicket>, StoreError> {
-        let after_at = after.map_or(i64::MIN, |(at, _)| at.as_millis());
-        let after_id = after.map_or_else(String::new, |(_, id)| id.to_string());
-        self.query(
-            "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
-                    spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
-                    created_by, created_at, rotated_to, rotated_at, rotated_out_at, ephemeral_hours,
-                    (SELECT count(*) FROM host_key WHERE host_key.ticket_id = ticket.id),
-                    (SELECT max(host_key.created_at) FROM host_key WHERE host_key.ticket_id = ticket.id),
-                    (SELECT host_key.host_id FROM host_key WHERE host_key.ticket_id = ticket.id
-                      ORDER BY host_key.created_at DESC LIMIT 1),
-                    (SELECT string_agg(secret.name, ' ') FROM secret
-                      WHERE secret.team_id = ticket.team_id AND owner_kind = 'ticket' AND owner_id = ticket.id)
-               FROM ticket
-              WHERE team_id = $1 AND (created_at, id) > ($2, $3)
-                AND (CAST($4 AS TEXT) IS NULL OR kind = $4)
-                AND (CAST($5 AS TEXT) IS NULL OR $5 =
-                     CASE WHEN spent_by_key IS NOT NULL THEN 'spent'
-                          WHEN revoked_at = rotated_out_at THEN 'rotated_out'
-                          WHEN revoked_at = expires_at THEN 'expired'
-                          WHEN revoked_at IS NOT NULL THEN 'revoked'
-                          WHEN reserved_for IS NOT NULL THEN 'reserved'
-                          WHEN rotated_out_at <= $6 THEN 'rotated_out'
-                          WHEN expires_at <= $6 THEN 'expired'
-                          WHEN uses >= max_uses THEN 'used_up'
-                          WHEN rotated_to IS NOT NULL THEN 'rotated'
-                          ELSE 'open' END)
-              ORDER BY created_at, id LIMIT $7",
-            params![
-                team_id, after_at, after_id, filter.kind.map(Word), filter.status.map(Word), now, limit
-            ],
-            read_shown,
-        )
+        let (after_at, after_id) = page_begins(order, after);
+        let (kind, statuses) = (filter.kind.map(Word), between_spaces(&filter.statuses));
+        let page = params![team_id, after_at, after_id, kind, statuses, now, limit, filter.site_id];
+        self.query(of_a_team(order), page, read_shown)
     }
 
     /// Returns the tickets made for a host that could still be used.
     pub fn tickets_of_host(&mut self, team_id: TeamId, host_id: HostId) -> Result<Vec<TicketId>, StoreError> {
-        self.query(
+        Ok(self.tickets_of_hosts(team_id, &[host_id])?.pop().unwrap_or_default())
+    }
+
+    /// Returns the tickets made for each of these hosts that could still be used.
+    pub fn tickets_of_hosts(
+        &mut self,
+        team_id: TeamId,
+        hosts: &[HostId],
+    ) -> Result<Vec<Vec<TicketId>>, StoreError> {
+        self.query_each(
             "SELECT id FROM ticket
               WHERE team_id = $1 AND host_id = $2 AND spent_by_key IS NULL AND revoked_at IS NULL ORDER BY id",
-            params![team_id, host_id],
+            &hosts.iter().map(|host_id| params![team_id, host_id].to_vec()).collect::<Vec<_>>(),
             |row| row.get(0),
         )
     }
@@ -257,13 +243,82 @@ impl Tx<'_> {
         id: &TicketId,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let changed = self.execute(
+        Ok(self.tickets_revoke(team_id, std::slice::from_ref(id), now)? == [true])
+    }
+
+    /// Revokes tickets, as [`Tx::ticket_revoke`] does one.
+    pub fn tickets_revoke(
+        &mut self,
+        team_id: TeamId,
+        ids: &[TicketId],
+        now: Timestamp,
+    ) -> Result<Vec<bool>, StoreError> {
+        let changed = self.execute_each(
             "UPDATE ticket SET revoked_at = $1, reserved_for = NULL
               WHERE team_id = $2 AND id = $3
                 AND (revoked_at IS NULL OR revoked_at IN (expires_at, rotated_out_at))",
-            params![now, team_id, id],
+            &ids.iter().map(|id| params![now, team_id, id].to_vec()).collect::<Vec<_>>(),
         )?;
-        Ok(changed == 1)
+        Ok(changed.into_iter().map(|rows| rows == 1).collect())
+    }
+}
+
+const fn of_a_team(order: Order) -> &'static str {
+    match order {
+        Order::Asc => {
+            "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
+                    spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
+                    created_by, created_at, rotated_to, rotated_at, rotated_out_at, ephemeral_hours,
+                    (SELECT count(*) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT max(host_key.created_at) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT host_key.host_id FROM host_key WHERE host_key.ticket_id = ticket.id
+                      ORDER BY host_key.created_at DESC LIMIT 1),
+                    (SELECT string_agg(secret.name, ' ') FROM secret
+                      WHERE secret.team_id = ticket.team_id AND owner_kind = 'ticket' AND owner_id = ticket.id)
+               FROM ticket
+              WHERE team_id = $1 AND (created_at, id) > ($2, $3)
+                AND (CAST($4 AS TEXT) IS NULL OR kind = $4)
+                AND (CAST($5 AS TEXT) IS NULL OR replace($5, ' ' ||
+                     CASE WHEN spent_by_key IS NOT NULL THEN 'spent'
+                          WHEN revoked_at = rotated_out_at THEN 'rotated_out'
+                          WHEN revoked_at = expires_at THEN 'expired'
+                          WHEN revoked_at IS NOT NULL THEN 'revoked'
+                          WHEN reserved_for IS NOT NULL THEN 'reserved'
+                          WHEN rotated_out_at <= $6 THEN 'rotated_out'
+                          WHEN expires_at <= $6 THEN 'expired'
+                          WHEN uses >= max_uses THEN 'used_up'
+                          WHEN rotated_to IS NOT NULL THEN 'rotated'
+                          ELSE 'open' END || ' ', '') <> $5)
+                AND (CAST($8 AS UUID_T) IS NULL OR site_id = $8)
+              ORDER BY created_at, id LIMIT $7"
+        }
+        Order::Desc => {
+            "SELECT id, team_id, kind, site_id, host_id, rejoin, require_key, expires_at, revoked_at, max_uses, uses,
+                    spent_by_key, spent_by_host, spent_disposition, reserved_for, host_name, tags, verifier,
+                    created_by, created_at, rotated_to, rotated_at, rotated_out_at, ephemeral_hours,
+                    (SELECT count(*) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT max(host_key.created_at) FROM host_key WHERE host_key.ticket_id = ticket.id),
+                    (SELECT host_key.host_id FROM host_key WHERE host_key.ticket_id = ticket.id
+                      ORDER BY host_key.created_at DESC LIMIT 1),
+                    (SELECT string_agg(secret.name, ' ') FROM secret
+                      WHERE secret.team_id = ticket.team_id AND owner_kind = 'ticket' AND owner_id = ticket.id)
+               FROM ticket
+              WHERE team_id = $1 AND (created_at, id) < ($2, $3)
+                AND (CAST($4 AS TEXT) IS NULL OR kind = $4)
+                AND (CAST($5 AS TEXT) IS NULL OR replace($5, ' ' ||
+                     CASE WHEN spent_by_key IS NOT NULL THEN 'spent'
+                          WHEN revoked_at = rotated_out_at THEN 'rotated_out'
+                          WHEN revoked_at = expires_at THEN 'expired'
+                          WHEN revoked_at IS NOT NULL THEN 'revoked'
+                          WHEN reserved_for IS NOT NULL THEN 'reserved'
+                          WHEN rotated_out_at <= $6 THEN 'rotated_out'
+                          WHEN expires_at <= $6 THEN 'expired'
+                          WHEN uses >= max_uses THEN 'used_up'
+                          WHEN rotated_to IS NOT NULL THEN 'rotated'
+                          ELSE 'open' END || ' ', '') <> $5)
+                AND (CAST($8 AS UUID_T) IS NULL OR site_id = $8)
+              ORDER BY created_at DESC, id DESC LIMIT $7"
+        }
     }
 }
 

@@ -33,21 +33,21 @@ both! {
             for n in [1, 2, 3] {
                 tx.host_insert(&host(n))?;
             }
-            is(&tx.find_held(team_id(1), 9, 9)?, 0, &[]);
+            is(&tx.hosts_held(team_id(1), 9, 9)?, 0, &[]);
             for n in [3, 1] {
                 tx.host_hold(team_id(1), host_id(n), at(n as i64))?;
             }
             let [first, third] = [1, 3].map(|n| host_id(n).to_string());
-            is(&tx.find_held(team_id(1), 9, 9)?, 2, &[(&first, "Host 1", 1), (&third, "Host 3", 3)]);
-            is(&tx.find_held(team_id(1), 1, 1)?, 1, &[(&first, "Host 1", 1)]);
-            is(&tx.find_held(team_id(2), 9, 9)?, 0, &[]);
+            is(&tx.hosts_held(team_id(1), 9, 9)?, 2, &[(&first, "Host 1", 1), (&third, "Host 3", 3)]);
+            is(&tx.hosts_held(team_id(1), 1, 1)?, 1, &[(&first, "Host 1", 1)]);
+            is(&tx.hosts_held(team_id(2), 9, 9)?, 0, &[]);
             tx.claim_insert(&claim(1))?;
             tx.claim_insert(&ClaimRow { state: ClaimState::Rejected, ..claim(2) })?;
             tx.claim_insert(&claim(3))?;
             let [first, third] = [1, 3].map(|n| claim_id(n).to_string());
-            is(&tx.find_waiting(team_id(1), 9, 9)?, 2, &[(&first, "m1", 0), (&third, "m3", 0)]);
-            is(&tx.find_waiting(team_id(1), 1, 1)?, 1, &[(&first, "m1", 0)]);
-            is(&tx.find_waiting(team_id(2), 9, 9)?, 0, &[]);
+            is(&tx.claims_waiting(team_id(1), 9, 9)?, 2, &[(&first, "m1", 0), (&third, "m3", 0)]);
+            is(&tx.claims_waiting(team_id(1), 1, 1)?, 1, &[(&first, "m1", 0)]);
+            is(&tx.claims_waiting(team_id(2), 9, 9)?, 0, &[]);
             let names = tx.host_names(team_id(1), &[host_id(2), host_id(9), host_id(1)])?;
             assert_eq!(names, [Some("Host 2".to_owned()), None, Some("Host 1".to_owned())]);
             assert_eq!(tx.host_names(team_id(2), &[host_id(2)])?, [None]);
@@ -64,9 +64,9 @@ both! {
                 tx.job_move(&JobRow { state, finished_at: Some(at(n as i64)), ..job(n, 1) }, JobState::Queued)?;
             }
             let [third, fourth] = [3, 4].map(|n| job(n, 1).id.to_string());
-            is(&tx.find_failed(team_id(1), at(2), 9, 9)?, 2, &[(&fourth, "Host 1", 4), (&third, "Host 1", 3)]);
-            is(&tx.find_failed(team_id(1), at(0), 2, 1)?, 2, &[(&fourth, "Host 1", 4)]);
-            is(&tx.find_failed(team_id(2), at(0), 9, 9)?, 0, &[]);
+            is(&tx.jobs_gone_wrong(team_id(1), at(2), 9, 9)?, 2, &[(&fourth, "Host 1", 4), (&third, "Host 1", 3)]);
+            is(&tx.jobs_gone_wrong(team_id(1), at(0), 2, 1)?, 2, &[(&fourth, "Host 1", 4)]);
+            is(&tx.jobs_gone_wrong(team_id(2), at(0), 9, 9)?, 0, &[]);
             Ok(())
         })
         .await;
@@ -80,10 +80,10 @@ both! {
             tx.ticket_insert(&ticket(6, TicketKind::EnrolmentToken))?;
             tx.ticket_revoke(team_id(1), &ticket_id(5), at(1))?;
             let [first, second] = [1, 2].map(|n| ticket_id(n).to_string());
-            let found = tx.find_lapsing(team_id(1), at(10), at(40), 9, 9)?;
+            let found = tx.site_keys_lapsing(team_id(1), at(10), at(40), 9, 9)?;
             is(&found, 2, &[(&second, "default", 20), (&first, "default", 30)]);
-            is(&tx.find_lapsing(team_id(1), at(10), at(40), 1, 1)?, 1, &[(&second, "default", 20)]);
-            is(&tx.find_lapsing(team_id(2), at(10), at(40), 9, 9)?, 0, &[]);
+            is(&tx.site_keys_lapsing(team_id(1), at(10), at(40), 1, 1)?, 1, &[(&second, "default", 20)]);
+            is(&tx.site_keys_lapsing(team_id(2), at(10), at(40), 9, 9)?, 0, &[]);
             Ok(())
         })
         .await;
@@ -96,15 +96,15 @@ both! {
             }
             assert!(tx.endpoint_gives_up(endpoint_id(2), at(7))?);
             let second = endpoint_id(2).to_string();
-            is(&tx.find_failing(team_id(1), 9, 9)?, 1, &[(&second, "endpoint 2", 7)]);
-            is(&tx.find_failing(team_id(2), 9, 9)?, 0, &[]);
+            is(&tx.endpoints_failing(team_id(1), 9, 9)?, 1, &[(&second, "endpoint 2", 7)]);
+            is(&tx.endpoints_failing(team_id(2), 9, 9)?, 0, &[]);
             for (n, kind) in (1..).zip(["secret.unreadable", "host.back", "secret.unreadable"]) {
                 happen(tx, n, 1, kind, None)?;
             }
-            let found = tx.find_unreadable(team_id(1), at(0), 9, 1)?;
+            let found = tx.secrets_unreadable(team_id(1), at(0), 9, 1)?;
             is(&found, 2, &[("subject 3", "subject 3", 3)]);
-            is(&tx.find_unreadable(team_id(1), at(2), 9, 9)?, 1, &[("subject 3", "subject 3", 3)]);
-            is(&tx.find_unreadable(team_id(2), at(0), 9, 9)?, 0, &[]);
+            is(&tx.secrets_unreadable(team_id(1), at(2), 9, 9)?, 1, &[("subject 3", "subject 3", 3)]);
+            is(&tx.secrets_unreadable(team_id(2), at(0), 9, 9)?, 0, &[]);
             Ok(())
         })
         .await;

@@ -55,7 +55,7 @@ both! {
             assert!(tx.generation_begin(host_id(1), &key(2))?);
             assert!(tx.generation_issue(&key(2), &fresh, Generation::ZERO, generation(1), "boot")?);
             assert_eq!(tx.key_generation(&key(1))?, committed, "and takes nothing from the first");
-            tx.generation_forget(&key(1))?;
+            tx.generations_forget(&[key(1), key(9)])?;
             assert_eq!(tx.key_generation(&key(1))?, fresh);
             Ok(())
         })

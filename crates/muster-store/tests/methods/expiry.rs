@@ -5,6 +5,7 @@ use muster_ids::SecretId;
 use muster_store::rows::{ClaimRow, OperatorTokenRow, SecretRow, TicketFilter};
 use muster_store::{Store, StoreError, Tx, params};
 use muster_wire::claim::ClaimState;
+use muster_wire::page::Order;
 use muster_wire::ticket::{TicketKind, TicketStatus};
 use uuid::Uuid;
 
@@ -75,8 +76,8 @@ both! {
                 let row = tx.ticket_by_id(&ticket_id(n))?.unwrap();
                 // By a clock that was set back.
                 assert_eq!((row.ticket.status(at(2)), row.ticket.revoked_at), (status, Some(at(revoked_at))), "{n}");
-                let filter = TicketFilter { status: Some(status), ..TicketFilter::default() };
-                let found = tx.tickets_shown(team_id(1), filter, None, 9, at(2))?;
+                let filter = TicketFilter { statuses: vec![status], ..TicketFilter::default() };
+                let found = tx.tickets_shown(team_id(1), &filter, Order::Asc, None, 9, at(2))?;
                 assert_eq!(found.iter().map(|shown| shown.row.ticket.id).collect::<Vec<_>>(), [ticket_id(n)]);
             }
             // A claim that came while it was good may still be decided; not by one that a person ended.

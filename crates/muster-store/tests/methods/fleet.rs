@@ -108,8 +108,8 @@ both! {
             assert_eq!(tx.secrets_exposed(nobody(), 10)?, (vec![], None), "its key is good");
             tx.host_key_end(&key(1), KeyState::Revoked, "user_x", at(2))?;
             let (found, last) = tx.secrets_exposed(nobody(), 2)?;
-            let found: Vec<_> = found.into_iter().map(|row| (row.team_id, row.host_id, row.name)).collect();
-            assert_eq!(found, [(team_id(1), host_id(1), "b".to_owned())]);
+            let found: Vec<_> = found.into_iter().map(|row| (row.team_id, row.host_id, row.name, row.since)).collect();
+            assert_eq!(found, [(team_id(1), host_id(1), "b".to_owned(), at(2))], "since its key ended");
             assert_eq!(last, Some(secret(2, 1, "b").id));
             let (found, last) = tx.secrets_exposed(last.unwrap(), 2)?;
             assert_eq!((found, last), (vec![], Some(secret(4, 1, "d").id)), "that of a ticket is not shown");

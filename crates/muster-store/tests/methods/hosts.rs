@@ -1,7 +1,7 @@
 //! Hosts.
 
-use muster_store::rows::HostFilter;
-use muster_store::{Store, StoreError};
+use muster_store::rows::{HOSTS_LOOKED_AT, HostFilter, HostRow};
+use muster_store::{Store, StoreError, Tx, params};
 use muster_wire::host::{HostKind, HostState};
 use muster_wire::ticket::TicketKind;
 
@@ -9,6 +9,26 @@ use crate::backends::both;
 use crate::rows::{
     NOW, arrival, at, host, host_id, host_key, key, machine, site_id, tag, team_id, ticket, ticket_id, told,
 };
+
+/// So many hosts that one page does not look at one more: numbers 1 to 1000.
+fn crowd(tx: &mut Tx<'_>, each: impl Fn(HostRow) -> HostRow) -> Result<(), StoreError> {
+    for n in 1..=HOSTS_LOOKED_AT {
+        assert!(tx.host_insert(&each(host(n as u32)))?);
+    }
+    Ok(())
+}
+
+/// The numbers of the hosts that a page shows, and of the last one it looked at if there may be more.
+fn page(
+    tx: &mut Tx<'_>,
+    filter: &HostFilter,
+    after: Option<u128>,
+) -> Result<(Vec<u128>, Option<u128>), StoreError> {
+    let number = |id: muster_ids::HostId| id.uuid().as_u128();
+    let found = tx.hosts_shown(team_id(1), filter, after.map(host_id), 9)?;
+    let through = tx.hosts_looked_through(team_id(1), filter, after.map(host_id))?;
+    Ok((found.iter().map(|shown| number(shown.row.id)).collect(), through.map(number)))
+}
 
 both! {
     async fn a_host_is_read_back_as_it_was_made(store: Store) {
@@ -205,6 +225,53 @@ both! {
             assert_eq!(ids(HostFilter { seen_after: Some(at(20)), ..any() })?, [2]);
             assert_eq!(ids(HostFilter { seen_after: Some(at(1)), seen_before: Some(at(99)), ..any() })?, [1, 2]);
             assert_eq!(ids(HostFilter { held: Some(true), site_id: Some(site_id(1)), ..any() })?, [3]);
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_name_finds_its_host_behind_any_number_of_others(store: Store) {
+        told(&store, |tx| {
+            crowd(tx, |row| HostRow { name: "twin".to_owned(), ..row })?;
+            let last = HOSTS_LOOKED_AT as u32 + 1;
+            tx.host_insert(&host(last))?;
+            tx.host_tags_set(team_id(1), host_id(last.into()), &[tag("lab")])?;
+            tx.host_insert(&HostRow { name: "twin".to_owned(), state: HostState::Suspended, ..host(last + 1) })?;
+            let (last, any) = (u128::from(last), HostFilter::default);
+            let named = |name: &str| HostFilter { name: Some(name.to_owned()), ..any() };
+            let alone = (vec![last], None);
+            assert_eq!(page(tx, &named("Host 1001"), None)?, alone);
+            let active = HostFilter { state: Some(HostState::Active), ..named("Host 1001") };
+            assert_eq!(page(tx, &active, None)?, alone);
+            let filter = HostFilter { tag: Some(tag("lab")), site_id: Some(site_id(1)), ..named("Host 1001") };
+            assert_eq!(page(tx, &filter, None)?, alone);
+            assert_eq!(page(tx, &filter, Some(last))?, (vec![], None));
+            assert_eq!(tx.hosts_shown(team_id(2), &named("Host 1001"), None, 9)?.len(), 0);
+            for other in [
+                named("host 1001"),
+                named("Host 100"),
+                HostFilter { tag: Some(tag("other")), ..named("Host 1001") },
+                HostFilter { site_id: Some(site_id(2)), ..named("Host 1001") },
+            ] {
+                assert_eq!(page(tx, &other, None)?, (vec![], None), "{other:?}");
+            }
+            let twins = HostFilter { state: Some(HostState::Suspended), ..named("twin") };
+            assert_eq!(page(tx, &twins, None)?, (vec![], Some(last - 1)), "of many of one name some at a time");
+            assert_eq!(page(tx, &twins, Some(last - 1))?, (vec![last + 1], None));
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn a_search_for_a_tag_at_a_site_finds_what_stands_there_whoever_has_it_elsewhere(store: Store) {
+        told(&store, |tx| {
+            crowd(tx, |row| HostRow { site_id: site_id(2), ..row })?;
+            let here = HOSTS_LOOKED_AT as u32 + 1;
+            tx.host_insert(&host(here))?;
+            tx.execute("INSERT INTO host_tag (host_id, team_id, tag) SELECT id, team_id, 'web' FROM host", params![])?;
+            let search = HostFilter { search: Some("web".to_owned()), ..HostFilter::default() };
+            let at_site = HostFilter { site_id: Some(site_id(1)), ..search };
+            assert_eq!(page(tx, &at_site, None)?, (vec![u128::from(here)], None));
             Ok(())
         })
         .await;

@@ -3,6 +3,7 @@
 use muster_ids::{InvitationId, TokenId};
 use muster_store::Store;
 use muster_store::rows::InvitationRow;
+use muster_wire::page::Order;
 use muster_wire::people::Role;
 
 use crate::backends::both;
@@ -87,9 +88,14 @@ both! {
             // Made in the same moment: the id decides.
             tx.invitation_insert(&InvitationRow { id: id(4), ..invitation(2) })?;
             let ids = |rows: Vec<InvitationRow>| rows.iter().map(|row| row.id).collect::<Vec<_>>();
-            assert_eq!(ids(tx.invitations(team_id(1), None, 2)?), [id(1), id(2)]);
-            assert_eq!(ids(tx.invitations(team_id(1), Some((at(2), id(2))), 9)?), [id(4), id(3)]);
-            assert_eq!(ids(tx.invitations(team_id(2), None, 9)?), []);
+            let (oldest, newest) = (Order::Asc, Order::Desc);
+            assert_eq!(ids(tx.invitations(team_id(1), oldest, None, 2)?), [id(1), id(2)]);
+            assert_eq!(ids(tx.invitations(team_id(1), oldest, Some((at(2), id(2))), 9)?), [id(4), id(3)]);
+            assert_eq!(ids(tx.invitations(team_id(1), newest, None, 2)?), [id(3), id(4)]);
+            assert_eq!(ids(tx.invitations(team_id(1), newest, Some((at(2), id(4))), 9)?), [id(2), id(1)]);
+            for order in [oldest, newest] {
+                assert_eq!(ids(tx.invitations(team_id(2), order, None, 9)?), []);
+            }
             assert_eq!(tx.invitation(team_id(2), &id(1))?, None);
             assert_eq!(tx.invitations_open(team_id(1), at(5))?, 4);
             assert_eq!(tx.invitations_open(team_id(2), at(5))?, 0);

@@ -110,7 +110,7 @@ both! {
             assert!(!tx.host_rotation_ask(host_id(1), at(60))?);
             assert_eq!(tx.host_rotation_asked(host_id(1))?, Some(at(50)));
             assert_eq!(tx.host_keys_aged(at(100), 9)?, [aged(2), aged(3)]);
-            tx.host_rotation_done(host_id(1))?;
+            tx.hosts_rotation_done(&[host_id(1), host_id(9)])?;
             assert_eq!(tx.host_rotation_asked(host_id(1))?, None);
             assert_eq!(tx.hosts_active_count()?, 4);
             Ok(())

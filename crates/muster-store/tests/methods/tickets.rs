@@ -1,13 +1,15 @@
 //! Tickets.
 
 use muster_domain::ticket::{Rotation, Spent};
-use muster_store::rows::TicketFilter;
+use muster_ids::TicketId;
+use muster_store::rows::{ShownTicket, TicketFilter, TicketRow};
 use muster_store::{Store, StoreError, Tx};
 use muster_wire::enroll::Disposition;
+use muster_wire::page::Order;
 use muster_wire::ticket::{TicketKind, TicketStatus};
 
 use crate::backends::both;
-use crate::rows::{at, host, host_id, host_key, key, team_id, ticket, ticket_id, told};
+use crate::rows::{at, host, host_id, host_key, key, site_id, team_id, ticket, ticket_id, told};
 
 const ONE_TIME: TicketKind = TicketKind::EnrolmentToken;
 
@@ -17,6 +19,10 @@ fn spent(by: u32) -> Spent {
 
 fn rotation(to: u32, ends: i64) -> Rotation {
     Rotation { to: ticket_id(to), at: at(1), ends_at: at(ends) }
+}
+
+fn ids(shown: &[ShownTicket]) -> Vec<TicketId> {
+    shown.iter().map(|shown| shown.row.ticket.id).collect()
 }
 
 both! {
@@ -135,23 +141,63 @@ both! {
         told(&store, every_combination).await;
     }
 
-    async fn the_list_goes_on_where_it_ended(store: Store) {
+    async fn the_list_goes_on_where_it_ended_from_either_end(store: Store) {
         told(&store, |tx| {
             for n in [3, 1, 2] {
                 let kind = if n == 2 { ONE_TIME } else { TicketKind::SiteKey };
                 tx.ticket_insert(&ticket(n, kind))?;
             }
-            let filter = TicketFilter::default();
-            let all = tx.tickets_shown(team_id(1), filter, None, 9, at(0))?;
-            let ids: Vec<_> = all.iter().map(|shown| shown.row.ticket.id).collect();
-            assert_eq!(ids, [1, 2, 3].map(ticket_id), "in the order they were minted");
-            let after = Some((at(1), ticket_id(1)));
-            let next = tx.tickets_shown(team_id(1), filter, after, 1, at(0))?;
-            assert_eq!(next[0].row.ticket.id, ticket_id(2));
-            assert_eq!(next.len(), 1);
-            let of_door_1 = TicketFilter { kind: Some(ONE_TIME), status: None };
-            assert_eq!(tx.tickets_shown(team_id(1), of_door_1, None, 9, at(0))?.len(), 1);
-            assert!(tx.tickets_shown(team_id(2), filter, None, 9, at(0))?.is_empty());
+            // Minted in the same moment: the id decides.
+            tx.ticket_insert(&TicketRow { created_at: at(2), ..ticket(4, TicketKind::SiteKey) })?;
+            let any = TicketFilter::default;
+            let page = |tx: &mut Tx<'_>, order, after: Option<(i64, u32)>, limit| {
+                let after = after.map(|(secs, n)| (at(secs), ticket_id(n)));
+                Ok::<_, StoreError>(ids(&tx.tickets_shown(team_id(1), &any(), order, after, limit, at(0))?))
+            };
+            assert_eq!(page(tx, Order::Asc, None, 9)?, [1, 2, 4, 3].map(ticket_id), "as they were minted");
+            assert_eq!(page(tx, Order::Asc, None, 2)?, [1, 2].map(ticket_id));
+            assert_eq!(page(tx, Order::Asc, Some((2, 2)), 1)?, [ticket_id(4)]);
+            assert_eq!(page(tx, Order::Asc, Some((3, 3)), 9)?, []);
+            assert_eq!(page(tx, Order::Desc, None, 9)?, [3, 4, 2, 1].map(ticket_id), "the newest first");
+            assert_eq!(page(tx, Order::Desc, None, 2)?, [3, 4].map(ticket_id));
+            assert_eq!(page(tx, Order::Desc, Some((2, 4)), 1)?, [ticket_id(2)]);
+            assert_eq!(page(tx, Order::Desc, Some((1, 1)), 9)?, []);
+            for order in [Order::Asc, Order::Desc] {
+                let of_door_1 = TicketFilter { kind: Some(ONE_TIME), ..any() };
+                assert_eq!(ids(&tx.tickets_shown(team_id(1), &of_door_1, order, None, 9, at(0))?), [ticket_id(2)]);
+                assert!(tx.tickets_shown(team_id(2), &any(), order, None, 9, at(0))?.is_empty());
+            }
+            Ok(())
+        })
+        .await;
+    }
+
+    async fn tickets_are_listed_by_site_and_by_several_statuses(store: Store) {
+        told(&store, |tx| {
+            for n in 1..=4 {
+                let mut row = ticket(n, TicketKind::SiteKey);
+                row.ticket.site_id = site_id(if n == 4 { 2 } else { 1 });
+                tx.ticket_insert(&row)?;
+            }
+            tx.ticket_revoke(team_id(1), &ticket_id(1), at(1))?;
+            tx.ticket_rotate(team_id(1), &ticket_id(2), &rotation(3, 9))?;
+            let page = |tx: &mut Tx<'_>, filter: &TicketFilter| {
+                let oldest = ids(&tx.tickets_shown(team_id(1), filter, Order::Asc, None, 9, at(5))?);
+                let mut newest = ids(&tx.tickets_shown(team_id(1), filter, Order::Desc, None, 9, at(5))?);
+                newest.reverse();
+                assert_eq!(oldest, newest);
+                Ok::<_, StoreError>(oldest)
+            };
+            let at_site = |n| TicketFilter { site_id: Some(site_id(n)), ..TicketFilter::default() };
+            assert_eq!(page(tx, &at_site(1))?, [1, 2, 3].map(ticket_id));
+            assert_eq!(page(tx, &at_site(2))?, [ticket_id(4)]);
+            assert_eq!(page(tx, &at_site(3))?, []);
+            let statuses = vec![TicketStatus::Rotated, TicketStatus::Revoked];
+            assert_eq!(page(tx, &TicketFilter { statuses, ..TicketFilter::default() })?, [1, 2].map(ticket_id));
+            // A word is not taken for another that it begins.
+            let statuses = vec![TicketStatus::RotatedOut, TicketStatus::Open];
+            assert_eq!(page(tx, &TicketFilter { statuses: statuses.clone(), ..at_site(1) })?, [ticket_id(3)]);
+            assert_eq!(page(tx, &TicketFilter { statuses, ..TicketFilter::default() })?, [3, 4].map(ticket_id));
             Ok(())
         })
         .await;
@@ -195,8 +241,8 @@ both! {
                 TicketStatus::Open, TicketStatus::UsedUp, TicketStatus::Expired, TicketStatus::Rotated,
                 TicketStatus::RotatedOut, TicketStatus::Revoked,
             ] {
-                let filter = TicketFilter { kind: None, status: Some(status) };
-                let rows = tx.tickets_shown(team_id(1), filter, None, 9, now)?;
+                let filter = TicketFilter { statuses: vec![status], ..TicketFilter::default() };
+                let rows = tx.tickets_shown(team_id(1), &filter, Order::Asc, None, 9, now)?;
                 assert!(!rows.is_empty(), "{status:?}");
                 assert!(rows.iter().all(|shown| shown.row.ticket.status(now) == status), "{status:?}");
             }
@@ -231,12 +277,14 @@ fn every_combination(tx: &mut Tx<'_>) -> Result<(), StoreError> {
             TicketStatus::Expired,
             TicketStatus::Revoked,
         ] {
-            let filter = TicketFilter { kind: None, status: Some(status) };
-            let found = tx.tickets_shown(team_id(1), filter, None, 100, now)?;
-            assert!(found.iter().all(|shown| shown.row.ticket.status(now) == status), "{status:?}");
-            seen += found.len();
+            let filter = TicketFilter { statuses: vec![status], ..TicketFilter::default() };
+            for order in [Order::Asc, Order::Desc] {
+                let found = tx.tickets_shown(team_id(1), &filter, order, None, 100, now)?;
+                assert!(found.iter().all(|shown| shown.row.ticket.status(now) == status), "{status:?}");
+                seen += found.len();
+            }
         }
-        assert_eq!(seen, 48);
+        assert_eq!(seen, 2 * 48, "each once, from either end");
     }
     Ok(())
 }

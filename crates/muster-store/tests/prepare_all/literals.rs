@@ -15,7 +15,7 @@ pub(crate) struct Literal {
     pub(crate) only: Option<Only>,
 }
 
-/// Returns every string literal outside comments.
+/// Returns every string literal outside comments and macros.
 pub(crate) fn literals(source: &str) -> Vec<Literal> {
     let mut found = Vec::new();
     let mut at = 0;
@@ -23,6 +23,7 @@ pub(crate) fn literals(source: &str) -> Vec<Literal> {
         at += match rest.as_bytes()[0] {
             b'/' if rest.starts_with("//") => rest.find('\n').unwrap_or(rest.len()),
             b'/' if rest.starts_with("/*") => rest.find("*/").map_or(rest.len(), |end| end + 2),
+            b'm' if rest.starts_with("macro_rules!") => rest.find("\n}\n").unwrap_or(rest.len()),
             b'\'' => character_len(rest),
             b'"' => {
                 let len = quoted_len(rest);

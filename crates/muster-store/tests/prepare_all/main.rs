@@ -2,7 +2,8 @@
 //!
 //! SQL that does not run in any other test still cannot be wrong about a table, a column or a dialect. Nothing is
 //! registered: a literal that begins with an upper-case verb is SQL, and the engine refuses (in debug builds) to run
-//! what does not begin with one.
+//! what does not begin with one. Literals of a `macro_rules!` are parts of texts and are left out: a text that is put
+//! together must be run by a test of its own.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read the sources fails")]
 
@@ -189,4 +190,49 @@ async fn a_page_of_what_a_ticket_admitted_reads_only_what_it_shows() {
         "{at}: {steps:?}"
     );
     assert!(!steps[..host].iter().any(|step| step.contains("TEMP B-TREE")), "{at}: {steps:?}");
+}
+
+/// Returns how SQLite comes by the rows of a statement.
+fn plan(database: &rusqlite::Connection, text: &str) -> String {
+    let mut plan = database.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+    let steps: Vec<String> = plan.raw_query().mapped(|row| row.get(3)).map(Result::unwrap).collect();
+    steps.join("; ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_of_what_was_made_reads_only_what_it_shows_from_either_end() {
+    let place = backends::Place::sqlite();
+    place.open().await.close().await;
+    let database = rusqlite::Connection::open(place.file()).unwrap();
+    let mut pages = 0;
+    for (at, literal) in statements() {
+        let behind = ["created_at, id) > (", "created_at, id) < ("];
+        let columns = literal.text.replace("operator_token.", "");
+        if !behind.iter().any(|behind| columns.contains(behind)) || columns.contains("RECURSIVE") {
+            continue;
+        }
+        let is_newest_first = columns.contains("DESC, id DESC LIMIT");
+        let from = if is_newest_first { "(created_at,id)<(?,?))" } else { "(created_at,id)>(?,?))" };
+        let steps = plan(&database, &literal.text);
+        assert!(
+            steps.contains(from) && !steps.contains("SCAN") && !steps.contains("TEMP B-TREE"),
+            "{at}: {steps}"
+        );
+        pages += 1;
+    }
+    assert_eq!(pages, 8, "tickets, tokens of a person and of a team, invitations");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hosts_of_one_name_come_from_their_own_index() {
+    let place = backends::Place::sqlite();
+    place.open().await.close().await;
+    let database = rusqlite::Connection::open(place.file()).unwrap();
+    let of_name = |text: &str| text.starts_with("SELECT id FROM host ") && text.contains("AND name = ");
+    let mut found = statements();
+    found.retain(|(_, literal)| of_name(&literal.text));
+    let [(at, literal)] = &found[..] else { panic!("one statement: {}", found.len()) };
+    let steps = plan(&database, &literal.text);
+    let expected = "SEARCH host USING COVERING INDEX host_name (team_id=? AND name=? AND id>?)";
+    assert_eq!(steps, expected, "{at}");
 }

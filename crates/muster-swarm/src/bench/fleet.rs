@@ -3,11 +3,14 @@
 //! Only what must differ is changed, whatever columns the tables have: what the server reads is as valid as the host it
 //! made itself.
 
+use std::path::Path;
+
 use anyhow::{Context, ensure};
 use rusqlite::Connection;
 use tokio_postgres::NoTls;
 
-use crate::server::Server;
+use crate::play::Play;
+use crate::server::{Backend, Server};
 
 /// A tag that one host in ten thousand has.
 pub(super) const RARE_TAG: &str = "rare";
@@ -109,8 +112,18 @@ impl Dialect {
     }
 }
 
+/// Starts a server that has `count` hosts beside the one that joined.
+pub(super) async fn begin(program: &Path, backend: Backend, count: u64) -> anyhow::Result<Play> {
+    let mut play = Play::begin(program, backend).await?;
+    play.join(1, 1).await?;
+    play.stage.server.stop().await?;
+    make(&play.stage.server, count).await?;
+    play.stage.server.launch().await?;
+    Ok(play)
+}
+
 /// Makes `count` hosts in the database of a server that does not run.
-pub(super) async fn make(server: &Server, count: u64) -> anyhow::Result<()> {
+async fn make(server: &Server, count: u64) -> anyhow::Result<()> {
     match server.database_url() {
         Some(url) => in_postgres(url, count).await,
         None => {

@@ -18,6 +18,9 @@ use crate::server::Backend;
 
 const WARM: usize = 5;
 const PAGES: usize = 100;
+/// In a list by keys every place costs the same.
+const FAR: u64 = 10_000;
+const STEP: u64 = 200;
 /// A page that is this slow is not asked for a hundred times.
 const TOO_SLOW_MS: f64 = 200.0;
 
@@ -28,14 +31,10 @@ pub(super) async fn measure(card: &mut Card, backend: Backend, bench: &Bench) {
 }
 
 async fn pages(card: &mut Card, backend: Backend, bench: &Bench) -> anyhow::Result<()> {
-    let mut play = Play::begin(&bench.muster, backend).await?;
-    play.join(1, 1).await?;
-    play.stage.server.stop().await?;
     let hosts = bench.sizes.listed(backend);
-    fleet::make(&play.stage.server, hosts).await?;
+    let play = fleet::begin(&bench.muster, backend, hosts).await?;
     card.figure("hosts in the lists", backend.name(), hosts as f64, "");
-    play.stage.server.launch().await?;
-    let deep = deep_cursor(&play).await?;
+    let deep = deep_cursor(&play, FAR).await?;
     let site = play.stage.site_id;
     let shapes = [
         ("first page", String::new()),
@@ -82,18 +81,18 @@ fn request(play: &Play, query: &str) -> anyhow::Result<Vec<u8>> {
     Ok(connection::get(&path, door.authority(), &[("authorization", &bearer)]))
 }
 
-/// The cursor after a few hundred pages: in a list by keys every place costs the same.
-async fn deep_cursor(play: &Play) -> anyhow::Result<String> {
+/// The cursor of the page after the first `hosts`.
+pub(super) async fn deep_cursor(play: &Play, hosts: u64) -> anyhow::Result<String> {
     let door = play.stage.door(Over::Plain)?;
     let mut connection = Connection::open(&door.dialer, &door.url).await?;
-    let mut query = "limit=200".to_owned();
+    let mut query = format!("limit={STEP}");
     let mut cursor = None;
-    for _ in 0..50 {
+    for _ in 0..hosts.div_ceil(STEP) {
         let answer = connection.ask(&request(play, &query)?).await?;
         let page: Page<Host> = serde_json::from_slice(&answer.body)
             .with_context(|| String::from_utf8_lossy(&answer.body).into_owned())?;
         let next = page.next_cursor.context("the fleet is too small")?;
-        query = format!("limit=200&cursor={next}");
+        query = format!("limit={STEP}&cursor={next}");
         cursor = Some(next);
     }
     cursor.context("the fleet is too small")

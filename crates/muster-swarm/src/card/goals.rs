@@ -80,6 +80,9 @@ pub(crate) enum GoalKind {
     FlushSqlite,
     FlushPostgres,
     ListPages,
+    DashboardPages,
+    DashboardWeight,
+    DashboardLive,
     AgentMemory,
     AgentBinary,
     AgentProcessor,
@@ -87,7 +90,7 @@ pub(crate) enum GoalKind {
 
 /// Every goal, for the test of their bounds.
 #[cfg(test)]
-pub(crate) const GOALS: [GoalKind; 18] = [
+pub(crate) const GOALS: [GoalKind; 21] = [
     GoalKind::HttpHeartbeats,
     GoalKind::ChannelHeartbeats,
     GoalKind::JoinsSqlite,
@@ -103,6 +106,9 @@ pub(crate) const GOALS: [GoalKind; 18] = [
     GoalKind::FlushSqlite,
     GoalKind::FlushPostgres,
     GoalKind::ListPages,
+    GoalKind::DashboardPages,
+    GoalKind::DashboardWeight,
+    GoalKind::DashboardLive,
     GoalKind::AgentMemory,
     GoalKind::AgentBinary,
     GoalKind::AgentProcessor,
@@ -162,6 +168,13 @@ impl GoalKind {
             Self::FlushPostgres => rule("10,000 heartbeats flushed", "ms", "", Bound::AtMost(60.0, 40.0)),
             Self::ListPages => {
                 rule("slowest page of hosts through the API, p99", "ms", "", Bound::AtMost(10.0, 2.0))
+            }
+            Self::DashboardPages => rule("dashboard, slowest page, p99", "ms", "", Bound::AtMost(20.0, 5.0)),
+            Self::DashboardWeight => {
+                rule("dashboard, first page with its files, compressed", "kB", "", Bound::AtMost(60.0, 30.0))
+            }
+            Self::DashboardLive => {
+                rule("dashboard, live update, p99", "ms", "", Bound::AtMost(1000.0, 250.0))
             }
             Self::AgentMemory => rule("agent, idle memory", "MiB", "", Bound::AtMost(10.0, 5.0)),
             Self::AgentBinary => rule("agent, static binary", "MB", "", Bound::AtMost(10.0, 6.0)),

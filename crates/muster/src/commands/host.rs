@@ -36,7 +36,7 @@ Examples:
 pub(crate) enum Host {
     /// List hosts
     #[command(
-        after_help = "Examples:\n  muster host list\n  muster host list --state active --presence unreachable\n  muster host list --name web-\n  muster host list --state active --seen-before 7d\n  muster host list --site berlin --tag web -o json"
+        after_help = "Examples:\n  muster host list\n  muster host list --state active --presence unreachable\n  muster host list --name web-\n  muster host list --state active --seen-before 7d\n  muster host list --site berlin --tag web -o json\n  muster host list --view stale --site berlin"
     )]
     List(List),
     /// Show one host: state, presence, key, what it reports
@@ -50,8 +50,8 @@ pub(crate) enum Host {
     History {
         /// The host, by name or id
         host: String,
-        /// How many days, 1 to 7 [default: 7]
-        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=7))]
+        /// How many days, 1 to 30 as far as they are kept [default: 7]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=30))]
         days: Option<u64>,
     },
     /// Make a host before its machine is there, with the token that registers it
@@ -122,7 +122,7 @@ pub(crate) enum Host {
         #[arg(long, value_name = "SITE")]
         site: String,
     },
-    /// Change many hosts at once, all of them or none: tags, suspend, resume, move, retire
+    /// Change many hosts at once, those of them that can: tags, suspend, resume, move, retire
     #[command(after_help = change::HELP)]
     Change(change::Change),
     /// Ask a host to replace its key pair, now or when it connects
@@ -146,6 +146,9 @@ pub(crate) enum Host {
 /// Which hosts to list.
 #[derive(Debug, Args)]
 pub(crate) struct List {
+    /// Only hosts of this saved view of yours; a filter that is said beside it wins over the same one of the view
+    #[arg(long, value_name = "NAME", value_parser = wire_text::<Name>)]
+    view: Option<Name>,
     /// Only hosts of this site, by name or id
     #[arg(long, value_name = "SITE")]
     site: Option<String>,
@@ -280,7 +283,13 @@ impl Host {
 
 impl List {
     async fn run(self, operator: &Operator) -> Result<(), Failure> {
+        let view = match &self.view {
+            Some(name) => Some(operator.view(name.as_str()).await?),
+            None => None,
+        };
         let filter = HostFilter {
+            view,
+            name: None,
             site_id: operator.optional_site(self.site.as_deref()).await?,
             state: self.state,
             tag: self.tag,

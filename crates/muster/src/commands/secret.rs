@@ -1,9 +1,7 @@
-use std::collections::BTreeSet;
-
 use clap::Subcommand;
 use muster_client::api::collect;
 use muster_ids::HostId;
-use muster_wire::bounds::Few;
+use muster_wire::bounds::Ordered;
 use muster_wire::secret::{PushSecret, PushedSecret, PushedTo, SecretMetadata};
 use muster_wire::text::SecretName;
 
@@ -105,14 +103,17 @@ impl Secret {
     }
 }
 
-/// Finds several hosts; one that is named twice is one.
+/// Finds several hosts, in their order; one that is named twice is one.
 pub(super) async fn many_hosts<const MOST: usize>(
     operator: &Operator,
     names: &[String],
-) -> Result<Few<HostId, MOST>, Failure> {
-    let mut hosts = BTreeSet::new();
+) -> Result<Ordered<HostId, MOST>, Failure> {
+    let mut hosts = Vec::new();
     for name in names {
-        hosts.insert(operator.host(name).await?);
+        let host_id = operator.host(name).await?;
+        if !hosts.contains(&host_id) {
+            hosts.push(host_id);
+        }
     }
     if hosts.len() > MOST {
         return Err(Failure::usage(

@@ -51,15 +51,18 @@ The secret `repo` is where the host backs up to:
 pub(crate) enum Ticket {
     /// List tickets, the used and the revoked ones too
     #[command(
-        after_help = "Examples:\n  muster ticket list\n  muster ticket list --kind site_key --status open"
+        after_help = "Examples:\n  muster ticket list\n  muster ticket list --kind site_key --status open,rotated --site berlin"
     )]
     List {
         /// Only tickets of this kind
         #[arg(long, value_name = "KIND", value_parser = wire_word::<TicketKind>(&["enrolment_token", "registration_token", "site_key"]))]
         kind: Option<TicketKind>,
-        /// Only tickets that stand like this
-        #[arg(long, value_name = "STATUS", value_parser = wire_word::<TicketStatus>(&["open", "reserved", "spent", "used_up", "expired", "rotated", "rotated_out", "revoked"]))]
-        status: Option<TicketStatus>,
+        /// Only tickets that stand like this, or like one of these between commas
+        #[arg(long = "status", value_name = "STATUS", value_delimiter = ',', value_parser = wire_word::<TicketStatus>(&["open", "reserved", "spent", "used_up", "expired", "rotated", "rotated_out", "revoked"]))]
+        statuses: Vec<TicketStatus>,
+        /// Only tickets that lead to this site, by name or id
+        #[arg(long, value_name = "SITE")]
+        site: Option<String>,
         #[command(flatten)]
         most: Most,
     },
@@ -167,8 +170,9 @@ impl Ticket {
     pub(crate) async fn run(self, operator: &Operator) -> Result<(), Failure> {
         let (client, output) = (&operator.client, operator.output);
         match self {
-            Self::List { kind, status, most } => {
-                let filter = TicketFilter { kind, status };
+            Self::List { kind, statuses, site, most } => {
+                let site_id = operator.optional_site(site.as_deref()).await?;
+                let filter = TicketFilter { kind, statuses, site_id };
                 let tickets = collect(most.limit, async |page| client.tickets(&filter, &page).await).await?;
                 let now = operator.now();
                 let header = ["ID", "KIND", "STATUS", "HOST NAME", "USES", "EXPIRES", "LAST USED", "TAGS"];

@@ -11,7 +11,8 @@ use crate::words::moment;
 const EXAMPLES: &str = "\
 Examples:
   muster view list
-  muster view set stale 'state=active&seen_before=2026-01-01T00:00:00Z'
+  muster view set stale 'state=active&seen_before=7d'
+  muster host list --view stale
   muster view remove stale";
 
 /// Saved views: filters of the list of hosts, under names of your own
@@ -23,7 +24,7 @@ pub(crate) enum View {
     List,
     /// Save a view, or change it
     #[command(
-        after_help = "The query is one of GET /v1/hosts without limit and cursor.\n\nExamples:\n  muster view set web 'state=active&tag=web'"
+        after_help = "The query is one of GET /v1/hosts without limit and cursor. seen_before and seen_after also take how\nlong ago it is, as in 7d: such a view goes with the time. See it with: muster host list --view NAME\n\nExamples:\n  muster view set web 'state=active&tag=web'\n  muster view set stale 'state=active&seen_before=7d'"
     )]
     Set {
         /// What you call it

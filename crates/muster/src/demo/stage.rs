@@ -111,12 +111,13 @@ impl Stage {
         Ok(self.operator()?.get(&format!("/v1/hosts/{id}")).await?)
     }
 
-    /// Waits until a host is online.
+    /// Waits until a host is online and has confirmed what it should have.
     pub(super) async fn online(&self, id: HostId) -> anyhow::Result<Host> {
         until("the host does not come online", Duration::from_secs(30), async || {
             let host = self.host(id).await?;
-            Ok((host.presence.status == Presence::Online && host.presence.last_seen_at.is_some())
-                .then_some(host))
+            let is_there = host.presence.status == Presence::Online && host.presence.last_seen_at.is_some();
+            let is_set = host.config.as_ref().is_some_and(|config| config.applied == Some(config.wanted));
+            Ok((is_there && is_set).then_some(host))
         })
         .await
     }

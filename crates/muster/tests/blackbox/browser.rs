@@ -5,8 +5,10 @@
 
 mod acting;
 mod fleet;
+mod invited;
 mod joining;
 mod looking;
+mod pictures;
 mod scene;
 
 use scene::Scene;

@@ -107,6 +107,17 @@ both! {
         let table = owner.says(&["host", "list"]).await;
         assert!(table.lines().count() == 2 && table.contains("db-1") && table.contains("online"), "{table}");
 
+        let stays = owner.run(&["host", "change", "db-1", "--resume"], None).await;
+        assert!(stays.code == 0 && stays.err.contains("nothing was changed"), "{}", stays.said());
+        owner.says(&["view", "set", "fresh", "tag=role:db&seen_after=1h"]).await;
+        let viewed = async |more: &[&str]| {
+            let list = owner.json(&[&["host", "list", "--view", "fresh"], more].concat()).await;
+            list["items"].as_array().unwrap().len()
+        };
+        assert_eq!((viewed(&[]).await, viewed(&["--tag", "role:web"]).await), (1, 0));
+        let unknown = owner.run(&["host", "list", "--view", "stale"], None).await;
+        assert!(unknown.code == 1 && unknown.err.contains("muster view list"), "{}", unknown.said());
+
         let spent = agent_of(&server, backend, "late").join(ticket["join_string"].as_str().unwrap()).await;
         assert_eq!(spent.code, 1, "{}", spent.said());
         let id = ticket["ticket"]["id"].as_str().unwrap();

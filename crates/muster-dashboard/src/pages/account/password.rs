@@ -46,7 +46,7 @@ pub(crate) async fn set_login(visit: Visit, form: Form) -> Answered {
             let login = form.raw("login").to_owned();
             visit.page(&LoginPage { shell: visit.shell("Login"), login, refusal: Some(refusal) })
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -68,7 +68,7 @@ pub(crate) async fn set(visit: Visit, form: Form) -> Answered {
     match visit.api.put::<Done>("/v1/me/password", &request).await {
         Ok(_) => Ok(see_other("/account?done=password", &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => show(&visit, false, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

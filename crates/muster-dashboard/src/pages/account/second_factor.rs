@@ -70,7 +70,7 @@ pub(crate) async fn begin(visit: Visit, form: Form) -> Answered {
         Err(refusal) if refusal.is_of_form() => {
             visit.page(&BeginPage { shell, once, refusal: Some(refusal) })
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -84,7 +84,7 @@ pub(crate) async fn confirm(visit: Visit, form: Form) -> Answered {
             let (shell, once) = (visit.shell("Second factor"), visit.once());
             visit.page(&ConfirmPage { shell, once, shown: None, refusal: Some(refusal) })
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -101,7 +101,7 @@ pub(crate) async fn remove(visit: Visit, form: Form) -> Answered {
         Err(refusal) if refusal.is_of_form() => {
             visit.page(&RemovePage { shell: visit.shell("Second factor"), refusal: Some(refusal) })
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

@@ -1,16 +1,18 @@
 //! `/account/tokens/…`: one's own API tokens.
 
 use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
+use muster_ids::TokenId;
 use muster_wire::people::Team;
 use muster_wire::permission::Permission;
 use muster_wire::token::MintedApiToken;
 use serde_json::{Value, json};
 
 use crate::form::Form;
+use crate::markup::{self, Markup};
 use crate::pages::shown_once::ShownOnce;
 use crate::pages::team::tokens::{RevokePage, end, find};
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -57,7 +59,7 @@ pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
             let page = NewTokenPage::new(&visit, &form, Some(refusal));
             visit.page(&page)
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -77,25 +79,27 @@ fn request(form: &Form) -> Value {
 
 fn shown(shell: Shell, minted: &MintedApiToken) -> ShownOnce {
     let token = &minted.api_token;
-    let until = token.expires_at.map_or_else(|| "for ever".to_owned(), |at| format!("until {at}"));
-    let says = format!(
+    let until = token
+        .expires_at
+        .map_or_else(|| "is good for ever".to_owned(), |at| format!("ends {}", markup::time(at, shell.now)));
+    let says = Markup::of_escaped(format!(
         "Programs send it as “Authorization: Bearer …”; muster reads it from the file that MUSTER_TOKEN_FILE names. It \
-         is good {until}.",
-    );
+         {until}.",
+    ));
     let heading = format!("Token “{}” is made", token.name.as_deref().unwrap_or_default());
     ShownOnce::new(shell, (heading, says), (&minted.token, "Copy the token"), ("/account", "your account"))
 }
 
 /// `GET /account/tokens/{token_id}/revoke`
-pub(crate) async fn preview(visit: Visit, Path(token_id): Path<String>) -> Answered {
-    let token = find(&visit.api, OWN, &token_id).await.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn preview(visit: Visit, Named(id): Named<TokenId>) -> Answered {
+    let token = find(&visit.api, OWN, id).await?;
     let action = format!("/account/tokens/{}/revoke", token.id);
     visit.page(&RevokePage { shell: visit.shell("Revoke a token"), token, action, back: "/account" })
 }
 
 /// `POST /account/tokens/{token_id}/revoke`
-pub(crate) async fn revoke(visit: Visit, Path(token_id): Path<String>, _: Form) -> Answered {
-    end(&visit.api, OWN, &token_id).await.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn revoke(visit: Visit, Named(id): Named<TokenId>, _: Form) -> Answered {
+    end(&visit.api, OWN, id).await?;
     Ok(see_other("/account?done=revoked", &HeaderMap::new()))
 }
 

@@ -13,7 +13,7 @@ fn page(query: &str) -> AddPage {
     AddPage::new(Shell::sample("Add a host", "/hosts/add"), typed(query), vec![samples::site()], &|_| true)
 }
 
-fn preview(query: &str, admits: Option<Admits>) -> PreviewPage {
+fn preview(query: &str, admits: Admits) -> PreviewPage {
     PreviewPage {
         shell: Shell::sample("Add a host", "/hosts/add/preview"),
         typed: typed(query),
@@ -53,13 +53,17 @@ fn the_form_of_a_site_key() {
 
 #[test]
 fn what_it_will_admit_is_shown_before_it_is_made() {
-    let page = preview("door=1&host_name=web-01&tags=web", Some(admits("enrolment_token")));
+    let page = preview("door=1&host_name=web-01&tags=web", admits("enrolment_token"));
     samples::check("add_host_preview", &page);
 }
 
 #[test]
 fn an_invitation_says_what_will_be_made() {
-    samples::check("add_host_preview_invite", &preview("door=2&host_name=db-1&provider=hetzner", None));
+    let admits = Admits::of_invitation(admits("enrolment_token").explanation);
+    let page = preview("door=2&host_name=db-1&provider=hetzner", admits);
+    samples::check("add_host_preview_invite", &page);
+    let html = page.render().unwrap();
+    assert!(html.contains("becomes the invited host") && !html.contains("becomes a new host"));
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn a_refused_field_says_why_beside_it_and_keeps_what_was_typed() {
     page.refusal = Some(refusal("/enrolment_token/host_name"));
     let html = page.render().unwrap();
     assert!(html.contains("This is too long.") && html.contains("long-name"));
-    let mut page = preview("door=1", None);
+    let mut page = preview("door=1", admits("enrolment_token"));
     page.refusal = Some(refusal("/secrets/repo/url"));
     assert!(page.render().unwrap().contains("This is too long."));
 }
@@ -108,7 +112,7 @@ fn secrets_are_what_was_typed_and_never_shown_again() {
         Form::of(&[("repo_url", "rest:https://b.example/x"), ("repo_password", " p "), ("repo_user", "")]);
     let expected = json!({ "repo": { "url": "rest:https://b.example/x", "password": " p " } });
     assert_eq!(secrets(&form), Some(expected));
-    let html = preview("door=1", Some(admits("enrolment_token"))).render().unwrap();
+    let html = preview("door=1", admits("enrolment_token")).render().unwrap();
     assert!(html.contains("name=\"repo_password\" type=\"password\" autocomplete=\"off\">"));
 }
 

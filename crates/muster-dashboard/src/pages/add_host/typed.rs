@@ -3,7 +3,7 @@
 use muster_wire::ticket::TicketKind;
 use serde_json::{Value, json};
 
-use crate::form::Form;
+use crate::form::{Form, words};
 use crate::query::Query;
 
 /// The fields of the form, as they were typed.
@@ -84,8 +84,12 @@ impl Typed {
     }
 
     pub(super) fn tag_list(&self) -> Vec<&str> {
-        let words = self.tags.split(|letter: char| letter.is_whitespace() || letter == ',');
-        words.filter(|word| !word.is_empty()).collect()
+        words(&self.tags)
+    }
+
+    /// Returns the one-time token that demands the same of its machine.
+    pub(super) fn as_one_time_token(&self) -> Self {
+        Self { kind: TicketKind::EnrolmentToken, ..self.clone() }
     }
 
     /// Makes the request that mints, as the API takes it for this kind.

@@ -13,8 +13,8 @@ use crate::form::Form;
 use crate::markup::{self, Markup};
 use crate::path::Named;
 use crate::query::Query;
-use crate::refusal::{Refusal, Refused};
-use crate::respond::see_other;
+use crate::refusal::Refused;
+use crate::respond::{own_path, see_other};
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
 use crate::words::{self, Tone};
@@ -29,7 +29,7 @@ pub(crate) async fn create(visit: Visit, Named(id): Named<ClaimId>, form: Form) 
     match visit.api.post::<Claim>(&format!("/v1/claims/{id}/decision"), &request).await {
         Ok(_) => Ok(see_other(&after(form.raw("back"), id), &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => one::show(&visit, id, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -55,7 +55,7 @@ pub(crate) async fn clear(visit: Visit, Named(id): Named<ClaimId>, _: Form) -> R
     match visit.api.post::<Claim>(&format!("/v1/claims/{id}/clear"), &json!({})).await {
         Ok(_) => Ok(see_other(&format!("/approvals/{id}"), &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => one::show(&visit, id, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -73,7 +73,8 @@ pub(crate) struct DecidedPage {
 #[derive(Debug, Clone)]
 struct Outcome {
     id: ClaimId,
-    hostname: String,
+    /// What the machine calls itself, as far as that can be told.
+    hostname: Option<String>,
     decided: DecidedClaim,
 }
 
@@ -99,7 +100,7 @@ pub(crate) async fn create_many(visit: Visit, form: Form) -> Answered {
         shell: visit.shell("Decided"),
         results: Vec::new(),
         refusal: None,
-        back: form.text("back").unwrap_or_else(|| "/approvals".to_owned()),
+        back: own_path(form.raw("back"), "/approvals").to_owned(),
     };
     if decisions.is_empty() {
         page.refusal = Some("No claim was chosen. Tick the ones that are meant, then decide.".to_owned());
@@ -108,10 +109,10 @@ pub(crate) async fn create_many(visit: Visit, form: Form) -> Answered {
     let request = json!({ "decisions": decisions });
     match visit.api.post::<DecidedClaims>("/v1/claims/decisions", &request).await {
         Ok(decided) => {
-            page.results = outcomes(&visit, decided).await.map_err(|refusal| visit.refused(refusal))?;
+            page.results = outcomes(&visit, decided).await;
         }
         Err(refusal) if refusal.is_of_form() => page.refusal = Some(refusal.says()),
-        Err(refusal) => return Err(visit.refused(refusal)),
+        Err(refusal) => return Err(refusal.into()),
     }
     visit.page(&page)
 }
@@ -130,14 +131,15 @@ fn decisions(form: &Form) -> Vec<Value> {
     form.all("claim").into_iter().filter_map(decide).collect()
 }
 
-/// Names the machines that were decided about.
-async fn outcomes(visit: &Visit, decided: DecidedClaims) -> Result<Vec<Outcome>, Refusal> {
+/// Names the machines that were decided about. What was decided is told in any case.
+async fn outcomes(visit: &Visit, decided: DecidedClaims) -> Vec<Outcome> {
     let named = decided.items.into_iter().map(|decided| async move {
         let id = decided.claim_id;
-        let claim: Claim = visit.api.get(&format!("/v1/claims/{id}")).await?;
-        Ok(Outcome { id, hostname: claim.machine.hostname.to_string(), decided })
+        let claim = visit.api.get::<Claim>(&format!("/v1/claims/{id}")).await.ok();
+        let hostname = claim.map(|claim| claim.machine.hostname.to_string());
+        Outcome { id, hostname, decided }
     });
-    join_all(named).await.into_iter().collect()
+    join_all(named).await
 }
 
 #[cfg(test)]
@@ -149,7 +151,7 @@ mod tests {
     fn the_result_of_each_claim_is_said() {
         let outcome = |id: &str, decided: Value| Outcome {
             id: id.parse().unwrap(),
-            hostname: samples::HOSTILE.to_owned(),
+            hostname: (id == samples::CLAIM).then(|| samples::HOSTILE.to_owned()),
             decided: samples::of(decided),
         };
         let other = "claim_01890a5dac96774bbcceb302099a8016";

@@ -1,7 +1,7 @@
 //! What changed since a page of claims was made. The cards stay as they were seen: nobody decides on what they did not see.
 
 use futures_util::future::join_all;
-use muster_ids::ClaimId;
+use muster_ids::{ClaimId, Timestamp};
 use muster_wire::claim::{Claim, ClaimState};
 
 use crate::refusal::Refusal;
@@ -36,6 +36,11 @@ pub(super) fn seen<'a>(claims: impl Iterator<Item = &'a Claim>) -> String {
 impl News {
     pub(super) fn is_none(&self) -> bool {
         self.fresh == 0 && self.gone.is_empty() && self.changed.is_empty()
+    }
+
+    /// When the last of those that are gone was decided.
+    pub(super) fn decided_at(&self) -> Option<Timestamp> {
+        self.gone.iter().filter_map(|claim| claim.decided_at).max()
     }
 
     /// Compares what the page showed, where a script says it, with the list as it is now.

@@ -31,7 +31,7 @@ pub(crate) async fn get(visit: Visit, Named(id): Named<ClaimId>) -> Answered {
 
 /// Shows a claim as it stands now, and why what was asked of it was refused.
 pub(super) async fn show(visit: &Visit, id: ClaimId, refusal: Option<Refusal>) -> Answered {
-    let card = load(visit, id).await.map_err(|refusal| visit.refused(refusal))?;
+    let card = load(visit, id).await?;
     let refusal = refusal.map(|refusal| refusal.says());
     let seen = visit.query.text("seen").to_owned();
     visit.page(&ApprovalPage { shell: visit.shell("Approval"), card, refusal, seen })

@@ -1,8 +1,7 @@
 //! `/hosts/{host_id}/activity`: everything that happened to a host, newest first.
 
 use askama::Template;
-use axum::extract::Path;
-use muster_ids::Timestamp;
+use muster_ids::{HostId, Timestamp};
 use muster_wire::audit::AuditEntry;
 use muster_wire::event::Event;
 use muster_wire::happening::Happening;
@@ -10,6 +9,7 @@ use muster_wire::page::Page;
 
 use super::frame::{self, Frame, Tab};
 use crate::markup::{self, Markup};
+use crate::path::Named;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::shell::Shell;
@@ -50,8 +50,8 @@ pub(crate) struct Entry {
 }
 
 /// `GET /hosts/{host_id}/activity`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Activity).await?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<HostId>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Activity).await?;
     let source = Source::chosen(&visit, &frame);
     let of_host = Query::parse(&format!("host_id={}&order=desc", frame.host.id));
     let page = visit.query.get("cursor").map_or(of_host.clone(), |cursor| of_host.with("cursor", cursor));
@@ -60,7 +60,7 @@ pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
         Source::Audit => audited(&visit, &page.on("/v1/audit")).await,
         Source::Nothing => Ok((Vec::new(), None)),
     };
-    let (entries, cursor) = found.map_err(|refusal| visit.refused(refusal))?;
+    let (entries, cursor) = found?;
     let shell = frame::shell(&visit, &frame);
     visit.page(&ActivityPage::new(
         shell,

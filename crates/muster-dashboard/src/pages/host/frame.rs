@@ -1,13 +1,12 @@
 //! What stands around every page of one host: who it is, how it is, the way to the other pages, what is wrong.
 
-use http::StatusCode;
 use muster_ids::{HostId, Timestamp};
 use muster_wire::host::{Host, HostState, Presence};
 use muster_wire::permission::Permission;
 use muster_wire::site::Site;
 
 use crate::markup::{self, Markup};
-use crate::refusal::{Refusal, Refused};
+use crate::refusal::Refusal;
 use crate::shell::Shell;
 use crate::visit::Visit;
 use crate::words::{self, Tone, Worded};
@@ -106,13 +105,9 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    pub(crate) async fn load(visit: &Visit, id: &str, tab: Tab) -> Result<Self, Refused> {
-        // What is no id is a host that is not there.
-        let id: HostId = id.parse().map_err(|_| gone(visit))?;
-        let host: Host =
-            visit.api.get(&format!("/v1/hosts/{id}")).await.map_err(|refusal| visit.refused(refusal))?;
-        let site = visit.api.get_if_shown::<Site>(&format!("/v1/sites/{}", host.site_id)).await;
-        let site = site.map_err(|refusal| visit.refused(refusal))?;
+    pub(crate) async fn load(visit: &Visit, id: HostId, tab: Tab) -> Result<Self, Refusal> {
+        let host: Host = visit.api.get(&format!("/v1/hosts/{id}")).await?;
+        let site = visit.api.get_if_shown::<Site>(&format!("/v1/sites/{}", host.site_id)).await?;
         let site = site.map_or_else(|| "another site".to_owned(), |site| site.name);
         let done = visit.query.get("done").and_then(words::fleet::done);
         Ok(Self { host, site, tab, may: May::of(visit), done, refused: None })
@@ -133,8 +128,12 @@ impl Frame {
         tabs.map(|tab| (self.path(tab.folder()), tab.label(), tab == self.tab)).collect()
     }
 
-    pub(crate) fn is(&self, state: &str) -> bool {
-        self.state() == state
+    pub(crate) fn is(&self, state: HostState) -> bool {
+        self.host.state == state
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.is(HostState::Active)
     }
 
     pub(crate) fn state(&self) -> &'static str {
@@ -312,16 +311,11 @@ pub(crate) fn clock(ahead_ms: i32) -> String {
     }
 }
 
-/// Says what was asked for is of another page, or of none.
-pub(crate) fn gone(visit: &Visit) -> Refused {
-    visit.refused(Refusal::of(StatusCode::NOT_FOUND))
-}
-
 /// Returns the shell of a page of this host.
 pub(crate) fn shell(visit: &Visit, frame: &Frame) -> Shell {
     let mut shell = visit.shell(&frame.host.name);
-    if frame.refused.is_some() {
-        // A form was refused: what is live is fetched from the page, not from where the form went.
+    if !visit.is_of_page {
+        // What is live is fetched from the page, not from where its form went.
         shell.path = frame.path(frame.tab.folder());
     }
     shell

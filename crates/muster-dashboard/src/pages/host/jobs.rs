@@ -1,8 +1,8 @@
 //! `/hosts/{host_id}/jobs`: the work of a host, and *back up now*.
 
 use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
+use muster_ids::HostId;
 use muster_wire::job::{Job, Work};
 use muster_wire::page::Page;
 use muster_wire::secret::SecretMetadata;
@@ -12,6 +12,7 @@ use super::frame::{self, Frame, Tab};
 use super::last_good_backup;
 use crate::form::Form;
 use crate::pages::jobs::JobRow;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -42,8 +43,8 @@ struct Backup {
 }
 
 /// `GET /hosts/{host_id}/jobs`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Jobs).await?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<HostId>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Jobs).await?;
     show(&visit, frame, None).await
 }
 
@@ -57,17 +58,17 @@ async fn show(visit: &Visit, frame: Frame, form: Option<Backup>) -> Answered {
         visit.api.get::<Page<SecretMetadata>>(&secrets),
         last_good_backup(&visit.api, id)
     );
-    let jobs = jobs.map_err(|refusal| visit.refused(refusal))?;
-    let secrets = secrets.map_err(|refusal| visit.refused(refusal))?.items;
-    let last_good = last_good.map_err(|refusal| visit.refused(refusal))?;
+    let jobs = jobs?;
+    let secrets = secrets?.items;
+    let last_good = last_good?;
     let is_later = visit.query.get("cursor").is_some();
     let shell = frame::shell(visit, &frame);
     visit.page(&HostJobsPage::new(shell, frame, (jobs, is_later), last_good, secrets, form))
 }
 
 /// `POST /hosts/{host_id}/jobs`: backs up now.
-pub(crate) async fn create(visit: Visit, Path(id): Path<String>, form: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Jobs).await?;
+pub(crate) async fn create(visit: Visit, Named(id): Named<HostId>, form: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Jobs).await?;
     let path = format!("/v1/hosts/{}/jobs", frame.host.id);
     match visit.api.post::<Job>(&path, &order(&form)).await {
         Ok(job) => Ok(see_other(&format!("/jobs/{}", job.id), &HeaderMap::new())),
@@ -75,7 +76,7 @@ pub(crate) async fn create(visit: Visit, Path(id): Path<String>, form: Form) -> 
             frame.refuse(&refusal);
             show(&visit, frame, Some(Backup::typed(&form, refusal))).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

@@ -1,9 +1,9 @@
 //! `/hosts/{host_id}/keys`: what a host proves itself with, and how to end it or let it make another.
 
 use askama::Template;
-use axum::extract::Path;
 use axum::response::Response;
-use muster_ids::KeyName;
+use http::StatusCode;
+use muster_ids::{HostId, KeyName};
 use muster_wire::host_key::{HostKey, HostKeyKind, HostKeyState, KeyRotation, MintedAgentKey};
 use muster_wire::page::Page;
 use muster_wire::secret::SecretMetadata;
@@ -12,6 +12,9 @@ use serde_json::json;
 use super::frame::{self, Frame, Tab};
 use super::minted::ShownOnce;
 use crate::form::Form;
+use crate::path::Named;
+use crate::query::Query;
+use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
@@ -24,7 +27,8 @@ pub(crate) struct KeysPage {
     frame: Frame,
     keys: Vec<HostKey>,
     once: String,
-    more: Option<String>,
+    next: Option<String>,
+    first: Option<String>,
 }
 
 #[derive(Template)]
@@ -40,23 +44,23 @@ pub(crate) struct RevokePage {
 }
 
 /// `GET /hosts/{host_id}/keys`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Keys).await?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<HostId>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Keys).await?;
     show(&visit, frame).await
 }
 
 async fn show(visit: &Visit, frame: Frame) -> Answered {
     let list = visit.query.only(&["cursor"]).on(&format!("/v1/hosts/{}/keys", frame.host.id));
     let keys = if frame.may.manage { visit.api.get_if_shown(&list).await } else { Ok(None) };
-    let keys: Option<Page<HostKey>> = keys.map_err(|refusal| visit.refused(refusal))?;
+    let keys: Option<Page<HostKey>> = keys?;
     let keys = keys.unwrap_or(Page { items: Vec::new(), next_cursor: None });
     let shell = frame::shell(visit, &frame);
-    visit.page(&KeysPage::new(shell, frame, keys, visit.once()))
+    visit.page(&KeysPage::new(shell, frame, &visit.query, keys, visit.once()))
 }
 
 /// `POST /hosts/{host_id}/keys/rotate`
-pub(crate) async fn rotate(visit: Visit, Path(id): Path<String>, _: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Keys).await?;
+pub(crate) async fn rotate(visit: Visit, Named(id): Named<HostId>, _: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Keys).await?;
     let path = format!("/v1/hosts/{}/keys/rotate", frame.host.id);
     match visit.api.post::<KeyRotation>(&path, &()).await {
         Ok(_) => Ok(back(&frame, "rotation")),
@@ -64,13 +68,13 @@ pub(crate) async fn rotate(visit: Visit, Path(id): Path<String>, _: Form) -> Ans
             frame.refuse(&refusal);
             show(&visit, frame).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `POST /hosts/{host_id}/keys/mint`
-pub(crate) async fn mint(visit: Visit, Path(id): Path<String>, form: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Keys).await?;
+pub(crate) async fn mint(visit: Visit, Named(id): Named<HostId>, form: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Keys).await?;
     let path = format!("/v1/hosts/{}/agent-keys", frame.host.id);
     match visit.api.post_once::<MintedAgentKey>(&path, &json!({}), form.key().as_ref()).await {
         Ok(minted) => {
@@ -81,41 +85,41 @@ pub(crate) async fn mint(visit: Visit, Path(id): Path<String>, form: Form) -> An
             frame.refuse(&refusal);
             show(&visit, frame).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `GET /hosts/{host_id}/keys/{key_name}/revoke`: what revoking it would end.
-pub(crate) async fn preview(visit: Visit, Path((id, name)): Path<(String, String)>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Keys).await?;
-    show_preview(&visit, frame, &name).await
+pub(crate) async fn preview(visit: Visit, Named((id, name)): Named<(HostId, KeyName)>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Keys).await?;
+    show_preview(&visit, frame, name).await
 }
 
-async fn show_preview(visit: &Visit, frame: Frame, name: &str) -> Answered {
+async fn show_preview(visit: &Visit, frame: Frame, name: KeyName) -> Answered {
     let (keys, secrets) = (
         format!("/v1/hosts/{}/keys?limit=200", frame.host.id),
         format!("/v1/hosts/{}/secrets?limit=200", frame.host.id),
     );
     let (keys, secrets) =
         tokio::join!(visit.api.get::<Page<HostKey>>(&keys), visit.api.get::<Page<SecretMetadata>>(&secrets));
-    let keys = keys.map_err(|refusal| visit.refused(refusal))?.items;
-    let secrets = secrets.map_err(|refusal| visit.refused(refusal))?.items;
+    let keys = keys?.items;
+    let secrets = secrets?.items;
     let shell = frame::shell(visit, &frame);
-    let view = RevokePage::new(shell, frame, &keys, name, &secrets).ok_or_else(|| frame::gone(visit))?;
+    let view = RevokePage::new(shell, frame, &keys, name, &secrets)
+        .ok_or_else(|| Refusal::of(StatusCode::NOT_FOUND))?;
     visit.page(&view)
 }
 
 /// `POST /hosts/{host_id}/keys/{key_name}/revoke`
-pub(crate) async fn revoke(visit: Visit, Path((id, name)): Path<(String, String)>, _: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Keys).await?;
-    let name: KeyName = name.parse().map_err(|_| frame::gone(&visit))?;
+pub(crate) async fn revoke(visit: Visit, Named((id, name)): Named<(HostId, KeyName)>, _: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Keys).await?;
     match visit.api.post::<HostKey>(&format!("/v1/hosts/{}/keys/{name}/revoke", frame.host.id), &()).await {
         Ok(_) => Ok(back(&frame, "revoked")),
         Err(refusal) if refusal.is_of_form() => {
             frame.refuse(&refusal);
-            show_preview(&visit, frame, &name.to_string()).await
+            show_preview(&visit, frame, name).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -124,9 +128,9 @@ fn back(frame: &Frame, done: &str) -> Response {
 }
 
 impl KeysPage {
-    fn new(shell: Shell, frame: Frame, keys: Page<HostKey>, once: String) -> Self {
-        let more = keys.next_cursor.map(|cursor| frame.path(&format!("/keys?cursor={cursor}")));
-        Self { shell, frame, keys: keys.items, once, more }
+    fn new(shell: Shell, frame: Frame, query: &Query, keys: Page<HostKey>, once: String) -> Self {
+        let (next, first) = query.ways(&frame.path("/keys"), keys.next_cursor.as_deref());
+        Self { shell, frame, keys: keys.items, once, next, first }
     }
 
     fn kind(&self, kind: &HostKeyKind) -> &'static str {
@@ -146,7 +150,7 @@ impl KeysPage {
     /// Whether an agent key can be minted: a host with a key pair needs none.
     fn may_mint(&self) -> bool {
         let has_pair = self.keys.iter().any(|key| key.kind == HostKeyKind::KeyPair && is_active(key));
-        self.frame.may.manage && !has_pair && self.frame.is("active")
+        self.frame.may.manage && !has_pair && self.frame.is_active()
     }
 }
 
@@ -163,10 +167,10 @@ impl RevokePage {
         shell: Shell,
         frame: Frame,
         keys: &[HostKey],
-        name: &str,
+        name: KeyName,
         secrets: &[SecretMetadata],
     ) -> Option<Self> {
-        let key = keys.iter().find(|key| key.name.to_string() == name && is_alive(key))?.clone();
+        let key = keys.iter().find(|key| key.name == name && is_alive(key))?.clone();
         let is_last = !keys.iter().any(|other| other.name != key.name && is_active(other));
         let has = |secret: &&SecretMetadata| {
             secret
@@ -204,7 +208,8 @@ mod tests {
 
     fn page(frame: Frame, keys: Vec<HostKey>) -> KeysPage {
         let shell = Shell::sample("web-01", &frame.path("/keys"));
-        KeysPage::new(shell, frame, Page { items: keys, next_cursor: None }, "once-12345".to_owned())
+        let keys = Page { items: keys, next_cursor: None };
+        KeysPage::new(shell, frame, &Query::default(), keys, "once-12345".to_owned())
     }
 
     #[test]
@@ -225,11 +230,17 @@ mod tests {
     fn revoking_says_what_it_ends() {
         let frame = Frame::sample(Tab::Keys);
         let shell = Shell::sample("web-01", "/hosts/x/keys");
-        let view = RevokePage::new(shell, frame, &keys(), KEY, &secrets()).unwrap();
+        let view = RevokePage::new(shell, frame, &keys(), KEY.parse().unwrap(), &secrets()).unwrap();
         assert!(view.is_last && view.exposes == ["repo"]);
         samples::check("host_key_revoke", &view);
         let frame = Frame::sample(Tab::Keys);
-        let ended = RevokePage::new(Shell::sample("x", "/"), frame, &keys(), samples::OTHER_KEY, &[]);
+        let ended = RevokePage::new(
+            Shell::sample("x", "/"),
+            frame,
+            &keys(),
+            samples::OTHER_KEY.parse().unwrap(),
+            &[],
+        );
         assert!(ended.is_none(), "a key that ended is not revoked again");
     }
 }

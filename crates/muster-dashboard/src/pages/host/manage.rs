@@ -1,8 +1,8 @@
 //! `/hosts/{host_id}/manage`: tags, site, suspending, a token to join with, and the way out.
 
 use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
+use muster_ids::HostId;
 use muster_wire::host::{Host, HostState};
 use muster_wire::page::Page;
 use muster_wire::site::Site;
@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::frame::{self, Frame, Tab};
 use crate::form::Form;
 use crate::pages::tickets;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -29,14 +30,13 @@ pub(crate) struct ManagePage {
 }
 
 /// `GET /hosts/{host_id}/manage`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Manage).await?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<HostId>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Manage).await?;
     show(&visit, frame, None, None).await
 }
 
 async fn show(visit: &Visit, frame: Frame, tags: Option<String>, refusal: Option<Refusal>) -> Answered {
-    let sites = visit.api.get::<Page<Site>>("/v1/sites?limit=200").await;
-    let sites = sites.map_err(|refusal| visit.refused(refusal))?.items;
+    let sites = visit.api.get::<Page<Site>>("/v1/sites?limit=200").await?.items;
     let shell = frame::shell(visit, &frame);
     let mut page = ManagePage::new(shell, frame, sites, visit.once());
     page.tags = tags.unwrap_or(page.tags);
@@ -45,8 +45,8 @@ async fn show(visit: &Visit, frame: Frame, tags: Option<String>, refusal: Option
 }
 
 /// `POST /hosts/{host_id}/tags`
-pub(crate) async fn set_tags(visit: Visit, Path(id): Path<String>, form: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Manage).await?;
+pub(crate) async fn set_tags(visit: Visit, Named(id): Named<HostId>, form: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Manage).await?;
     let path = format!("/v1/hosts/{}/tags", frame.host.id);
     match visit.api.put::<Host>(&path, &json!({ "tags": form.words("tags") })).await {
         Ok(_) => Ok(done(&frame, "tags")),
@@ -54,26 +54,26 @@ pub(crate) async fn set_tags(visit: Visit, Path(id): Path<String>, form: Form) -
             frame.refuse(&refusal);
             show(&visit, frame, Some(form.raw("tags").to_owned()), Some(refusal)).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `POST /hosts/{host_id}/resume`
-pub(crate) async fn resume(visit: Visit, Path(id): Path<String>, _: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Manage).await?;
+pub(crate) async fn resume(visit: Visit, Named(id): Named<HostId>, _: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Manage).await?;
     match visit.api.post::<Host>(&format!("/v1/hosts/{}/resume", frame.host.id), &()).await {
         Ok(_) => Ok(done(&frame, "resumed")),
         Err(refusal) if refusal.is_of_form() => {
             frame.refuse(&refusal);
             show(&visit, frame, None, None).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `POST /hosts/{host_id}/token`: a token to register with, or to rejoin, shown once.
-pub(crate) async fn mint(visit: Visit, Path(id): Path<String>, form: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Manage).await?;
+pub(crate) async fn mint(visit: Visit, Named(id): Named<HostId>, form: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Manage).await?;
     let path = format!("/v1/hosts/{}/registration-token", frame.host.id);
     let request = token_request(&form, frame.host.state);
     match visit.api.post_once::<MintedTicket>(&path, &request, form.key().as_ref()).await {
@@ -82,7 +82,7 @@ pub(crate) async fn mint(visit: Visit, Path(id): Path<String>, form: Form) -> An
             frame.refuse(&refusal);
             show(&visit, frame, None, Some(refusal)).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -126,11 +126,11 @@ impl ManagePage {
     /// Whether it may be let work again: it is suspended, or held with nobody's claim to decide.
     fn may_resume(&self) -> bool {
         let is_held = self.frame.host.held.is_some_and(|held| held.claim_id.is_none());
-        self.frame.host.state == HostState::Suspended || is_held
+        self.is(HostState::Suspended) || is_held
     }
 
-    fn is_retired(&self) -> bool {
-        self.frame.host.state == HostState::Retired
+    fn is(&self, state: HostState) -> bool {
+        self.frame.is(state)
     }
 
     fn may_nothing(&self) -> bool {

@@ -1,13 +1,14 @@
 //! `/hosts/{host_id}/retire`: what retiring destroys, then doing exactly that.
 
 use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
-use muster_wire::host::{Host, RetirementPreview};
+use muster_ids::HostId;
+use muster_wire::host::{Host, HostState, RetirementPreview};
 use serde_json::json;
 
 use super::frame::{self, Frame, Tab};
 use crate::form::Form;
+use crate::path::Named;
 use crate::respond::see_other;
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
@@ -21,23 +22,22 @@ pub(crate) struct RetirePage {
 }
 
 /// `GET /hosts/{host_id}/retire`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Manage).await?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<HostId>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Manage).await?;
     show(&visit, frame).await
 }
 
 async fn show(visit: &Visit, frame: Frame) -> Answered {
-    if frame.is("retired") {
+    if frame.is(HostState::Retired) {
         return Ok(see_other(&frame.path(""), &HeaderMap::new()));
     }
-    let preview = visit.api.get(&format!("/v1/hosts/{}/retirement", frame.host.id)).await;
-    let preview = preview.map_err(|refusal| visit.refused(refusal))?;
+    let preview = visit.api.get(&format!("/v1/hosts/{}/retirement", frame.host.id)).await?;
     visit.page(&RetirePage { shell: frame::shell(visit, &frame), frame, preview })
 }
 
 /// `POST /hosts/{host_id}/retire`
-pub(crate) async fn create(visit: Visit, Path(id): Path<String>, form: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Manage).await?;
+pub(crate) async fn create(visit: Visit, Named(id): Named<HostId>, form: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Manage).await?;
     let path = format!("/v1/hosts/{}/retire", frame.host.id);
     let request = json!({ "preview_version": form.raw("preview_version") });
     match visit.api.post::<Host>(&path, &request).await {
@@ -46,7 +46,7 @@ pub(crate) async fn create(visit: Visit, Path(id): Path<String>, form: Form) -> 
             frame.refuse(&refusal);
             show(&visit, frame).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

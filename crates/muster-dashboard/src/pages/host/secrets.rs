@@ -1,15 +1,18 @@
 //! `/hosts/{host_id}/secrets`: what secrets a host has and who received them, never their values; and how to set one.
 
 use askama::Template;
-use axum::extract::Path;
-use form_urlencoded::byte_serialize;
 use http::HeaderMap;
+use muster_ids::HostId;
+use muster_wire::host::HostState;
 use muster_wire::page::Page;
 use muster_wire::secret::{Document, SecretMetadata};
 use serde_json::{Map, Value};
 
 use super::frame::{self, Frame, Tab};
+use crate::api::segment;
 use crate::form::Form;
+use crate::path::Named;
+use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -26,40 +29,45 @@ pub(crate) struct SecretsPage {
     shell: Shell,
     frame: Frame,
     secrets: Vec<SecretMetadata>,
-    more: Option<String>,
+    next: Option<String>,
+    first: Option<String>,
     typed: Typed,
 }
 
-/// What was typed into a form that was refused: no password of it.
+/// What was typed into a form that was refused: no password, and nothing of a document, is written back into a page.
 #[derive(Debug, Default)]
 struct Typed {
     of_repo: bool,
     url: String,
     user: String,
     name: String,
-    document: String,
+    /// Whether a document was typed, which has to be typed again.
+    had_document: bool,
     /// Why the document is none.
     no_document: Option<String>,
     refusal: Option<Refusal>,
 }
 
 /// `GET /hosts/{host_id}/secrets`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let frame = Frame::load(&visit, &id, Tab::Secrets).await?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<HostId>) -> Answered {
+    let frame = Frame::load(&visit, id, Tab::Secrets).await?;
     show(&visit, frame, Typed::default()).await
 }
 
 async fn show(visit: &Visit, frame: Frame, typed: Typed) -> Answered {
     let list = visit.query.only(&["cursor"]).on(&format!("/v1/hosts/{}/secrets", frame.host.id));
-    let secrets: Page<SecretMetadata> =
-        visit.api.get(&list).await.map_err(|refusal| visit.refused(refusal))?;
-    visit.page(&SecretsPage::new(frame::shell(visit, &frame), frame, secrets, typed))
+    let secrets: Page<SecretMetadata> = visit.api.get(&list).await?;
+    visit.page(&SecretsPage::new(frame::shell(visit, &frame), frame, &visit.query, secrets, typed))
 }
 
 /// `POST /hosts/{host_id}/secrets`
-pub(crate) async fn set(visit: Visit, Path(id): Path<String>, form: Form) -> Answered {
-    let mut frame = Frame::load(&visit, &id, Tab::Secrets).await?;
+pub(crate) async fn set(visit: Visit, Named(id): Named<HostId>, form: Form) -> Answered {
+    let mut frame = Frame::load(&visit, id, Tab::Secrets).await?;
     let mut typed = Typed::of(&form);
+    if typed.name.is_empty() {
+        frame.refused = Some("A secret needs a name.".to_owned());
+        return show(&visit, frame, typed).await;
+    }
     let document = match read(&form) {
         Ok(document) => document,
         Err(why) => {
@@ -67,8 +75,7 @@ pub(crate) async fn set(visit: Visit, Path(id): Path<String>, form: Form) -> Ans
             return show(&visit, frame, typed).await;
         }
     };
-    let name: String = byte_serialize(typed.name.as_bytes()).collect();
-    let path = format!("/v1/hosts/{}/secrets/{}", frame.host.id, name.replace('+', "%20"));
+    let path = format!("/v1/hosts/{}/secrets/{}", frame.host.id, segment(&typed.name));
     match visit.api.put::<SecretMetadata>(&path, &document).await {
         Ok(_) => Ok(see_other(&frame.path("/secrets?done=secret"), &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => {
@@ -78,7 +85,7 @@ pub(crate) async fn set(visit: Visit, Path(id): Path<String>, form: Form) -> Ans
             frame.refused = Some(says);
             show(&visit, frame, typed).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -124,7 +131,7 @@ impl Typed {
             url: form.raw("url").to_owned(),
             user: form.raw("user").to_owned(),
             name: if of_repo { REPO.to_owned() } else { form.raw("name").trim().to_owned() },
-            document: form.raw("document").to_owned(),
+            had_document: form.text("document").is_some(),
             ..Self::default()
         }
     }
@@ -157,9 +164,9 @@ impl Typed {
 }
 
 impl SecretsPage {
-    fn new(shell: Shell, frame: Frame, secrets: Page<SecretMetadata>, typed: Typed) -> Self {
-        let more = secrets.next_cursor.map(|cursor| frame.path(&format!("/secrets?cursor={cursor}")));
-        Self { shell, frame, secrets: secrets.items, more, typed }
+    fn new(shell: Shell, frame: Frame, query: &Query, secrets: Page<SecretMetadata>, typed: Typed) -> Self {
+        let (next, first) = query.ways(&frame.path("/secrets"), secrets.next_cursor.as_deref());
+        Self { shell, frame, secrets: secrets.items, next, first, typed }
     }
 
     fn has_repo(&self) -> bool {
@@ -182,7 +189,7 @@ impl SecretsPage {
     }
 
     fn may_set(&self) -> bool {
-        self.frame.may.set_secrets && !self.frame.is("retired")
+        self.frame.may.set_secrets && !self.frame.is(HostState::Retired)
     }
 }
 
@@ -208,7 +215,8 @@ pub(crate) mod tests {
         let mut frame = Frame::sample(Tab::Secrets);
         frame.host.keys = vec![KEY.parse().unwrap()];
         let shell = Shell::sample("web-01", &frame.path("/secrets"));
-        SecretsPage::new(shell, frame, Page { items: secrets, next_cursor: None }, typed)
+        let secrets = Page { items: secrets, next_cursor: None };
+        SecretsPage::new(shell, frame, &Query::default(), secrets, typed)
     }
 
     #[test]
@@ -220,7 +228,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn what_is_typed_comes_back_but_no_password() {
+    fn what_is_typed_comes_back_but_no_secret() {
         let form = Form::of(&[
             ("repo", "yes"),
             ("url", "rest:https://b.example"),
@@ -229,6 +237,10 @@ pub(crate) mod tests {
         ]);
         let html = page(Vec::new(), Typed::of(&form)).render().unwrap();
         assert!(html.contains("rest:https://b.example") && !html.contains("canary"), "{html}");
+        let form = Form::of(&[("name", "smtp"), ("document", "{\"password\": \"canary\"")]);
+        let html = page(Vec::new(), Typed::of(&form)).render().unwrap();
+        assert!(html.contains("value=\"smtp\"") && html.contains("Type it again"), "{html}");
+        assert!(!html.contains("canary"), "{html}");
     }
 
     #[test]

@@ -10,11 +10,11 @@ use muster_wire::page::Page;
 use muster_wire::site::Site;
 use serde_json::{Value, json};
 
-use crate::form::Form;
+use crate::form::{Form, words};
 use crate::markup::{self, Markup};
 use crate::query::Query;
 use crate::refusal::Refusal;
-use crate::respond::see_other;
+use crate::respond::{own_path, see_other};
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
 use crate::words::Tone;
@@ -54,7 +54,7 @@ struct Order {
 
 /// `POST /hosts/changes`
 pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
-    let return_to = Some(form.raw("return_to")).filter(|to| !to.is_empty()).unwrap_or("/hosts").to_owned();
+    let return_to = own_path(form.raw("return_to"), "/hosts").to_owned();
     let (Some(action), hosts) = (Action::of(form.raw("action")), form.all("host")) else {
         return Ok(see_other(&return_to, &HeaderMap::new()));
     };
@@ -74,14 +74,14 @@ pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
                 return Ok(see_other(&order.after(changed.changed), &HeaderMap::new()));
             }
             Err(refusal) if refusal.is_of_form() => stale = Some(refusal),
-            Err(refusal) => return Err(visit.refused(refusal)),
+            Err(refusal) => return Err(refusal.into()),
         }
     }
     let request = json!({ "hosts": order.hosts, "change": change });
     match visit.api.post::<HostChangePreview>("/v1/hosts/changes/preview", &request).await {
         Ok(preview) => show(&visit, order, Some(preview), stale).await,
         Err(refusal) if refusal.is_of_form() => show(&visit, order, None, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -91,8 +91,7 @@ async fn show(
     preview: Option<HostChangePreview>,
     refusal: Option<Refusal>,
 ) -> Answered {
-    let sites = visit.api.get::<Page<Site>>("/v1/sites?limit=200").await;
-    let sites = sites.map_err(|refusal| visit.refused(refusal))?.items;
+    let sites = visit.api.get::<Page<Site>>("/v1/sites?limit=200").await?.items;
     visit.page(&ChangePage::new(visit.shell(order.action.heading()), order, sites, preview, refusal))
 }
 
@@ -177,12 +176,6 @@ impl Order {
     }
 }
 
-fn words(text: &str) -> Vec<&str> {
-    text.split(|letter: char| letter.is_whitespace() || letter == ',')
-        .filter(|word| !word.is_empty())
-        .collect()
-}
-
 impl ChangePage {
     fn new(
         shell: Shell,
@@ -195,8 +188,8 @@ impl ChangePage {
         Self { shell, order, sites, site_names, preview, refusal }
     }
 
-    fn is(&self, action: &str) -> bool {
-        self.order.action.word() == action
+    fn is(&self, action: Action) -> bool {
+        self.order.action == action
     }
 
     fn count(&self) -> String {
@@ -323,6 +316,20 @@ mod tests {
         let site = page(&with(&[("action", "move")]), None).render().unwrap();
         assert!(site.contains("<select name=\"site_id\""));
         assert_eq!(site.matches("name=\"host\"").count(), 2, "the chosen hosts go along");
+    }
+
+    #[test]
+    fn why_the_chosen_hosts_do_not_hold_is_said() {
+        let mut view = page(&with(&[("action", "suspend")]), None);
+        view.refusal = Some(Refusal {
+            status: http::StatusCode::BAD_REQUEST,
+            problem: Some(of(json!({
+                "type": "x", "title": "x", "status": 400, "detail": "x", "instance": "x", "code": "validation",
+                "errors": [{ "pointer": "/hosts", "code": "too_many" }],
+            }))),
+            retry_after_secs: None,
+        });
+        assert!(view.render().unwrap().contains("These are too many."));
     }
 
     #[test]

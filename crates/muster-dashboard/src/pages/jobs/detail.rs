@@ -1,23 +1,22 @@
 //! `/jobs/{job_id}`: one job: how far it is, what came of it, its log as it grows.
 
 use askama::Template;
-use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
+use http::HeaderMap;
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
-use http::{HeaderMap, StatusCode};
 use muster_ids::JobId;
-use muster_wire::host::Host;
+use muster_wire::host::{Host, Presence};
 use muster_wire::job::{CreateJob, Job, JobState, Work};
 use muster_wire::permission::Permission;
 
 use super::log::{self, Log};
 use crate::form::Form;
 use crate::markup;
-use crate::refusal::{Refusal, Refused};
+use crate::path::Named;
 use crate::respond::see_other;
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
-use crate::words::{self, Worded};
+use crate::words;
 
 #[derive(Template)]
 #[template(path = "job.html")]
@@ -33,13 +32,8 @@ pub(crate) struct JobPage {
     refused: Option<String>,
 }
 
-fn gone(visit: &Visit) -> Refused {
-    visit.refused(Refusal::of(StatusCode::NOT_FOUND))
-}
-
 /// `GET /jobs/{job_id}`
-pub(crate) async fn get(visit: Visit, Path(id): Path<String>) -> Answered {
-    let id: JobId = id.parse().map_err(|_| gone(&visit))?;
+pub(crate) async fn get(visit: Visit, Named(id): Named<JobId>) -> Answered {
     show(&visit, id, None).await
 }
 
@@ -54,10 +48,9 @@ async fn show(visit: &Visit, id: JobId, refused: Option<String>) -> Answered {
         }
     };
     let (job, log) = tokio::join!(visit.api.get::<Job>(&path), log);
-    let job = job.map_err(|refusal| visit.refused(refusal))?;
-    let log = log.map_err(|refusal| visit.refused(refusal))?;
-    let host = visit.api.get_if_shown(&format!("/v1/hosts/{}", job.host_id)).await;
-    let host = host.map_err(|refusal| visit.refused(refusal))?;
+    let job = job?;
+    let log = log?;
+    let host = visit.api.get_if_shown(&format!("/v1/hosts/{}", job.host_id)).await?;
     let mut page = JobPage {
         shell: visit.shell(""),
         job,
@@ -73,34 +66,30 @@ async fn show(visit: &Visit, id: JobId, refused: Option<String>) -> Answered {
 }
 
 /// `GET /jobs/{job_id}/log.txt`: the whole log.
-pub(crate) async fn download(visit: Visit, Path(id): Path<String>) -> Answered {
-    let id: JobId = id.parse().map_err(|_| gone(&visit))?;
-    let text = log::whole(&visit.api, id).await.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn download(visit: Visit, Named(id): Named<JobId>) -> Answered {
+    let text = log::whole(&visit.api, id).await?;
     let name = format!("attachment; filename=\"{id}.log\"");
     let headers = [(CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, name)];
     Ok((headers, text).into_response())
 }
 
 /// `POST /jobs/{job_id}/cancel`
-pub(crate) async fn cancel(visit: Visit, Path(id): Path<String>, _: Form) -> Answered {
-    let id: JobId = id.parse().map_err(|_| gone(&visit))?;
+pub(crate) async fn cancel(visit: Visit, Named(id): Named<JobId>, _: Form) -> Answered {
     match visit.api.post::<Job>(&format!("/v1/jobs/{id}/cancel"), &()).await {
         Ok(_) => Ok(to(&format!("/jobs/{id}?done=cancelled"))),
         Err(refusal) if refusal.is_of_form() => show(&visit, id, Some(refusal.says())).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `POST /jobs/{job_id}/again`: makes another job that does the same.
-pub(crate) async fn again(visit: Visit, Path(id): Path<String>, _: Form) -> Answered {
-    let id: JobId = id.parse().map_err(|_| gone(&visit))?;
-    let job: Job =
-        visit.api.get(&format!("/v1/jobs/{id}")).await.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn again(visit: Visit, Named(id): Named<JobId>, _: Form) -> Answered {
+    let job: Job = visit.api.get(&format!("/v1/jobs/{id}")).await?;
     let order = CreateJob { work: job.work, time_limit_secs: None };
     match visit.api.post::<Job>(&format!("/v1/hosts/{}/jobs", job.host_id), &order).await {
         Ok(next) => Ok(to(&format!("/jobs/{}", next.id))),
         Err(refusal) if refusal.is_of_form() => show(&visit, id, Some(refusal.says())).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -134,7 +123,7 @@ impl JobPage {
 
     /// Says where it stands, and what comes next.
     fn says(&self) -> String {
-        let online = self.host.as_ref().is_some_and(|host| host.presence.status.word() == "online");
+        let online = self.host.as_ref().is_some_and(|host| host.presence.status == Presence::Online);
         let held = self.host.as_ref().is_some_and(|host| host.held.is_some());
         let says = match self.job.state {
             JobState::Queued if held => {
@@ -246,6 +235,11 @@ mod tests {
         let running = page("running").render().unwrap();
         assert!(!running.contains("/cancel\"") && running.contains("cannot be taken back"));
         assert!(page("failed").render().unwrap().contains("/again\""));
+        let queued = page("queued").render().unwrap();
+        assert!(
+            queued.find("id=\"job\"") < queued.find("/cancel\""),
+            "it goes with the state that allows it"
+        );
     }
 
     #[test]

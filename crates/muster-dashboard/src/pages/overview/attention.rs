@@ -58,87 +58,100 @@ impl Pressing {
     }
 }
 
-fn words(kind: AttentionKind) -> Words {
-    let (heading, advice, tone, page, all) = match kind {
-        AttentionKind::HostsHeld => (
-            "Hosts are held",
-            "Two machines show the same identity. Neither gets anything before you say which one is genuine.",
-            Tone::Bad,
-            Some("/hosts"),
-            ("/approvals", "Answer the claims"),
-        ),
-        AttentionKind::ClaimsWaiting => (
-            "Machines wait for a decision",
-            "Look at each one and at the host it collides with, then replace, admit or reject.",
-            Tone::Warn,
-            Some("/approvals"),
-            ("/approvals", "Decide"),
-        ),
-        AttentionKind::SecretsExposed => (
-            "Secrets went to a key nobody trusts any more",
-            "Change each secret where it is used, then set the new value on the host's page.",
-            Tone::Bad,
-            Some("/hosts"),
-            ("/hosts", "Go to the hosts"),
-        ),
-        AttentionKind::SecretsUnreadable => (
-            "Sealed records do not open",
-            "Somebody changed the database, or the key file is another one. Look at the events, then at the server.",
-            Tone::Bad,
-            None,
-            ("/events?kind=secret.unreadable", "Look at the events"),
-        ),
-        AttentionKind::HostsUnreachable => (
-            "Hosts cannot be reached",
-            "Their heartbeats stopped without a goodbye. Check power and network, and whether the agent runs.",
-            Tone::Bad,
-            Some("/hosts"),
-            ("/hosts?presence=unreachable", "List them"),
-        ),
-        AttentionKind::JobsFailed => (
-            "Jobs failed or were lost in the last 24 hours",
-            "Their logs say why. Run them again once the cause is gone.",
-            Tone::Bad,
-            Some("/jobs"),
-            ("/jobs", "Go to the jobs"),
-        ),
-        _ => return words_of_what_is_to_come(kind),
-    };
-    Words { heading, advice, tone, page, all }
-}
+const HOSTS_HELD: Words = Words {
+    heading: "Hosts are held",
+    advice: "Two machines show the same identity. Neither gets anything before you say which one is genuine.",
+    tone: Tone::Bad,
+    page: Some("/hosts"),
+    all: ("/hosts?held=true", "List them"),
+};
 
-fn words_of_what_is_to_come(kind: AttentionKind) -> Words {
-    let (heading, advice, tone, page, all) = match kind {
-        AttentionKind::ConfigDrifted => (
-            "Hosts have not taken their configuration",
-            "They are connected but confirm nothing. If it lasts, look at the agent's log on the machine.",
-            Tone::Warn,
-            Some("/hosts"),
-            ("/hosts?presence=online", "Go to the hosts"),
-        ),
-        AttentionKind::EndpointsFailing => (
-            "Notifications do not arrive",
-            "The receiver takes nothing. Send a test, mend the receiver, then deliver again.",
-            Tone::Bad,
-            Some("/webhooks"),
-            ("/webhooks", "Go to the webhooks"),
-        ),
-        AttentionKind::SiteKeysExpiring => (
-            "Site keys lapse within 7 days",
-            "Machines that still carry one will not get in. Rotate the key and hand out the new one.",
-            Tone::Warn,
-            Some("/tickets"),
-            ("/sites", "Go to the sites"),
-        ),
-        _ => (
-            "The server's certificate lapses soon",
-            "Agents will refuse to connect after that. Renew it on the server machine: muster tls rotate.",
-            Tone::Warn,
-            None,
-            ("/settings", "Go to the settings"),
-        ),
-    };
-    Words { heading, advice, tone, page, all }
+const CLAIMS_WAITING: Words = Words {
+    heading: "Machines wait for a decision",
+    advice: "Look at each one and at the host it collides with, then replace, admit or reject.",
+    tone: Tone::Warn,
+    page: Some("/approvals"),
+    all: ("/approvals", "Decide"),
+};
+
+const SECRETS_EXPOSED: Words = Words {
+    heading: "Secrets went to a key nobody trusts any more",
+    advice: "Change each secret where it is used, then set the new value on the host's page.",
+    tone: Tone::Bad,
+    page: Some("/hosts"),
+    all: ("/hosts", "Go to the hosts"),
+};
+
+const SECRETS_UNREADABLE: Words = Words {
+    heading: "Sealed records do not open",
+    advice: "Somebody changed the database, or the key file is another one. Look at the events, then at the server.",
+    tone: Tone::Bad,
+    page: None,
+    all: ("/events?kind=secret.unreadable", "Look at the events"),
+};
+
+const HOSTS_UNREACHABLE: Words = Words {
+    heading: "Hosts cannot be reached",
+    advice: "Their heartbeats stopped without a goodbye. Check power and network, and whether the agent runs.",
+    tone: Tone::Bad,
+    page: Some("/hosts"),
+    all: ("/hosts?state=active&presence=unreachable", "List them"),
+};
+
+const JOBS_FAILED: Words = Words {
+    heading: "Jobs failed or were lost in the last 24 hours",
+    advice: "Their logs say why. Run them again once the cause is gone.",
+    tone: Tone::Bad,
+    page: Some("/jobs"),
+    all: ("/jobs?state=bad", "List them"),
+};
+
+const CONFIG_DRIFTED: Words = Words {
+    heading: "Hosts have not taken their configuration",
+    advice: "They are connected but confirm nothing. If it lasts, look at the agent's log on the machine.",
+    tone: Tone::Warn,
+    page: Some("/hosts"),
+    all: ("/hosts?presence=online", "Go to the hosts"),
+};
+
+const ENDPOINTS_FAILING: Words = Words {
+    heading: "Notifications do not arrive",
+    advice: "The receiver takes nothing. Send a test, mend the receiver, then deliver again.",
+    tone: Tone::Bad,
+    page: Some("/webhooks"),
+    all: ("/webhooks", "Go to the webhooks"),
+};
+
+const SITE_KEYS_EXPIRING: Words = Words {
+    heading: "Site keys lapse within 7 days",
+    advice: "Machines that still carry one will not get in. Rotate the key and hand out the new one.",
+    tone: Tone::Warn,
+    page: Some("/tickets"),
+    all: ("/sites", "Go to the sites"),
+};
+
+/// How to renew it hangs on where it comes from, which its page says.
+const CERTIFICATE_EXPIRING: Words = Words {
+    heading: "The server's certificate lapses soon",
+    advice: "Who checks it as a browser does will not connect after that. Its page says where it comes from and how it is replaced.",
+    tone: Tone::Warn,
+    page: None,
+    all: ("/settings/certificate", "Look at the certificate"),
+};
+
+const fn words(kind: AttentionKind) -> Words {
+    match kind {
+        AttentionKind::HostsHeld => HOSTS_HELD,
+        AttentionKind::ClaimsWaiting => CLAIMS_WAITING,
+        AttentionKind::SecretsExposed => SECRETS_EXPOSED,
+        AttentionKind::SecretsUnreadable => SECRETS_UNREADABLE,
+        AttentionKind::HostsUnreachable => HOSTS_UNREACHABLE,
+        AttentionKind::JobsFailed => JOBS_FAILED,
+        AttentionKind::ConfigDrifted => CONFIG_DRIFTED,
+        AttentionKind::EndpointsFailing => ENDPOINTS_FAILING,
+        AttentionKind::SiteKeysExpiring => SITE_KEYS_EXPIRING,
+        AttentionKind::CertificateExpiring => CERTIFICATE_EXPIRING,
+    }
 }
 
 #[cfg(test)]
@@ -150,11 +163,8 @@ mod tests {
         for kind in AttentionKind::ALL {
             let words = words(*kind);
             assert!(words.advice.ends_with('.') && words.all.0.starts_with('/'), "{kind}");
-            assert_eq!(
-                words.heading.starts_with("The server's certificate"),
-                *kind == AttentionKind::CertificateExpiring
-            );
         }
+        assert_eq!(words(AttentionKind::JobsFailed).all.0, "/jobs?state=bad");
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub(crate) struct RotatePage {
 
 /// `GET /settings/certificate`
 pub(crate) async fn get(visit: Visit) -> Answered {
-    let tls: TlsStatus = visit.api.get(PATH).await.map_err(|refusal| visit.refused(refusal))?;
+    let tls: TlsStatus = visit.api.get(PATH).await?;
     let is_done = visit.query.is("done", "rotated");
     visit.page(&CertificatePage { shell: visit.shell("Certificate"), tab: "certificate", tls, is_done })
 }
@@ -51,12 +51,12 @@ pub(crate) async fn rotate(visit: Visit, form: Form) -> Answered {
     match visit.api.post::<TlsStatus>(&format!("{PATH}/rotate"), &request).await {
         Ok(_) => Ok(see_other("/settings/certificate?done=rotated", &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => show(&visit, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 async fn show(visit: &Visit, refusal: Option<Refusal>) -> Answered {
-    let tls: TlsStatus = visit.api.get(PATH).await.map_err(|refusal| visit.refused(refusal))?;
+    let tls: TlsStatus = visit.api.get(PATH).await?;
     visit.page(&RotatePage { shell: visit.shell("Replace the TLS key"), tls, refusal })
 }
 

@@ -1,11 +1,11 @@
 //! `/settings/instruction-key`: the key that signs what agents must believe, and its replacement step by step.
 
 use askama::Template;
-use axum::extract::Path;
 use http::{HeaderMap, StatusCode};
 use muster_wire::server_keys::{InstructionKeys, RotateServerKey};
 
 use crate::form::Form;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -99,19 +99,19 @@ pub(crate) async fn get(visit: Visit) -> Answered {
 }
 
 /// `POST /settings/instruction-key/{step}`
-pub(crate) async fn take(visit: Visit, Path(step): Path<String>, form: Form) -> Answered {
-    let step = Step::parse(&step).ok_or_else(|| visit.refused(Refusal::of(StatusCode::NOT_FOUND)))?;
+pub(crate) async fn take(visit: Visit, Named(step): Named<String>, form: Form) -> Answered {
+    let step = Step::parse(&step).ok_or_else(|| Refusal::of(StatusCode::NOT_FOUND))?;
     let path = format!("{PATH}/{}", step.word());
     let request = RotateServerKey { force: form.is_ticked("force") };
     match visit.api.post::<InstructionKeys>(&path, &request).await {
         Ok(_) => Ok(see_other("/settings/instruction-key", &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => show(&visit, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 async fn show(visit: &Visit, refusal: Option<Refusal>) -> Answered {
-    let keys: InstructionKeys = visit.api.get(PATH).await.map_err(|refusal| visit.refused(refusal))?;
+    let keys: InstructionKeys = visit.api.get(PATH).await?;
     visit.page(&InstructionKeyPage::new(visit.shell("Instruction key"), keys, refusal))
 }
 

@@ -1,7 +1,6 @@
 //! `/settings/providers`: the providers people sign in with (OpenID Connect).
 
 use askama::Template;
-use axum::extract::Path;
 use http::{HeaderMap, StatusCode};
 use muster_wire::oidc::{OidcCheck, OidcProvider, OidcRemoved};
 use muster_wire::page::Page;
@@ -10,6 +9,7 @@ use serde_json::json;
 use super::provider_form::FormPage;
 use crate::api::segment;
 use crate::form::Form;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -43,7 +43,7 @@ pub(crate) struct RemovePage {
 
 /// `GET /settings/providers`
 pub(crate) async fn list(visit: Visit) -> Answered {
-    let providers = all(&visit).await.map_err(|refusal| visit.refused(refusal))?;
+    let providers = all(&visit).await?;
     let done = match visit.query.text("done") {
         "set" => Some("The provider is set. Check it before you tell people."),
         "removed" => Some("The provider is removed, and who came by it is signed out."),
@@ -68,8 +68,8 @@ pub(crate) async fn new(visit: Visit) -> Answered {
 }
 
 /// `GET /settings/providers/{name}`
-pub(crate) async fn get(visit: Visit, Path(name): Path<String>) -> Answered {
-    let provider = one(&visit, &name).await.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn get(visit: Visit, Named(name): Named<String>) -> Answered {
+    let provider = one(&visit, &name).await?;
     let form = FormPage::of(&provider);
     visit.page(&FormPage::new(&visit, Some(provider), &form, None))
 }
@@ -80,8 +80,8 @@ pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
 }
 
 /// `POST /settings/providers/{name}`
-pub(crate) async fn set(visit: Visit, Path(name): Path<String>, form: Form) -> Answered {
-    let provider = one(&visit, &name).await.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn set(visit: Visit, Named(name): Named<String>, form: Form) -> Answered {
+    let provider = one(&visit, &name).await?;
     put(&visit, &name, Some(provider), &form).await
 }
 
@@ -95,29 +95,27 @@ async fn put(visit: &Visit, name: &str, before: Option<OidcProvider>, form: &For
         {
             visit.page(&FormPage::new(visit, before, form, Some(refusal)))
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `POST /settings/providers/{name}/check`
-pub(crate) async fn check(visit: Visit, Path(name): Path<String>, _: Form) -> Answered {
+pub(crate) async fn check(visit: Visit, Named(name): Named<String>, _: Form) -> Answered {
     let path = format!("{PATH}/{}/check", segment(&name));
-    let check: Result<OidcCheck, _> = visit.api.post(&path, &json!({})).await;
-    let check = check.map_err(|refusal| visit.refused(refusal))?;
+    let check: OidcCheck = visit.api.post(&path, &json!({})).await?;
     visit.page(&CheckPage { shell: visit.shell(&format!("Check of {name}")), name, check })
 }
 
 /// `GET /settings/providers/{name}/remove`
-pub(crate) async fn preview(visit: Visit, Path(name): Path<String>) -> Answered {
-    let provider = one(&visit, &name).await.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn preview(visit: Visit, Named(name): Named<String>) -> Answered {
+    let provider = one(&visit, &name).await?;
     visit.page(&RemovePage { shell: visit.shell(&format!("Remove {name}")), provider })
 }
 
 /// `POST /settings/providers/{name}/remove`
-pub(crate) async fn remove(visit: Visit, Path(name): Path<String>, _: Form) -> Answered {
+pub(crate) async fn remove(visit: Visit, Named(name): Named<String>, _: Form) -> Answered {
     let path = format!("{PATH}/{}/remove", segment(&name));
-    let removed: Result<OidcRemoved, _> = visit.api.post(&path, &json!({})).await;
-    let removed = removed.map_err(|refusal| visit.refused(refusal))?;
+    let removed: OidcRemoved = visit.api.post(&path, &json!({})).await?;
     let done = if removed.more_follow { "removing" } else { "removed" };
     Ok(see_other(&format!("/settings/providers?done={done}"), &HeaderMap::new()))
 }

@@ -15,18 +15,19 @@ use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
 use crate::words::joining;
 
-/// Most pages of 200 site keys of the team that are looked through for those of one site.
-const MOST_PAGES: usize = 10;
+/// Where keys stand that admit, and where those do that do not any more.
+const ADMIT: &str = "open,rotated";
+const FORMER: &str = "used_up,expired,rotated_out,revoked";
 
 #[derive(Template)]
 #[template(path = "site.html")]
 pub(crate) struct SitePage {
     shell: Shell,
     site: Site,
-    /// Keys that admit, newest first; then those that do not any more.
+    /// The newest keys that admit, and the newest that do not any more.
     keys: Vec<Ticket>,
     former: Vec<Ticket>,
-    /// Whether there are more keys than were looked through.
+    /// Whether there are more keys than these.
     is_cut: bool,
     names: Names,
     may_manage: bool,
@@ -35,25 +36,26 @@ pub(crate) struct SitePage {
 
 /// `GET /sites/{site_id}`
 pub(crate) async fn get(visit: Visit, Named(id): Named<SiteId>) -> Answered {
-    let page = SitePage::load(&visit, id).await.map_err(|refusal| visit.refused(refusal))?;
+    let page = SitePage::load(&visit, id).await?;
     visit.page(&page)
 }
 
 impl SitePage {
     async fn load(visit: &Visit, id: SiteId) -> Result<Self, Refusal> {
         let site: Site = visit.api.get(&format!("/v1/sites/{id}")).await?;
-        let (keys, is_cut) = keys_of(visit, id).await?;
-        let names = Names::of(visit, keys.iter().filter_map(|key| key.last_host_id)).await?;
-        let mut page = Self::new(visit.shell(&site.name), site, keys, names);
+        let (keys, former) = tokio::try_join!(keys_of(visit, id, ADMIT), keys_of(visit, id, FORMER))?;
+        let is_cut = keys.next_cursor.is_some() || former.next_cursor.is_some();
+        let (keys, former) = (keys.items, former.items);
+        let used_by = keys.iter().chain(&former).filter_map(|key| key.last_host_id);
+        let names = Names::of(visit, used_by).await?;
+        let mut page = Self::new(visit.shell(&site.name), site, keys, former, names);
         page.is_cut = is_cut;
         page.may_manage = visit.may(Permission::ManageSites);
         page.may_mint = visit.may(Permission::ManageSiteKeys);
         Ok(page)
     }
 
-    fn new(shell: Shell, site: Site, mut keys: Vec<Ticket>, names: Names) -> Self {
-        keys.sort_by_key(|key| std::cmp::Reverse(key.created_at));
-        let (keys, former) = keys.into_iter().partition(|key| joining::is_alive(key.status));
+    fn new(shell: Shell, site: Site, keys: Vec<Ticket>, former: Vec<Ticket>, names: Names) -> Self {
         Self { shell, site, keys, former, is_cut: false, names, may_manage: true, may_mint: true }
     }
 
@@ -66,17 +68,11 @@ impl SitePage {
     }
 }
 
-/// Returns the site keys of one site: the API lists those of the whole team.
-async fn keys_of(visit: &Visit, id: SiteId) -> Result<(Vec<Ticket>, bool), Refusal> {
-    let mut keys = Vec::new();
-    let mut query = Query::default().with("kind", "site_key").with("limit", "200");
-    for _ in 0..MOST_PAGES {
-        let page: Page<Ticket> = visit.api.get(&query.on("/v1/tickets")).await?;
-        keys.extend(page.items.into_iter().filter(|key| key.site_id == id));
-        let Some(cursor) = page.next_cursor else { return Ok((keys, false)) };
-        query = query.with("cursor", &cursor);
-    }
-    Ok((keys, true))
+/// Returns the newest keys of a site that stand at one of these.
+async fn keys_of(visit: &Visit, id: SiteId, statuses: &str) -> Result<Page<Ticket>, Refusal> {
+    let query = Query::default().with("kind", "site_key").with("site_id", &id.to_string());
+    let query = query.with("status", statuses).with("order", "desc").with("limit", "200");
+    visit.api.get(&query.on("/v1/tickets")).await
 }
 
 #[cfg(test)]
@@ -98,8 +94,8 @@ mod tests {
             next.uses = 0;
             next.last_host_id = None;
             next.last_used_at = None;
-            let keys = vec![samples::of(rotated), ticket("site_key", "revoked"), next];
-            Self::new(Shell::sample("Bremen", "/sites/x"), samples::site(), keys, names())
+            let (keys, former) = (vec![next, samples::of(rotated)], vec![ticket("site_key", "revoked")]);
+            Self::new(Shell::sample("Bremen", "/sites/x"), samples::site(), keys, former, names())
         }
     }
 
@@ -109,9 +105,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_admits_is_never_among_the_former_ones() {
+        let is_alive = |word: &str| joining::is_alive(samples::of::<TicketStatus>(json!(word)));
+        assert!(ADMIT.split(',').all(is_alive));
+        assert!(!FORMER.split(',').any(is_alive));
+    }
+
+    #[test]
     fn a_site_without_keys_says_what_to_do() {
         let shell = Shell::sample("Bremen", "/sites/x");
-        let mut page = SitePage::new(shell, samples::site(), Vec::new(), Names::default());
+        let mut page = SitePage::new(shell, samples::site(), Vec::new(), Vec::new(), Names::default());
         assert!(page.render().unwrap().contains("Make a site key"));
         page.may_mint = false;
         page.may_manage = false;

@@ -56,14 +56,13 @@ pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
             let shell = visit.shell("Make a site");
             visit.page(&PolicyPage { shell, site: None, typed, refusal: Some(refusal) })
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `GET /sites/{site_id}/policy`
 pub(crate) async fn get(visit: Visit, Named(id): Named<SiteId>) -> Answered {
-    let site: Result<Site, Refusal> = visit.api.get(&format!("/v1/sites/{id}")).await;
-    let site = site.map_err(|refusal| visit.refused(refusal))?;
+    let site: Site = visit.api.get(&format!("/v1/sites/{id}")).await?;
     let typed = Typed::of_policy(&site.policy);
     visit.page(&PolicyPage { shell: visit.shell("Rules of a site"), site: Some(site), typed, refusal: None })
 }
@@ -75,11 +74,11 @@ pub(crate) async fn set(visit: Visit, Named(id): Named<SiteId>, form: Form) -> A
         Ok(_) => Ok(see_other(&format!("/sites/{id}"), &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => {
             let site: Result<Site, Refusal> = visit.api.get(&format!("/v1/sites/{id}")).await;
-            let site = Some(site.map_err(|refusal| visit.refused(refusal))?);
+            let site = Some(site?);
             let (shell, typed) = (visit.shell("Rules of a site"), Typed::of_form(&form));
             visit.page(&PolicyPage { shell, site, typed, refusal: Some(refusal) })
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 

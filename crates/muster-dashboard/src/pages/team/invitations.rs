@@ -1,7 +1,6 @@
 //! `/team/invitations` and `/team/invite`: how people become members, by a link that is shown once.
 
 use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
 use muster_ids::InvitationId;
 use muster_wire::invitation::{Invitation, InvitationStatus, MintedInvitation};
@@ -9,9 +8,11 @@ use muster_wire::page::Page;
 use muster_wire::people::{Person, Role};
 use serde_json::{Value, json};
 
-use super::{Head, done, list_path, roles, ways};
+use super::{Head, done, newest_path, roles};
 use crate::form::Form;
+use crate::markup::{self, Markup};
 use crate::pages::shown_once::ShownOnce;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -52,16 +53,24 @@ pub(crate) struct InvitePage {
     refusal: Option<Refusal>,
 }
 
+#[derive(Template)]
+#[template(path = "invitation_revoke.html")]
+pub(crate) struct RevokePage {
+    shell: Shell,
+    invitation: Invitation,
+    refusal: Option<Refusal>,
+}
+
 /// `GET /team/invitations`
 pub(crate) async fn list(visit: Visit) -> Answered {
-    let path = list_path(&visit.query, "/v1/invitations");
+    let path = newest_path(&visit.query, "/v1/invitations");
     let (invitations, people) = tokio::join!(
         visit.api.get::<Page<Invitation>>(&path),
         visit.api.get::<Page<Person>>("/v1/people?limit=200"),
     );
-    let invitations = invitations.map_err(|refusal| visit.refused(refusal))?;
-    let people = people.map_err(|refusal| visit.refused(refusal))?;
-    let (next, first) = ways(&visit.query, "/team/invitations", invitations.next_cursor.as_deref());
+    let invitations = invitations?;
+    let people = people?;
+    let (next, first) = visit.query.ways("/team/invitations", invitations.next_cursor.as_deref());
     visit.page(&InvitationsPage {
         shell: visit.shell("Invitations"),
         head: Head::new(&visit, "invitations"),
@@ -73,7 +82,7 @@ pub(crate) async fn list(visit: Visit) -> Answered {
     })
 }
 
-/// Returns the newest first: open ones, or all of them.
+/// Returns open ones, or all of them.
 fn rows(invitations: Vec<Invitation>, people: &[Person], shows_all: bool) -> Vec<Row> {
     let is_shown = |invitation: &Invitation| shows_all || invitation.status == InvitationStatus::Open;
     let name = |id: &str| {
@@ -81,10 +90,7 @@ fn rows(invitations: Vec<Invitation>, people: &[Person], shows_all: bool) -> Vec
         person.map_or_else(|| "somebody of another team, or removed".to_owned(), |person| person.name.clone())
     };
     let shown = invitations.into_iter().filter(is_shown);
-    let mut rows: Vec<Row> =
-        shown.map(|invitation| Row { by: name(&invitation.created_by), invitation }).collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.invitation.created_at));
-    rows
+    shown.map(|invitation| Row { by: name(&invitation.created_by), invitation }).collect()
 }
 
 /// `GET /team/invite`
@@ -106,19 +112,19 @@ pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
             let page = InvitePage::new(&visit, &form, Some(refusal));
             visit.page(&page)
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 fn shown(shell: Shell, minted: &MintedInvitation) -> ShownOnce {
     let invitation = &minted.invitation;
-    let says = format!(
+    let says = Markup::of_escaped(format!(
         "Send the link to {} by a way only they read. Whoever opens it first becomes {} of the team under that name. It \
-         is good once, until {}.",
-        invitation.name,
+         is good once, and ends {}.",
+        markup::escape(&invitation.name),
         invitation.role.as_str(),
-        invitation.expires_at,
-    );
+        markup::time(invitation.expires_at, shell.now),
+    ));
     let heading = format!("{} is invited", invitation.name);
     ShownOnce::new(
         shell,
@@ -128,13 +134,23 @@ fn shown(shell: Shell, minted: &MintedInvitation) -> ShownOnce {
     )
 }
 
+/// `GET /team/invitations/{invitation_id}/revoke`: what revoking it ends.
+pub(crate) async fn preview(visit: Visit, Named(id): Named<InvitationId>) -> Answered {
+    show_revoking(&visit, id, None).await
+}
+
+async fn show_revoking(visit: &Visit, id: InvitationId, refusal: Option<Refusal>) -> Answered {
+    let invitation = visit.api.find("/v1/invitations", |one: &Invitation| one.id == id).await?;
+    visit.page(&RevokePage { shell: visit.shell("Revoke an invitation"), invitation, refusal })
+}
+
 /// `POST /team/invitations/{invitation_id}/revoke`
-pub(crate) async fn revoke(visit: Visit, Path(invitation_id): Path<String>, _: Form) -> Answered {
-    let id: Result<InvitationId, _> = invitation_id.parse();
-    let id = id.map_err(|_| visit.refused(Refusal::of(http::StatusCode::NOT_FOUND)))?;
-    let path = format!("/v1/invitations/{id}/revoke");
-    visit.api.post::<Value>(&path, &json!({})).await.map_err(|refusal| visit.refused(refusal))?;
-    Ok(see_other("/team/invitations?done=revoked", &HeaderMap::new()))
+pub(crate) async fn revoke(visit: Visit, Named(id): Named<InvitationId>, _: Form) -> Answered {
+    match visit.api.post::<Value>(&format!("/v1/invitations/{id}/revoke"), &json!({})).await {
+        Ok(_) => Ok(see_other("/team/invitations?done=revoked", &HeaderMap::new())),
+        Err(refusal) if refusal.is_of_form() => show_revoking(&visit, id, Some(refusal)).await,
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 impl InvitePage {
@@ -172,9 +188,9 @@ pub(super) mod tests {
             }))
         };
         vec![
-            invitation("Grace Hopper", "accepted", ADA, 900_000),
-            invitation(HOSTILE, "open", ADA, 3_000),
             invitation("Edsger", "open", BOB, 60),
+            invitation(HOSTILE, "open", ADA, 3_000),
+            invitation("Grace Hopper", "accepted", ADA, 900_000),
         ]
     }
 
@@ -208,7 +224,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn invitations_newest_first_and_open_ones_alone_unless_all_are_wanted() {
+    fn open_invitations_alone_are_shown_unless_all_are_wanted() {
         let names = |shows_all| {
             let rows = rows(sample(), &[], shows_all);
             rows.into_iter().map(|row| row.invitation.name).collect::<Vec<_>>()
@@ -224,6 +240,21 @@ pub(super) mod tests {
         page.rows.clear();
         let html = page.render().unwrap();
         assert!(html.contains("Nobody is invited") && html.contains("/team/invite"));
+    }
+
+    #[test]
+    fn revoking_says_what_ends() {
+        let page = |invitation| RevokePage {
+            shell: Shell::sample("Revoke an invitation", "/team/invitations"),
+            invitation,
+            refusal: None,
+        };
+        let of = |status| sample().into_iter().find(|one| one.status == status).unwrap();
+        samples::check("invitation_revoke", &page(of(InvitationStatus::Open)));
+        assert!(
+            !page(of(InvitationStatus::Accepted)).render().unwrap().contains("/revoke"),
+            "it was accepted"
+        );
     }
 
     #[test]

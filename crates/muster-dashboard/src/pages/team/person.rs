@@ -1,7 +1,6 @@
 //! `/team/people/{user_id}`: a member, their role, and what goes when they are removed.
 
 use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
 use muster_ids::UserId;
 use muster_wire::invitation::{Invitation, InvitationStatus};
@@ -12,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::roles;
 use crate::form::Form;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -42,49 +42,47 @@ pub(crate) struct RemovePage {
 }
 
 /// `GET /team/people/{user_id}`
-pub(crate) async fn get(visit: Visit, Path(user_id): Path<String>) -> Answered {
-    show(&visit, &user_id, None, None).await
+pub(crate) async fn get(visit: Visit, Named(id): Named<UserId>) -> Answered {
+    show(&visit, id, None, None).await
 }
 
 /// `POST /team/people/{user_id}/role`
-pub(crate) async fn set_role(visit: Visit, Path(user_id): Path<String>, form: Form) -> Answered {
-    let path = format!("{}/role", path_of(&visit, &user_id)?);
+pub(crate) async fn set_role(visit: Visit, Named(id): Named<UserId>, form: Form) -> Answered {
+    let path = format!("{}/role", path_of(id));
     let role = form.raw("role");
     match visit.api.put::<Person>(&path, &json!({ "role": role })).await {
         Ok(_) => Ok(see_other("/team?done=role", &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => {
             let chosen = Role::ALL.into_iter().find(|known| known.as_str() == role);
-            show(&visit, &user_id, chosen, Some(refusal)).await
+            show(&visit, id, chosen, Some(refusal)).await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `GET /team/people/{user_id}/remove`
-pub(crate) async fn preview(visit: Visit, Path(user_id): Path<String>) -> Answered {
-    show_removal(&visit, &user_id, None).await
+pub(crate) async fn preview(visit: Visit, Named(id): Named<UserId>) -> Answered {
+    show_removal(&visit, id, None).await
 }
 
 /// `POST /team/people/{user_id}/remove`
-pub(crate) async fn remove(visit: Visit, Path(user_id): Path<String>, _: Form) -> Answered {
-    let path = format!("{}/remove", path_of(&visit, &user_id)?);
+pub(crate) async fn remove(visit: Visit, Named(id): Named<UserId>, _: Form) -> Answered {
+    let path = format!("{}/remove", path_of(id));
     match visit.api.post::<Value>(&path, &json!({})).await {
         Ok(_) => Ok(see_other("/team?done=removed", &HeaderMap::new())),
-        Err(refusal) if refusal.is_of_form() => show_removal(&visit, &user_id, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) if refusal.is_of_form() => show_removal(&visit, id, Some(refusal)).await,
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// Returns the path of a person in the API.
-fn path_of(visit: &Visit, user_id: &str) -> Result<String, crate::refusal::Refused> {
-    let id: Result<UserId, _> = user_id.parse();
-    let id = id.map_err(|_| visit.refused(Refusal::of(http::StatusCode::NOT_FOUND)))?;
-    Ok(format!("/v1/people/{id}"))
+fn path_of(id: UserId) -> String {
+    format!("/v1/people/{id}")
 }
 
-async fn show(visit: &Visit, user_id: &str, chosen: Option<Role>, refusal: Option<Refusal>) -> Answered {
-    let path = path_of(visit, user_id)?;
-    let person: Person = visit.api.get(&path).await.map_err(|refusal| visit.refused(refusal))?;
+async fn show(visit: &Visit, id: UserId, chosen: Option<Role>, refusal: Option<Refusal>) -> Answered {
+    let path = path_of(id);
+    let person: Person = visit.api.get(&path).await?;
     visit.page(&PersonPage {
         shell: visit.shell(&person.name),
         is_me: person.id == visit.me.user_id,
@@ -95,16 +93,16 @@ async fn show(visit: &Visit, user_id: &str, chosen: Option<Role>, refusal: Optio
     })
 }
 
-async fn show_removal(visit: &Visit, user_id: &str, refusal: Option<Refusal>) -> Answered {
-    let path = path_of(visit, user_id)?;
+async fn show_removal(visit: &Visit, id: UserId, refusal: Option<Refusal>) -> Answered {
+    let path = path_of(id);
     let (person, tokens, invitations) = tokio::join!(
         visit.api.get::<Person>(&path),
-        visit.api.get::<Page<ApiToken>>("/v1/tokens?limit=200"),
-        visit.api.get::<Page<Invitation>>("/v1/invitations?limit=200"),
+        visit.api.get::<Page<ApiToken>>("/v1/tokens?limit=200&order=desc"),
+        visit.api.get::<Page<Invitation>>("/v1/invitations?limit=200&order=desc"),
     );
-    let person = person.map_err(|refusal| visit.refused(refusal))?;
-    let tokens = tokens.map_err(|refusal| visit.refused(refusal))?;
-    let invitations = invitations.map_err(|refusal| visit.refused(refusal))?;
+    let person = person?;
+    let tokens = tokens?;
+    let invitations = invitations?;
     let shell = visit.shell(&format!("Remove {}", person.name));
     let is_me = person.id == visit.me.user_id;
     visit.page(&RemovePage::new(shell, is_me, person, tokens, invitations, refusal))

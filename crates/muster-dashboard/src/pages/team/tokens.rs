@@ -1,23 +1,20 @@
 //! `/team/tokens`: the API tokens of the team's people.
 
 use askama::Template;
-use axum::extract::Path;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use muster_ids::TokenId;
 use muster_wire::page::Page;
 use muster_wire::token::{ApiToken, ApiTokenStatus};
 use serde_json::{Value, json};
 
-use super::{Head, done, list_path, ways};
+use super::{Head, done, newest_path};
 use crate::api::Api;
 use crate::form::Form;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
-
-/// Pages of a list that are looked through for one token: the API shows no single one.
-const PAGES: usize = 25;
 
 #[derive(Template)]
 #[template(path = "team_tokens.html")]
@@ -44,14 +41,14 @@ pub(crate) struct RevokePage {
 
 /// `GET /team/tokens`
 pub(crate) async fn list(visit: Visit) -> Answered {
-    let path = list_path(&visit.query, "/v1/tokens");
-    let tokens: Page<ApiToken> = visit.api.get(&path).await.map_err(|refusal| visit.refused(refusal))?;
-    let (next, first) = ways(&visit.query, "/team/tokens", tokens.next_cursor.as_deref());
+    let path = newest_path(&visit.query, "/v1/tokens");
+    let tokens: Page<ApiToken> = visit.api.get(&path).await?;
+    let (next, first) = visit.query.ways("/team/tokens", tokens.next_cursor.as_deref());
     let shows_all = visit.query.is("show", "all");
     visit.page(&TokensPage {
         shell: visit.shell("API tokens"),
         head: Head::new(&visit, "tokens"),
-        tokens: newest_first(tokens.items, shows_all),
+        tokens: shown(tokens.items, shows_all),
         shows_all,
         done: done(visit.query.text("done")),
         next,
@@ -59,48 +56,32 @@ pub(crate) async fn list(visit: Visit) -> Answered {
     })
 }
 
-/// Returns the newest first: those that are good, or all of them.
-pub(crate) fn newest_first(tokens: Vec<ApiToken>, shows_all: bool) -> Vec<ApiToken> {
+/// Returns those that are good, or all of them.
+pub(crate) fn shown(tokens: Vec<ApiToken>, shows_all: bool) -> Vec<ApiToken> {
     let is_shown = |token: &ApiToken| shows_all || token.status == ApiTokenStatus::Live;
-    let mut tokens: Vec<ApiToken> = tokens.into_iter().filter(is_shown).collect();
-    tokens.sort_by_key(|token| std::cmp::Reverse(token.created_at));
-    tokens
+    tokens.into_iter().filter(is_shown).collect()
 }
 
 /// `GET /team/tokens/{token_id}/revoke`
-pub(crate) async fn preview(visit: Visit, Path(token_id): Path<String>) -> Answered {
-    let found = find(&visit.api, "/v1/tokens", &token_id).await;
-    let token = found.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn preview(visit: Visit, Named(id): Named<TokenId>) -> Answered {
+    let token = find(&visit.api, "/v1/tokens", id).await?;
     let action = format!("/team/tokens/{}/revoke", token.id);
     visit.page(&RevokePage { shell: visit.shell("Revoke a token"), token, action, back: "/team/tokens" })
 }
 
 /// `POST /team/tokens/{token_id}/revoke`
-pub(crate) async fn revoke(visit: Visit, Path(token_id): Path<String>, _: Form) -> Answered {
-    let done = end(&visit.api, "/v1/tokens", &token_id).await;
-    done.map_err(|refusal| visit.refused(refusal))?;
+pub(crate) async fn revoke(visit: Visit, Named(id): Named<TokenId>, _: Form) -> Answered {
+    end(&visit.api, "/v1/tokens", id).await?;
     Ok(see_other("/team/tokens?done=revoked", &HeaderMap::new()))
 }
 
 /// Looks a token up in a list of the API.
-pub(crate) async fn find(api: &Api, list: &str, token_id: &str) -> Result<ApiToken, Refusal> {
-    let mut path = format!("{list}?limit=200");
-    for _ in 0..PAGES {
-        let page: Page<ApiToken> = api.get(&path).await?;
-        if let Some(token) = page.items.into_iter().find(|token| token.id.to_string() == token_id) {
-            return Ok(token);
-        }
-        let Some(cursor) = page.next_cursor else { break };
-        let cursor: String = form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
-        path = format!("{list}?limit=200&cursor={cursor}");
-    }
-    Err(Refusal::of(StatusCode::NOT_FOUND))
+pub(crate) async fn find(api: &Api, list: &str, id: TokenId) -> Result<ApiToken, Refusal> {
+    api.find(list, |token: &ApiToken| token.id == id).await
 }
 
 /// Revokes a token of a list of the API.
-pub(crate) async fn end(api: &Api, list: &str, token_id: &str) -> Result<(), Refusal> {
-    let id: Result<TokenId, _> = token_id.parse();
-    let id = id.map_err(|_| Refusal::of(StatusCode::NOT_FOUND))?;
+pub(crate) async fn end(api: &Api, list: &str, id: TokenId) -> Result<(), Refusal> {
     api.post::<Value>(&format!("{list}/{id}/revoke"), &json!({})).await.map(drop)
 }
 
@@ -119,9 +100,9 @@ pub(crate) mod tests {
             }))
         };
         vec![
-            token(9, ADA, None, "revoked", None),
             token(3, BOB, Some("nightly export"), "live", Some(&["see_fleet", "read_events"])),
             token(4, ADA, Some(HOSTILE), "live", None),
+            token(9, ADA, None, "revoked", None),
         ]
     }
 
@@ -130,7 +111,7 @@ pub(crate) mod tests {
             Self {
                 shell: Shell::sample("API tokens", "/team/tokens"),
                 head: Head::sample("tokens"),
-                tokens: newest_first(sample(), shows_all),
+                tokens: shown(sample(), shows_all),
                 shows_all,
                 done: None,
                 next: Some("/team/tokens?cursor=x".to_owned()),
@@ -141,13 +122,13 @@ pub(crate) mod tests {
 
     #[test]
     fn the_tokens_of_a_team() {
-        assert_eq!(newest_first(sample(), false).len(), 2);
+        assert_eq!(shown(sample(), false).len(), 2);
         samples::check("team_tokens", &TokensPage::sample(true));
     }
 
     #[test]
     fn what_ends_with_a_token() {
-        let token = sample().remove(1);
+        let token = sample().remove(0);
         let action = "/team/tokens/x/revoke".to_owned();
         let shell = Shell::sample("Revoke a token", "/team/tokens");
         samples::check("token_revoke", &RevokePage { shell, token, action, back: "/team/tokens" });

@@ -1,6 +1,7 @@
 //! What a ticket admits, as people read it: who gets in, who waits for them, who is turned away.
 
-use muster_wire::explanation::{Case, Explanation, Fate};
+use muster_wire::explanation::{Case, Explanation, Fate, Situation};
+use muster_wire::ticket::TicketKind;
 
 use crate::words::Tone;
 use crate::words::joining;
@@ -45,6 +46,17 @@ impl Admits {
             Group { heading: "Turned away", tone: Tone::Bad, rows: rows(refused).collect() },
         ];
         Self { explanation, groups }
+    }
+
+    /// What the invitation of a host that is not made yet admits, of the one-time token with the same demands: whoever
+    /// became a new host by that becomes the invited one, which no machine is before.
+    pub(crate) fn of_invitation(mut explanation: Explanation) -> Self {
+        explanation.kind = TicketKind::RegistrationToken;
+        explanation.cases.retain(|case| case.machine != Situation::SameHost);
+        for case in explanation.cases.iter_mut().filter(|case| case.fate == Fate::NewHost) {
+            case.fate = Fate::Registered;
+        }
+        Self::new(explanation)
     }
 
     /// Says how many hosts it may still make.

@@ -35,7 +35,7 @@ pub(crate) struct ArrivalPage {
 
 /// `GET /tickets/{ticket_id}/arrival`
 pub(crate) async fn get(visit: Visit, Named(id): Named<TicketId>) -> Answered {
-    let arrival = Arrival::load(&visit, id).await.map_err(|refusal| visit.refused(refusal))?;
+    let arrival = Arrival::load(&visit, id).await?;
     visit.page(&ArrivalPage { shell: visit.shell(arrival.heading()), arrival })
 }
 
@@ -48,6 +48,11 @@ impl Arrival {
         let (ticket, refusals) = (ticket?, refusals?.items);
         let (claims, host) = tokio::join!(waiting(visit, &ticket), last_host(visit, &ticket));
         Ok(Self { claims: claims?, host: host?, refusals: turned_away(refusals), ticket })
+    }
+
+    /// What is known of a ticket that was minted just now.
+    pub(crate) fn awaited(ticket: Ticket) -> Self {
+        Self { ticket, host: None, claims: Vec::new(), refusals: Vec::new() }
     }
 
     /// What a page is called that shows this alone.
@@ -108,7 +113,7 @@ pub(crate) mod tests {
 
     impl Arrival {
         pub(crate) fn nobody() -> Self {
-            Self { ticket: token(), host: None, claims: Vec::new(), refusals: Vec::new() }
+            Self::awaited(token())
         }
     }
 

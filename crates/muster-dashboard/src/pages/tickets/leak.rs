@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::title;
 use crate::form::Form;
 use crate::path::Named;
+use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::shell::Shell;
 use crate::visit::{Answered, Visit};
@@ -33,6 +34,7 @@ pub(crate) struct LeakPage {
     since: String,
     refusal: Option<String>,
     next: Option<String>,
+    first: Option<String>,
 }
 
 #[derive(Template)]
@@ -61,7 +63,7 @@ pub(crate) async fn create(visit: Visit, Named(id): Named<TicketId>, form: Form)
             page(&visit, id, Asked { since: form.raw("since").to_owned(), from, cursor: None }, Some(refusal))
                 .await
         }
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -90,16 +92,22 @@ async fn page(visit: &Visit, id: TicketId, asked: Asked, refusal: Option<Refusal
     if let Some(from) = asked.from {
         wanted["since"] = json!(from);
     }
-    if let Some(cursor) = asked.cursor {
-        wanted["cursor"] = cursor.into();
+    if let Some(cursor) = &asked.cursor {
+        wanted["cursor"] = cursor.as_str().into();
     }
     let paths = [format!("/v1/tickets/{id}"), format!("/v1/tickets/{id}/leak/preview")];
     let (ticket, preview) =
         tokio::join!(visit.api.get::<Ticket>(&paths[0]), visit.api.post::<LeakPreview>(&paths[1], &wanted));
-    let ticket = ticket.map_err(|refusal| visit.refused(refusal))?;
-    let preview = preview.map_err(|refusal| visit.refused(refusal))?;
+    let ticket = ticket?;
+    let preview = preview?;
     let says = refusal.as_ref().map(says);
-    visit.page(&LeakPage::new(visit.shell("A ticket leaked"), ticket, preview, asked.since, says))
+    visit.page(&LeakPage::new(
+        visit.shell("A ticket leaked"),
+        ticket,
+        preview,
+        (asked.since, asked.cursor),
+        says,
+    ))
 }
 
 fn says(refusal: &Refusal) -> String {
@@ -117,15 +125,15 @@ impl LeakPage {
         shell: Shell,
         ticket: Ticket,
         preview: LeakPreview,
-        since: String,
+        (since, cursor): (String, Option<String>),
         refusal: Option<String>,
     ) -> Self {
-        let next = preview.hosts.next_cursor.as_ref().map(|cursor| {
-            let query = crate::query::Query::default().with("since", &since);
-            let query = preview.since.iter().fold(query, |query, from| query.with("from", &from.to_string()));
-            query.with("cursor", cursor).on(&format!("/tickets/{}/leak", ticket.id))
-        });
-        Self { shell, ticket, preview, since, refusal, next }
+        let query = Query::default().with("since", &since);
+        let query = preview.since.iter().fold(query, |query, from| query.with("from", &from.to_string()));
+        let query = cursor.iter().fold(query, |query, cursor| query.with("cursor", cursor));
+        let path = format!("/tickets/{}/leak", ticket.id);
+        let (next, first) = query.ways(&path, preview.hosts.next_cursor.as_deref());
+        Self { shell, ticket, preview, since, refusal, next, first }
     }
 
     fn title(&self) -> String {
@@ -154,7 +162,7 @@ mod tests {
             "hosts": { "items": if admitted == 0 { json!([]) } else { hosts }, "next_cursor": if admitted > 1 { json!("next") } else { json!(null) } },
         }));
         let shell = Shell::sample("A ticket leaked", "/tickets/8mBQFVraP1gr/leak");
-        LeakPage::new(shell, ticket("site_key", "open"), preview, "1d".to_owned(), None)
+        LeakPage::new(shell, ticket("site_key", "open"), preview, ("1d".to_owned(), None), None)
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub(crate) async fn show(visit: &Visit, minted: MintedTicket, note: Option<Strin
     let id = minted.ticket.id;
     let path = format!("/v1/tickets/{id}/explain");
     let (arrival, explained) = tokio::join!(Arrival::load(visit, id), visit.api.get::<Explanation>(&path));
-    let arrival = arrival.map_err(|refusal| visit.refused(refusal))?;
-    // The line is shown once: nothing that only stands beside it may keep it back.
+    // The line is shown once: nothing that only stands beside it may keep it back. What came of it is looked at again.
+    let arrival = arrival.unwrap_or_else(|_| Arrival::awaited(minted.ticket.clone()));
     let admits = explained.ok().map(Admits::new);
     visit.page(&MintedPage::new(visit.shell("Join a machine"), &minted, arrival, admits, note))
 }

@@ -37,7 +37,7 @@ struct May {
 
 /// `GET /tickets/{ticket_id}`
 pub(crate) async fn get(visit: Visit, Named(id): Named<TicketId>) -> Answered {
-    let page = TicketPage::load(&visit, id).await.map_err(|refusal| visit.refused(refusal))?;
+    let page = TicketPage::load(&visit, id).await?;
     visit.page(&page)
 }
 

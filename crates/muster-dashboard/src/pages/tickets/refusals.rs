@@ -28,7 +28,7 @@ pub(crate) async fn get(visit: Visit) -> Answered {
         match visit.api.get::<Page<RefusedRequest>>(&path).await {
             Ok(found) => page.found = found.items,
             Err(refusal) if refusal.is_of_form() => page.refusal = Some(refusal.says()),
-            Err(refusal) => return Err(visit.refused(refusal)),
+            Err(refusal) => return Err(refusal.into()),
         }
     }
     visit.page(&page)

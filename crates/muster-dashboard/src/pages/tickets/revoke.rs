@@ -37,14 +37,13 @@ pub(crate) async fn create(visit: Visit, Named(id): Named<TicketId>, _: Form) ->
     match visit.api.post::<Ticket>(&format!("/v1/tickets/{id}/revoke"), &json!({})).await {
         Ok(_) => Ok(see_other(&format!("/tickets/{id}"), &HeaderMap::new())),
         Err(refusal) if refusal.is_of_form() => page(&visit, id, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
 async fn page(visit: &Visit, id: TicketId, refusal: Option<Refusal>) -> Answered {
-    let ticket: Result<Ticket, Refusal> = visit.api.get(&format!("/v1/tickets/{id}")).await;
-    let ticket = ticket.map_err(|refusal| visit.refused(refusal))?;
-    let claims = waiting(visit, &ticket).await.map_err(|refusal| visit.refused(refusal))?;
+    let ticket: Ticket = visit.api.get(&format!("/v1/tickets/{id}")).await?;
+    let claims = waiting(visit, &ticket).await?;
     let refusal = refusal.map(|refusal| refusal.says());
     visit.page(&RevokePage { shell: visit.shell("Revoke a ticket"), ticket, claims, refusal })
 }

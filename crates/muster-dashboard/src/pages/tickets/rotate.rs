@@ -47,7 +47,7 @@ pub(crate) async fn create(visit: Visit, Named(id): Named<TicketId>, form: Form)
             minted::show(&visit, minted.body, Some(note(id, overlap))).await
         }
         Err(refusal) if refusal.is_of_form() => page(&visit, id, &form, Some(refusal)).await,
-        Err(refusal) => Err(visit.refused(refusal)),
+        Err(refusal) => Err(refusal.into()),
     }
 }
 
@@ -75,8 +75,7 @@ fn request(form: &Form) -> Value {
 }
 
 async fn page(visit: &Visit, id: TicketId, form: &Form, refusal: Option<Refusal>) -> Answered {
-    let ticket: Result<Ticket, Refusal> = visit.api.get(&format!("/v1/tickets/{id}")).await;
-    let ticket = ticket.map_err(|refusal| visit.refused(refusal))?;
+    let ticket: Ticket = visit.api.get(&format!("/v1/tickets/{id}")).await?;
     visit.page(&RotatePage::new(visit.shell("Rotate a site key"), ticket, visit.once(), form, refusal))
 }
 

@@ -1,10 +1,9 @@
 //! `/webhooks/{id}`: an endpoint, the log of its deliveries, and what is done at once: a test, a pause, once more.
 
 use askama::Template;
-use axum::extract::Path;
 use axum::response::Response;
-use http::{HeaderMap, StatusCode};
-use muster_ids::{DeliveryId, Timestamp};
+use http::HeaderMap;
+use muster_ids::{DeliveryId, EndpointId, Timestamp};
 use muster_wire::endpoint::{
     DeliveryState, Endpoint, EndpointKind, EndpointTested, EventDelivery, Redelivering,
 };
@@ -14,6 +13,7 @@ use serde_json::{Value, json};
 use super::path_of;
 use crate::form::Form;
 use crate::markup::Markup;
+use crate::path::Named;
 use crate::query::Query;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
@@ -44,7 +44,7 @@ pub(crate) struct Notice {
 }
 
 /// `GET /webhooks/{endpoint_id}`
-pub(crate) async fn get(visit: Visit, Path(endpoint_id): Path<String>) -> Answered {
+pub(crate) async fn get(visit: Visit, Named(id): Named<EndpointId>) -> Answered {
     let done = match visit.query.text("done") {
         "made" => {
             Some("It is made, and hears of what happens from now on. Send a test to see that it arrives.")
@@ -55,39 +55,41 @@ pub(crate) async fn get(visit: Visit, Path(endpoint_id): Path<String>) -> Answer
         "again" => Some("The delivery is made again."),
         _ => None,
     };
-    show(&visit, &endpoint_id, done.map(|says| Notice { is_good: true, says: says.to_owned() })).await
+    show(&visit, id, done.map(|says| Notice { is_good: true, says: says.to_owned() })).await
 }
 
 /// `POST /webhooks/{endpoint_id}/test`
-pub(crate) async fn test(visit: Visit, Path(endpoint_id): Path<String>, _: Form) -> Answered {
-    let path = format!("{}/test", path_of(&endpoint_id)?);
+pub(crate) async fn test(visit: Visit, Named(id): Named<EndpointId>, _: Form) -> Answered {
+    let path = format!("{}/test", path_of(id));
     let notice = match visit.api.post::<EndpointTested>(&path, &json!({})).await {
         Ok(tested) => Notice { is_good: tested.delivered, says: words::tested(&tested) },
         Err(refusal) => Notice::refused(refusal)?,
     };
-    show(&visit, &endpoint_id, Some(notice)).await
+    show(&visit, id, Some(notice)).await
 }
 
 /// `POST /webhooks/{endpoint_id}/pause`
-pub(crate) async fn pause(visit: Visit, Path(endpoint_id): Path<String>, _: Form) -> Answered {
-    act(&visit, &endpoint_id, "pause", "paused").await
+pub(crate) async fn pause(visit: Visit, Named(id): Named<EndpointId>, _: Form) -> Answered {
+    act(&visit, id, "pause", "paused").await
 }
 
 /// `POST /webhooks/{endpoint_id}/resume`
-pub(crate) async fn resume(visit: Visit, Path(endpoint_id): Path<String>, _: Form) -> Answered {
-    act(&visit, &endpoint_id, "resume", "resumed").await
+pub(crate) async fn resume(visit: Visit, Named(id): Named<EndpointId>, _: Form) -> Answered {
+    act(&visit, id, "resume", "resumed").await
 }
 
 /// `POST /webhooks/{endpoint_id}/deliveries/{delivery_id}/redeliver`
-pub(crate) async fn redeliver(visit: Visit, Path(ids): Path<(String, String)>, _: Form) -> Answered {
-    let (endpoint_id, delivery_id) = ids;
-    let delivery_id: DeliveryId = delivery_id.parse().map_err(|_| Refusal::of(StatusCode::NOT_FOUND))?;
-    act(&visit, &endpoint_id, &format!("deliveries/{delivery_id}/redeliver"), "again").await
+pub(crate) async fn redeliver(
+    visit: Visit,
+    Named((id, delivery_id)): Named<(EndpointId, DeliveryId)>,
+    _: Form,
+) -> Answered {
+    act(&visit, id, &format!("deliveries/{delivery_id}/redeliver"), "again").await
 }
 
 /// `POST /webhooks/{endpoint_id}/redeliver`
-pub(crate) async fn redeliver_since(visit: Visit, Path(endpoint_id): Path<String>, form: Form) -> Answered {
-    let path = format!("{}/redeliver", path_of(&endpoint_id)?);
+pub(crate) async fn redeliver_since(visit: Visit, Named(id): Named<EndpointId>, form: Form) -> Answered {
+    let path = format!("{}/redeliver", path_of(id));
     let since = since(form.raw("hours"), visit.now);
     let notice = match visit.api.post::<Redelivering>(&path, &json!({ "since": since })).await {
         Ok(Redelivering { count: 0 }) => {
@@ -101,7 +103,7 @@ pub(crate) async fn redeliver_since(visit: Visit, Path(endpoint_id): Path<String
         }
         Err(refusal) => Notice::refused(refusal)?,
     };
-    show(&visit, &endpoint_id, Some(notice)).await
+    show(&visit, id, Some(notice)).await
 }
 
 /// Returns the moment so many hours ago; what is no number stays text, and the API says what is wrong with it.
@@ -114,19 +116,19 @@ fn since(hours: &str, now: Timestamp) -> Value {
 
 async fn act(
     visit: &Visit,
-    endpoint_id: &str,
+    id: EndpointId,
     what: &str,
     done: &str,
 ) -> Result<Response, crate::refusal::Refused> {
-    let path = format!("{}/{what}", path_of(endpoint_id)?);
+    let path = format!("{}/{what}", path_of(id));
     match visit.api.post::<Value>(&path, &json!({})).await {
-        Ok(_) => Ok(see_other(&format!("/webhooks/{endpoint_id}?done={done}"), &HeaderMap::new())),
-        Err(refusal) => show(visit, endpoint_id, Some(Notice::refused(refusal)?)).await,
+        Ok(_) => Ok(see_other(&format!("/webhooks/{id}?done={done}"), &HeaderMap::new())),
+        Err(refusal) => show(visit, id, Some(Notice::refused(refusal)?)).await,
     }
 }
 
-async fn show(visit: &Visit, endpoint_id: &str, notice: Option<Notice>) -> Answered {
-    let path = path_of(endpoint_id)?;
+async fn show(visit: &Visit, id: EndpointId, notice: Option<Notice>) -> Answered {
+    let path = path_of(id);
     let log = visit.query.only(LOG).on(&format!("{path}/deliveries"));
     let (endpoint, log) =
         tokio::join!(visit.api.get::<Endpoint>(&path), visit.api.get::<Page<EventDelivery>>(&log));

@@ -1,15 +1,15 @@
 //! `/webhooks/{id}/rotate` and `/remove`: another signing secret, and the end of an endpoint, each with its preview.
 
 use askama::Template;
-use axum::extract::Path;
 use http::HeaderMap;
-use muster_ids::Timestamp;
+use muster_ids::{EndpointId, Timestamp};
 use muster_wire::endpoint::{Endpoint, EventDelivery, RotatedSigningSecret};
 use muster_wire::page::Page;
 use serde_json::{Value, json};
 
 use super::path_of;
 use crate::form::Form;
+use crate::path::Named;
 use crate::refusal::Refusal;
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -49,44 +49,45 @@ pub(crate) struct SecretPage {
 }
 
 /// `GET /webhooks/{endpoint_id}/remove`
-pub(crate) async fn preview(visit: Visit, Path(endpoint_id): Path<String>) -> Answered {
-    show_removal(&visit, &endpoint_id, None).await
+pub(crate) async fn preview(visit: Visit, Named(id): Named<EndpointId>) -> Answered {
+    show_removal(&visit, id, None).await
 }
 
 /// `POST /webhooks/{endpoint_id}/remove`
-pub(crate) async fn remove(visit: Visit, Path(endpoint_id): Path<String>, _: Form) -> Answered {
-    let path = format!("{}/remove", path_of(&endpoint_id)?);
+pub(crate) async fn remove(visit: Visit, Named(id): Named<EndpointId>, _: Form) -> Answered {
+    let path = format!("{}/remove", path_of(id));
     match visit.api.post::<Value>(&path, &json!({})).await {
         Ok(_) => Ok(see_other("/webhooks?done=removed", &HeaderMap::new())),
-        Err(refusal) if refusal.is_of_form() => show_removal(&visit, &endpoint_id, Some(refusal)).await,
+        Err(refusal) if refusal.is_of_form() => show_removal(&visit, id, Some(refusal)).await,
         Err(refusal) => Err(refusal.into()),
     }
 }
 
 /// `GET /webhooks/{endpoint_id}/rotate`
-pub(crate) async fn rotate_preview(visit: Visit, Path(endpoint_id): Path<String>) -> Answered {
-    show_rotation(&visit, &endpoint_id, "86400", None).await
+pub(crate) async fn rotate_preview(visit: Visit, Named(id): Named<EndpointId>) -> Answered {
+    show_rotation(&visit, id, "86400", None).await
 }
 
 /// `POST /webhooks/{endpoint_id}/rotate`
-pub(crate) async fn rotate(visit: Visit, Path(endpoint_id): Path<String>, form: Form) -> Answered {
-    let own = path_of(&endpoint_id)?;
+pub(crate) async fn rotate(visit: Visit, Named(id): Named<EndpointId>, form: Form) -> Answered {
+    let own = path_of(id);
+    // The secret is shown once: what stands beside it is asked for before it is made.
+    let endpoint: Endpoint = visit.api.get(&own).await?;
     let body = json!({ "overlap_secs": form.number("overlap_secs") });
     let path = format!("{own}/rotate-secret");
     let rotated = match visit.api.post_once::<RotatedSigningSecret>(&path, &body, form.key().as_ref()).await {
         Ok(answer) => answer.body,
         Err(refusal) if refusal.is_of_form() => {
-            return show_rotation(&visit, &endpoint_id, form.raw("overlap_secs"), Some(refusal)).await;
+            return show_rotation(&visit, id, form.raw("overlap_secs"), Some(refusal)).await;
         }
         Err(refusal) => return Err(refusal.into()),
     };
-    let endpoint: Endpoint = visit.api.get(&own).await?;
     let shell = visit.shell("Signing secret");
     visit.page(&SecretPage::new(shell, &endpoint, rotated.signing_secret, Some(rotated.former_until)))
 }
 
-async fn show_removal(visit: &Visit, endpoint_id: &str, refusal: Option<Refusal>) -> Answered {
-    let path = path_of(endpoint_id)?;
+async fn show_removal(visit: &Visit, id: EndpointId, refusal: Option<Refusal>) -> Answered {
+    let path = path_of(id);
     let waiting = format!("{path}/deliveries?state=waiting&limit=200");
     let (endpoint, waiting) =
         tokio::join!(visit.api.get::<Endpoint>(&path), visit.api.get::<Page<EventDelivery>>(&waiting));
@@ -100,13 +101,8 @@ async fn show_removal(visit: &Visit, endpoint_id: &str, refusal: Option<Refusal>
     })
 }
 
-async fn show_rotation(
-    visit: &Visit,
-    endpoint_id: &str,
-    overlap: &str,
-    refusal: Option<Refusal>,
-) -> Answered {
-    let endpoint: Endpoint = visit.api.get(&path_of(endpoint_id)?).await?;
+async fn show_rotation(visit: &Visit, id: EndpointId, overlap: &str, refusal: Option<Refusal>) -> Answered {
+    let endpoint: Endpoint = visit.api.get(&path_of(id)).await?;
     let (shell, once) = (visit.shell("Signing secret"), visit.once());
     visit.page(&RotatePage { shell, endpoint, once, overlap: overlap.to_owned(), refusal })
 }

@@ -3,9 +3,9 @@
 mod request;
 
 use askama::Template;
-use axum::extract::Path;
 use axum::response::Response;
 use http::HeaderMap;
+use muster_ids::EndpointId;
 use muster_wire::endpoint::{Endpoint, EndpointKind, EndpointTested, MadeEndpoint};
 use muster_wire::event::EventKind;
 use muster_wire::notification::Day;
@@ -15,6 +15,7 @@ use serde_json::json;
 use super::ending::SecretPage;
 use super::path_of;
 use crate::form::Form;
+use crate::path::Named;
 use crate::refusal::{Refusal, Refused};
 use crate::respond::see_other;
 use crate::shell::Shell;
@@ -70,15 +71,15 @@ pub(crate) async fn create(visit: Visit, form: Form) -> Answered {
 }
 
 /// `GET /webhooks/{endpoint_id}/change`
-pub(crate) async fn change(visit: Visit, Path(endpoint_id): Path<String>) -> Answered {
-    let endpoint: Endpoint = visit.api.get(&path_of(&endpoint_id)?).await?;
+pub(crate) async fn change(visit: Visit, Named(id): Named<EndpointId>) -> Answered {
+    let endpoint: Endpoint = visit.api.get(&path_of(id)).await?;
     let form = request::form_of(&endpoint);
     show(&visit, FormPage::new(visit.shell("Change"), endpoint.kind, Some(endpoint), form)).await
 }
 
 /// `POST /webhooks/{endpoint_id}/change`
-pub(crate) async fn set(visit: Visit, Path(endpoint_id): Path<String>, form: Form) -> Answered {
-    let path = path_of(&endpoint_id)?;
+pub(crate) async fn set(visit: Visit, Named(id): Named<EndpointId>, form: Form) -> Answered {
+    let path = path_of(id);
     let endpoint: Endpoint = visit.api.get(&path).await?;
     let kind = endpoint.kind;
     let page = |form| FormPage::new(visit.shell("Change"), kind, Some(endpoint), form);

@@ -9,6 +9,7 @@ use muster_ids::{HostId, TeamId, Timestamp};
 use muster_store::rows::{HostRow, PresenceChange, VitalsRow};
 use muster_store::{StoreError, Tx};
 use muster_wire::overview::{HistoryDays, HostHistory, PresenceSpan, VitalsSample};
+use muster_wire::settings::SettingName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,6 +18,7 @@ use crate::app::App;
 use crate::auth::{Actor, permits};
 use crate::failure::Failure;
 use crate::host_view::part_of;
+use crate::settings;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const DAYS: u64 = 7;
@@ -26,7 +28,7 @@ const SPANS: i64 = 1000;
 /// The query of the history of a host.
 #[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
 pub struct HistoryQuery {
-    /// How many days are shown: 1 to 7, 7 when not said.
+    /// How many days are shown, as far as they are kept: 1 to 30, 7 when not said.
     pub days: Option<HistoryDays>,
 }
 
@@ -53,7 +55,9 @@ fn read(
     now: Timestamp,
 ) -> Result<Option<HostHistory>, StoreError> {
     let Some(host) = tx.host(team_id, host_id)? else { return Ok(None) };
-    let from = from.max(host.created_at.min(now));
+    // What was before is not kept, and the oldest that is kept does not say since when it was so.
+    let kept_from = settings::days_before(tx, SettingName::HistoryKeepDays, now)?;
+    let from = from.max(host.created_at.min(now)).max(kept_from);
     let disk_gb = host.arrival.as_ref().map(|arrival| arrival.facts.disk_gb.get());
     let vitals = tx.vitals(host_id, from)?;
     Ok(Some(HostHistory {

@@ -46,7 +46,7 @@ pub async fn retire(
             if seen.preview_version != request.preview_version.as_str() {
                 return Err(STALE);
             }
-            ending::retire_locked(unit, &host, &actor.author(), Why::Person)?;
+            ending::retire_locked(unit, &[&host], &actor.author(), Why::Person)?;
             shown(unit, &inner, &host)
         })
         .await?;

@@ -11,6 +11,7 @@ use muster_wire::bounds::Whole;
 use muster_wire::host::{Host, HostKind, HostPresence, HostState, Presence};
 use muster_wire::page::{Page, PageLimit};
 use muster_wire::text::{Line, Tag};
+use muster_wire::when::When;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -34,6 +35,8 @@ const LOOKS: usize = 2;
 pub struct HostQuery {
     /// Only at this site.
     pub site_id: Option<SiteId>,
+    /// Only those of exactly this name: however large the fleet, it is found at once.
+    pub name: Option<Line<253>>,
     /// Only those that stand here.
     pub state: Option<HostState>,
     /// Only with this tag.
@@ -47,10 +50,10 @@ pub struct HostQuery {
     pub door: Option<Whole<1, 3>>,
     /// Only those whose agent said it has exactly this version.
     pub agent_version: Option<Line<64>>,
-    /// Only those that were seen, last before this.
-    pub seen_before: Option<Timestamp>,
-    /// Only those that were seen at this or since.
-    pub seen_after: Option<Timestamp>,
+    /// Only those that were seen, last before this moment, or last so long ago: `7d`, `1h30m`.
+    pub seen_before: Option<When>,
+    /// Only those that were seen at this moment or since, or within so long: `12h`.
+    pub seen_after: Option<When>,
     /// Only those that are held, or only those that are not.
     pub held: Option<bool>,
     /// Only those of this kind.
@@ -70,24 +73,25 @@ pub async fn list(
     let now = app.clock.now();
     let after = open_cursor(&app, actor.team_id, LIST, query.cursor.as_deref())?;
     let (inner, limit) = (app.clone(), limit(query.limit));
-    let now_is = Now { presence: query.presence, before: query.seen_before, after: query.seen_after };
-    let wanted = Wanted { team_id: actor.team_id, filter: filter(query), now_is, limit };
+    let now_is = Now::of(&query, now);
+    let wanted = Wanted { team_id: actor.team_id, filter: filter(query, &now_is), now_is, limit };
     let (items, goes_on_at) = app.look(move |tx| wanted.read(tx, &inner, after, now)).await?;
     let next_cursor = goes_on_at.map(|id| next_cursor(&app, actor.team_id, LIST, &id)).transpose()?;
     Ok(Reply::new(Page { items, next_cursor }))
 }
 
-fn filter(query: HostQuery) -> HostFilter {
+fn filter(query: HostQuery, now_is: &Now) -> HostFilter {
     HostFilter {
         site_id: query.site_id,
+        name: query.name.map(|name| name.to_string()),
         state: query.state,
         tag: query.tag,
         search: query.q.map(|search| search.to_string()),
         door: query.door.and_then(|door| u32::try_from(door.get()).ok()),
         agent_version: query.agent_version.map(|version| version.to_string()),
-        seen_before: query.seen_before,
+        seen_before: now_is.before,
         // What this node heard since is not written down yet.
-        seen_after: query.seen_after.map(|after| after.minus(UNFLUSHED)),
+        seen_after: now_is.after.map(|after| after.minus(UNFLUSHED)),
         held: query.held,
         kind: query.kind,
     }
@@ -101,6 +105,14 @@ struct Now {
 }
 
 impl Now {
+    fn of(query: &HostQuery, now: Timestamp) -> Self {
+        Self {
+            presence: query.presence,
+            before: query.seen_before.map(|when| when.at(now)),
+            after: query.seen_after.map(|when| when.at(now)),
+        }
+    }
+
     fn sorts_out(&self) -> bool {
         self.presence.is_some() || self.before.is_some() || self.after.is_some()
     }

@@ -58,15 +58,17 @@ impl Asked {
     ) -> Result<Option<Attention>, StoreError> {
         let (team_id, now) = (self.team_id, self.now);
         let found = match kind {
-            AttentionKind::HostsHeld => tx.find_held(team_id, MOST, FEW)?,
-            AttentionKind::ClaimsWaiting => tx.find_waiting(team_id, MOST, FEW)?,
-            AttentionKind::JobsFailed => tx.find_failed(team_id, now.minus(DAY), MOST, FEW)?,
+            AttentionKind::HostsHeld => tx.hosts_held(team_id, MOST, FEW)?,
+            AttentionKind::ClaimsWaiting => tx.claims_waiting(team_id, MOST, FEW)?,
+            AttentionKind::JobsFailed => tx.jobs_gone_wrong(team_id, now.minus(DAY), MOST, FEW)?,
             AttentionKind::SiteKeysExpiring => {
-                tx.find_lapsing(team_id, now, now.plus(LAPSES_SOON), MOST, FEW)?
+                tx.site_keys_lapsing(team_id, now, now.plus(LAPSES_SOON), MOST, FEW)?
             }
-            AttentionKind::EndpointsFailing if self.sees_endpoints => tx.find_failing(team_id, MOST, FEW)?,
+            AttentionKind::EndpointsFailing if self.sees_endpoints => {
+                tx.endpoints_failing(team_id, MOST, FEW)?
+            }
             AttentionKind::SecretsUnreadable if self.sees_events => {
-                tx.find_unreadable(team_id, now.minus(DAY), MOST, FEW)?
+                tx.secrets_unreadable(team_id, now.minus(DAY), MOST, FEW)?
             }
             AttentionKind::EndpointsFailing | AttentionKind::SecretsUnreadable => return Ok(None),
             AttentionKind::HostsUnreachable => self.named(tx, &team.unreachable)?,

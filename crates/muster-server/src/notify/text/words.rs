@@ -22,6 +22,7 @@ fn says(what: Happening, told: &Told) -> String {
         Happening::HostRetired => format!("{} was retired{by}.", capital(&host)),
         Happening::HostSuspended => format!("{} was suspended{by}.", capital(&host)),
         Happening::HostResumed => format!("{} may work again: it was resumed{by}.", capital(&host)),
+        Happening::HostTagsSet => format!("The tags of {host} were set{by}."),
         Happening::HostMoved => format!("{} was moved to another site{by}.", capital(&host)),
         Happening::HostHeld => {
             format!(

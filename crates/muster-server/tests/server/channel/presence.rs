@@ -130,8 +130,8 @@ both! {
         let id = host.host_id;
         let ended = world.app.change(Priority::Normal, world.app.clock.now(), move |unit| {
             let team_id = unit.tx.platform_team_id()?.unwrap();
-            let host = retire::host(unit, team_id, id)?;
-            retire::retire(unit, &host, &Author::system(), retire::Why::Person)
+            let host = retire::locked(unit, team_id, id)?;
+            retire::retire_locked(unit, &[&host], &Author::system(), retire::Why::Person)
         });
         ended.await.unwrap();
         assert_eq!(world.app.presences.of(host.host_id), None);

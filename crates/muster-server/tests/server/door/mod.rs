@@ -5,5 +5,5 @@ mod enrolment;
 mod enrolment_revocation;
 mod hosts;
 mod races;
-mod scene;
+pub(crate) mod scene;
 mod tickets;

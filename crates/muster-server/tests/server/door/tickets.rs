@@ -1,8 +1,16 @@
 //! `/v1/tickets` and what mints them.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::door::scene::{Machine, scenes};
+use crate::door::scene::{Machine, Person, scenes};
+
+async fn ids(person: &Person, query: &str) -> Vec<String> {
+    let page = person.get(&format!("/v1/tickets?{query}")).await.expect(200);
+    let items = page["items"].as_array().unwrap().iter();
+    items.map(|ticket| ticket["id"].as_str().unwrap().to_owned()).collect()
+}
 
 scenes! {
     async fn tickets_are_listed_by_door_and_status(server) {
@@ -14,19 +22,40 @@ scenes! {
         server.admin.step(&format!("/v1/tickets/{revoked}/revoke")).await.expect(200);
         let again = server.admin.step(&format!("/v1/tickets/{revoked}/revoke")).await.expect(200);
         assert_eq!(again["status"], "revoked");
-        let ids = async |query: &str| {
-            let page = server.admin.get(&format!("/v1/tickets?{query}")).await.expect(200);
-            let items = page["items"].as_array().unwrap().iter();
-            items.map(|ticket| ticket["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-        };
+        let ids = async |query: &str| ids(&server.admin, query).await;
         assert_eq!(ids("").await.len(), 3);
         assert_eq!(ids("kind=site_key").await, std::slice::from_ref(&site_key));
         assert_eq!(ids("status=spent").await, [spent]);
         assert_eq!(ids("status=revoked&kind=enrolment_token").await, [revoked]);
-        assert_eq!(ids("status=open").await, [site_key]);
+        assert_eq!(ids("status=spent,open,revoked").await.len(), 3);
+        assert_eq!(ids("status=open,expired").await, [site_key]);
         let first = server.admin.get("/v1/tickets?limit=2").await.expect(200);
         let cursor = first["next_cursor"].as_str().unwrap();
         assert_eq!(ids(&format!("limit=2&cursor={cursor}")).await.len(), 1);
+    }
+
+    async fn tickets_are_listed_by_site_and_from_either_end(server) {
+        let here = server.admin.default_site().await;
+        let there = server.admin.site("there", json!({})).await;
+        let mut minted = Vec::new();
+        for site in [&here, &there, &here] {
+            minted.push(server.admin.site_key(site).await.1);
+            server.clock.advance(Duration::from_secs(1));
+        }
+        let [first, second, third] = [0, 1, 2].map(|n| minted[n].as_str());
+        let ids = async |query: &str| ids(&server.admin, query).await;
+        assert_eq!(ids("order=asc").await, [first, second, third]);
+        assert_eq!(ids("order=desc").await, [third, second, first]);
+        assert_eq!(ids(&format!("site_id={here}&order=desc")).await, [third, first]);
+        assert_eq!(ids(&format!("site_id={there}&status=open,revoked")).await, [second]);
+        assert_eq!(ids(&format!("site_id={there}&status=expired,revoked")).await, [""; 0]);
+        let page = server.admin.get("/v1/tickets?order=desc&limit=1").await.expect(200);
+        let cursor = page["next_cursor"].as_str().unwrap();
+        assert_eq!(ids(&format!("order=desc&cursor={cursor}")).await, [second, first]);
+        server.admin.get(&format!("/v1/tickets?cursor={cursor}")).await.refused(400, "invalid_cursor");
+        for bad in ["order=newest", "status=open,", "status=open,open", "status=gone", "site_id=here"] {
+            server.admin.get(&format!("/v1/tickets?{bad}")).await.refused(400, "invalid_query");
+        }
     }
 
     async fn bad_secrets_of_a_token_are_refused_with_a_pointer(server) {

@@ -38,7 +38,7 @@ both! {
         make("group_for_secs", json!(60)).await.invalid("/group_for_secs", "not_for_webhooks");
         let quiet = json!({ "from": "22:00", "to": "06:00", "time_zone": "UTC" });
         make("quiet_hours", quiet).await.invalid("/quiet_hours", "not_for_webhooks");
-        make("events", json!(["host.tags_set"])).await.invalid("/events", "never_told");
+        make("events", json!(["channel.violation"])).await.invalid("/events", "never_told");
         let unknown = make("events", json!(["host.nothing"])).await;
         assert_eq!(unknown.status, 422, "{unknown:?}");
         for target in [json!({}), json!({ "webhook": [] }), json!({ "pigeon": {} }), json!("webhook"), json!(null)] {

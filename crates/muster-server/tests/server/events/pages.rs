@@ -60,8 +60,8 @@ both! {
         let words: Vec<&str> =
             kinds["items"].as_array().unwrap().iter().map(|kind| kind["kind"].as_str().unwrap()).collect();
         assert!(words.contains(&"host.enrolled") && words.contains(&"claim.opened"));
-        assert!(!words.contains(&"host.tags_set"), "nobody is told of it");
-        for query in ["kind=host.tags_set", "kind=", "after=-1", "host_id=host_1", "order=up", "kind=host.back&kind=host.back"] {
+        assert!(!words.contains(&"channel.violation"), "nobody is told of it");
+        for query in ["kind=channel.violation", "kind=", "after=-1", "host_id=host_1", "order=up", "kind=host.back&kind=host.back"] {
             let refused = world.admin("GET", &format!("/v1/events?{query}"), None).await;
             assert_eq!(refused.status, 400, "{query}: {refused:?}");
         }

@@ -7,6 +7,6 @@ mod host_rotation;
 mod moving;
 mod revoke;
 mod rotation;
-mod scene;
+pub(crate) mod scene;
 mod server_keys;
 mod verdict;

@@ -1,5 +1,6 @@
 //! `/v1/hosts/changes`: shown, then done to all of them in one transaction.
 
+use muster_store::params;
 use serde_json::{Value, json};
 
 use crate::many::{NOBODY, crowd, ids};
@@ -28,6 +29,22 @@ fn outcomes(answer: &Value) -> Vec<&str> {
 
 async fn state(world: &World, host: &Joined) -> Value {
     world.host(host).await["state"].clone()
+}
+
+/// Counts what living hosts have: secrets, tags, open jobs, open tickets of their own, active keys, uids.
+async fn left(world: &World) -> [u64; 6] {
+    let counted = world.app.look(|tx| {
+        let mut count = |sql: &'static str| tx.query_one(sql, params![], |row| row.get(0));
+        Ok([
+            count("SELECT count(*) FROM secret")?,
+            count("SELECT count(*) FROM host_tag")?,
+            count("SELECT count(*) FROM job WHERE state = 'queued'")?,
+            count("SELECT count(*) FROM ticket WHERE host_id IS NOT NULL AND revoked_at IS NULL")?,
+            count("SELECT count(*) FROM host_key WHERE state = 'active'")?,
+            count("SELECT count(*) FROM host WHERE owns_uid = 1")?,
+        ])
+    });
+    counted.await.unwrap()
 }
 
 both! {
@@ -137,9 +154,25 @@ both! {
             world.admin("POST", "/v1/hosts/changes/preview", Some(json!({ "hosts": hosts, "change": change }))).await
         };
         let ours = hosts[0].host_id.to_string();
-        ask(json!([ours, NOBODY]), json!({ "kind": "suspend" })).await.problem(404, "not_found");
-        ask(ids(&hosts), json!({ "kind": "move", "site_id": site })).await.problem(404, "not_found");
-        apply(&world, &json!([ours, NOBODY]), &json!({ "kind": "suspend" }), &json!("x")).await.problem(404, "not_found");
+        let theirs = json!({ "name": "theirs" });
+        let theirs = world.ask("POST", "/v1/hosts", &team.owner(), Some(theirs)).await.body["host"]["id"].clone();
+        let nowhere = NOBODY.replace("host", "site");
+        let not_there = |answer: &Answer, at: &str| {
+            answer.problem(404, "not_found");
+            assert_eq!(answer.body["errors"], json!([{ "pointer": at, "code": "not_found" }]), "{answer:?}");
+        };
+        // Who is foreign is refused like who is absent.
+        for other in [json!(NOBODY), theirs] {
+            for (hosts, at) in [(json!([ours, other]), "/hosts/1"), (json!([other, ours]), "/hosts/0")] {
+                not_there(&ask(hosts.clone(), json!({ "kind": "suspend" })).await, at);
+                not_there(&apply(&world, &hosts, &json!({ "kind": "suspend" }), &json!("x")).await, at);
+            }
+        }
+        for other in [json!(nowhere), site] {
+            let to = json!({ "kind": "move", "site_id": other });
+            not_there(&ask(ids(&hosts), to.clone()).await, "/change/site_id");
+            not_there(&apply(&world, &ids(&hosts), &to, &json!("x")).await, "/change/site_id");
+        }
         ask(json!([]), json!({ "kind": "suspend" })).await.invalid("/hosts", "empty");
         ask(json!([ours, ours]), json!({ "kind": "suspend" })).await.invalid("/hosts", "duplicate");
         ask(ids(&hosts), json!({ "kind": "tags" })).await.invalid("/change/add", "empty");
@@ -150,20 +183,39 @@ both! {
         }
     }
 
-    async fn twenty_five_hosts_are_retired_at_once_and_no_more(world) {
-        let too_many = crowd(&world, 26).await;
-        let body = json!({ "hosts": ids(&too_many), "change": { "kind": "retire" } });
-        let refused = world.admin("POST", "/v1/hosts/changes/preview", Some(body)).await;
-        assert_eq!((refused.status, &refused.body["errors"][0]["code"]), (422, &json!("too_many")));
-        let hosts = &too_many[..25];
-        let order = json!({ "hosts": ids(hosts), "document": { "a": 1 } });
-        world.must("PUT", "/v1/secrets/api", Some(order)).await;
-        let tags: Vec<String> = (0..8).map(|n| format!("t{n}")).collect();
-        change(&world, &ids(hosts), &json!({ "kind": "tags", "add": tags })).await;
-        change(&world, &ids(hosts), &json!({ "kind": "suspend" })).await;
-        change(&world, &ids(hosts), &json!({ "kind": "resume" })).await;
-        let (shown, done) = change(&world, &ids(hosts), &json!({ "kind": "retire" })).await;
-        assert_eq!((&shown["changes"], &done["changed"]), (&json!(25), &json!(25)));
-        assert_eq!(state(&world, &hosts[24]).await, "retired");
+    async fn a_hundred_hosts_are_retired_at_once_with_all_they_have(world) {
+        let hosts = crowd(&world, 100).await;
+        let document = json!({ "url": "rest:https://backup.example/", "password": "correct horse" });
+        world.must("PUT", "/v1/secrets/repo", Some(json!({ "hosts": ids(&hosts), "document": document }))).await;
+        change(&world, &ids(&hosts), &json!({ "kind": "tags", "add": ["t"] })).await;
+        for host in &hosts {
+            let job = json!({ "work": { "kind": "backup", "paths": ["/etc"] } });
+            world.must("POST", &format!("/v1/hosts/{}/jobs", host.host_id), Some(job)).await;
+            let token = format!("/v1/hosts/{}/registration-token", host.host_id);
+            world.must("POST", &token, Some(json!({ "rejoin": true }))).await;
+        }
+        assert_eq!(left(&world).await, [100; 6]);
+        let (shown, done) = change(&world, &ids(&hosts), &json!({ "kind": "retire" })).await;
+        assert_eq!((&shown["changes"], &done["changed"]), (&json!(100), &json!(100)));
+        assert_eq!(left(&world).await, [0; 6]);
+        let expected: Vec<String> = hosts.iter().map(|host| host.host_id.to_string()).collect();
+        for kind in ["host.retired", "key.revoked", "job.cancelled", "ticket.revoked"] {
+            let (told, audited) = (world.events(kind).await, world.audited(kind).await);
+            assert_eq!((told.len(), audited.len()), (100, 100), "{kind}");
+            if kind == "host.retired" {
+                assert_eq!(told, expected);
+            }
+            if kind != "ticket.revoked" {
+                let mut of: Vec<&str> = audited.iter().map(|row| row["host_id"].as_str().unwrap()).collect();
+                of.sort_unstable();
+                assert_eq!(of, expected, "{kind}");
+            }
+        }
+        let one = hosts[42].host_id;
+        let told = world.app.look(move |tx| {
+            tx.query("SELECT kind FROM outbox WHERE host_id = $1 ORDER BY seq DESC LIMIT 3", params![one], |row| row.get(0))
+        });
+        let told: Vec<String> = told.await.unwrap();
+        assert_eq!(told, ["host.retired", "job.cancelled", "key.revoked"], "the end of the host is told last");
     }
 }

@@ -29,7 +29,9 @@ both! {
         let cancelled = world.must("POST", &format!("/v1/jobs/{id}/cancel"), None).await;
         assert_eq!(cancelled["state"], "cancelled");
         assert_eq!(cancelled["failure"], "a person took it back before it was sent");
-        world.admin("POST", &format!("/v1/jobs/{id}/cancel"), None).await.problem(409, "job_has_ended");
+        // The reply may have been lost: said again, it is the same, and nothing more is told.
+        let again = world.must("POST", &format!("/v1/jobs/{id}/cancel"), None).await;
+        assert_eq!(again, cancelled);
         assert_eq!(world.audited("job.cancelled").await.len(), 1);
         assert_eq!(world.events("job.cancelled").await, [id]);
         let nothing = format!("/v1/jobs/{}/cancel", NOBODY.replace("host", "job"));
@@ -43,6 +45,16 @@ both! {
         socket.message().await;
         world.admin("POST", &format!("/v1/jobs/{id}/cancel"), None).await.problem(409, "job_was_sent");
         assert_eq!(world.must("GET", &format!("/v1/jobs/{id}"), None).await["state"], "dispatched");
+    }
+
+    async fn a_job_that_ended_otherwise_is_not_taken_back(world) {
+        let host = world.join("alpha", repo()).await;
+        let (mut socket, _) = host.connect(&world, None).await;
+        let id = ask_for(&world, host.host_id).await;
+        socket.message().await;
+        assert_eq!(world.retire(&host).await.status, 200);
+        assert_eq!(world.must("GET", &format!("/v1/jobs/{id}"), None).await["state"], "lost");
+        world.admin("POST", &format!("/v1/jobs/{id}/cancel"), None).await.problem(409, "job_has_ended");
     }
 
     async fn several_states_and_a_kind_narrow_the_list_and_the_newest_comes_first(world) {

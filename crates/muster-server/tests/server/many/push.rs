@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::many::{NOBODY, crowd, ids};
-use crate::world::{World, both};
+use crate::world::{Answer, World, both};
 
 fn document() -> Value {
     json!({ "user": "u", "token": "battery-staple" })
@@ -60,15 +60,22 @@ both! {
             world.admin("PUT", "/v1/secrets/api", Some(json!({ "hosts": hosts, "document": document() }))).await
         };
         for other in [NOBODY, invited.as_str()] {
-            let refused = put(json!([ours, other])).await;
-            refused.problem(404, "not_found");
-            assert_eq!(refused.body["errors"], json!([{ "pointer": "/hosts", "code": "not_found" }]));
-            assert!(!refused.raw_body.contains(other));
+            for (place, named) in [json!([other, ours]), json!([ours, other])].into_iter().enumerate() {
+                let refused = put(named).await;
+                refused.problem(404, "not_found");
+                let at = format!("/hosts/{place}");
+                assert_eq!(refused.body["errors"], json!([{ "pointer": at, "code": "not_found" }]));
+                assert!(!refused.raw_body.contains(other));
+            }
         }
         assert_eq!(world.retire(&hosts[1]).await.status, 200);
-        let refused = put(ids(&hosts)).await;
-        refused.problem(409, "host_retired");
-        assert_eq!(refused.body["errors"], json!([{ "pointer": "/hosts", "code": "host_retired" }]));
+        let retired = hosts[1].host_id.to_string();
+        for (place, named) in [json!([retired, ours]), json!([ours, retired])].into_iter().enumerate() {
+            let refused = put(named).await;
+            refused.problem(409, "host_retired");
+            let at = format!("/hosts/{place}");
+            assert_eq!(refused.body["errors"], json!([{ "pointer": at, "code": "host_retired" }]));
+        }
         assert_eq!(secrets(&world, &ours).await, json!([]));
         assert!(world.audited("secret.set").await.is_empty());
     }
@@ -96,10 +103,35 @@ both! {
             world.must("PUT", &format!("/v1/hosts/{full}/secrets/s{n}"), Some(json!({ "a": n }))).await;
         }
         let order = json!({ "hosts": ids(&hosts), "document": document() });
-        world.admin("PUT", "/v1/secrets/api", Some(order.clone())).await.invalid("/document", "too_many");
+        let at_document_and_host = |answer: &Answer, place: usize, code: &str| {
+            answer.problem(422, "validation");
+            let host = json!({ "pointer": format!("/hosts/{place}"), "code": code });
+            assert_eq!(answer.body["errors"], json!([{ "pointer": "/document", "code": code }, host]), "{answer:?}");
+        };
+        let refused = world.admin("PUT", "/v1/secrets/api", Some(order.clone())).await;
+        at_document_and_host(&refused, 1, "too_many");
         assert_eq!(secrets(&world, &hosts[0].host_id.to_string()).await, json!([]));
         // One it has is no further one.
         world.must("PUT", "/v1/secrets/s0", Some(order)).await;
+        let long = "x".repeat(20_000);
+        let path = format!("/v1/hosts/{}/secrets/s0", hosts[0].host_id);
+        world.must("PUT", &path, Some(json!({ "long": long }))).await;
+        let order = json!({ "hosts": [full, hosts[0].host_id], "document": { "other": long } });
+        let refused = world.admin("PUT", "/v1/secrets/s0", Some(order)).await;
+        at_document_and_host(&refused, 1, "too_long");
+        world.admin("PUT", &path, Some(json!({ "other": long }))).await.invalid("", "too_long");
+    }
+
+    async fn a_host_that_lacks_what_the_others_have_is_named(world) {
+        let hosts = crowd(&world, 3).await;
+        let repo = json!({ "url": "rest:https://backup.example/", "password": "p" });
+        let order = json!({ "hosts": ids(&hosts[..2]), "document": repo });
+        world.must("PUT", "/v1/secrets/repo", Some(order)).await;
+        let named = json!([hosts[2].host_id, hosts[0].host_id, hosts[1].host_id]);
+        let order = json!({ "hosts": named, "document": { "http_password": "q" } });
+        let refused = world.admin("PUT", "/v1/secrets/repo", Some(order)).await;
+        refused.problem(422, "validation");
+        assert_eq!(refused.body["errors"][1], json!({ "pointer": "/hosts/0", "code": "missing" }), "{refused:?}");
     }
 
     async fn orders_and_single_settings_at_once_all_count(world) {

@@ -53,6 +53,34 @@ both! {
         }
     }
 
+    async fn a_name_finds_the_hosts_that_are_called_exactly_so(world) {
+        let hosts = crowd(&world, 2).await;
+        tell_apart(&world, hosts[0].host_id).await;
+        let (site, own) = (world.default_site().await, &hosts[1].hostname);
+        for _ in 0..3 {
+            world.must("POST", "/v1/hosts", Some(json!({ "name": "twin", "tags": [own] }))).await;
+        }
+        for (query, expected) in [
+            (format!("name={own}"), vec![own.as_str()]),
+            ("name=Web+100%25_a".to_owned(), vec!["Web 100%_a"]),
+            ("name=web+100%25_a".to_owned(), vec![]),
+            ("name=Web".to_owned(), vec![]),
+            ("name=10.1.2.3".to_owned(), vec![]),
+            ("name=twin".to_owned(), vec!["twin", "twin", "twin"]),
+            (format!("name=twin&tag={own}&site_id={site}&state=invited&limit=2"), vec!["twin", "twin"]),
+            ("name=twin&state=active".to_owned(), vec![]),
+            ("name=twin&tag=other".to_owned(), vec![]),
+        ] {
+            assert_eq!(found(&world, &query).await, expected, "{query}");
+        }
+        let page = world.must("GET", "/v1/hosts?name=twin&limit=2", None).await;
+        let cursor = page["next_cursor"].as_str().unwrap();
+        assert_eq!(found(&world, &format!("name=twin&cursor={cursor}")).await, ["twin"]);
+        for bad in ["name=".to_owned(), format!("name={}", "n".repeat(254)), "name=a&name=b".to_owned()] {
+            world.admin("GET", &format!("/v1/hosts?{bad}"), None).await.problem(400, "invalid_query");
+        }
+    }
+
     async fn filters_combine(world) {
         let hosts = crowd(&world, 3).await;
         tell_apart(&world, hosts[0].host_id).await;
@@ -87,7 +115,7 @@ both! {
 
     async fn hosts_are_found_by_when_they_were_seen_also_before_that_is_written_down(world) {
         let hosts = crowd(&world, 2).await;
-        let (_socket, _) = hosts[0].connect(&world, None).await;
+        let (socket, _) = hosts[0].connect(&world, None).await;
         let then = world.host(&hosts[0]).await["presence"]["last_seen_at"].as_str().unwrap().to_owned();
         let before = async |at: &str| found(&world, &format!("seen_before={at}")).await;
         assert_eq!(before(&then).await, [""; 0]);
@@ -98,5 +126,18 @@ both! {
         assert_eq!(found(&world, &format!("seen_after={then}")).await, is_there);
         assert_eq!(before(&late).await, is_there);
         assert_eq!(found(&world, &format!("seen_after={then}&seen_before={late}&limit=1")).await, is_there);
+        drop(socket);
+        world.disconnected(&hosts[0]).await;
+        assert_eq!(found(&world, "seen_after=5m").await, is_there);
+        assert_eq!(before("5m").await, [""; 0]);
+        world.clock.advance(Duration::from_secs(3600));
+        assert_eq!(found(&world, "seen_after=59m59s").await, [""; 0], "an hour ago is said as of now");
+        assert_eq!(found(&world, "seen_before=59m59s&seen_after=2h").await, is_there);
+        for bad in ["seen_before=7", "seen_before=7y", "seen_before=-7d", "seen_before="] {
+            let refused = world.admin("GET", &format!("/v1/hosts?{bad}"), None).await;
+            refused.problem(400, "invalid_query");
+            let expected = json!([{ "pointer": "seen_before", "code": "malformed" }]);
+            assert_eq!(refused.body["errors"], expected, "{bad}");
+        }
     }
 }

@@ -19,7 +19,7 @@ both! {
     async fn a_view_is_saved_changed_and_removed(world) {
         let set = world.must("PUT", "/v1/me/views/My%20servers", query("state=active&tag=x")).await;
         assert_eq!((&set["name"], &set["query"]), (&json!("My servers"), &json!("state=active&tag=x")));
-        world.must("PUT", "/v1/me/views/a", query("q=web&held=true&seen_before=2026-01-01T00:00:00.000Z")).await;
+        world.must("PUT", "/v1/me/views/a", query("q=web&held=true&seen_before=7d&seen_after=2026-01-01T00:00:00.000Z")).await;
         world.must("PUT", "/v1/me/views/My%20servers", query("state=suspended")).await;
         let listed = world.must("GET", "/v1/me/views", None).await;
         assert_eq!(listed["items"].as_array().unwrap().len(), 2);
@@ -30,7 +30,7 @@ both! {
 
     async fn only_what_the_list_of_hosts_takes_is_saved(world) {
         let put = async |text: &str| world.admin("PUT", "/v1/me/views/v", query(text)).await;
-        for bad in ["sort=name", "state=gone", "tag=x&tag=y", "q=%zz", "door=4", "seen_before=yesterday", "held=maybe"] {
+        for bad in ["sort=name", "state=gone", "tag=x&tag=y", "q=%zz", "door=4", "seen_before=yesterday", "seen_after=7", "held=maybe"] {
             put(bad).await.invalid("/query", "invalid_query");
         }
         for page in ["state=active&limit=5", "cursor=x"] {

@@ -7,7 +7,7 @@ use secrecy::ExposeSecret;
 use serde_json::json;
 
 use crate::people::scene::{
-    PASSWORD, Person, accept, accept_with, admin, cookie, invite, items, join, seen, set_role, team,
+    PASSWORD, Person, accept, accept_with, admin, cookie, ids_of, invite, items, join, seen, set_role, team,
 };
 use crate::world::both;
 
@@ -123,6 +123,22 @@ both! {
         let foreign = world.ask("POST", "/v1/invitations/accept", &headers, Some(body)).await;
         foreign.problem(403, "foreign_origin");
         assert_eq!(accept(&world, &token, "grace", "").await.status, 201);
+    }
+
+    async fn invitations_are_listed_from_either_end(world) {
+        let root = admin(&world).await;
+        let mut made = Vec::new();
+        for name in ["first", "second", "third"] {
+            let token = invite(&world, &root, name, "viewer").await;
+            made.push(token.split('_').nth(1).unwrap().to_owned());
+            world.clock.advance(Duration::from_secs(1));
+        }
+        assert_eq!(ids_of(&world, &root, "/v1/invitations", "asc").await, made);
+        let page = root.must(&world, "GET", "/v1/invitations?limit=1&order=desc", None).await;
+        let path = format!("/v1/invitations?cursor={}", page["next_cursor"].as_str().unwrap());
+        root.ask(&world, "GET", &path, None).await.problem(400, "invalid_cursor");
+        made.reverse();
+        assert_eq!(ids_of(&world, &root, "/v1/invitations", "desc").await, made);
     }
 
     async fn invitations_fit_their_team_and_are_bounded(world) {

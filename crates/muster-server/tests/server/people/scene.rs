@@ -168,6 +168,18 @@ pub(crate) fn items(page: &Value) -> Vec<Value> {
     page["items"].as_array().unwrap().clone()
 }
 
+/// Reads a list page by page of one item, and returns the ids.
+pub(crate) async fn ids_of(world: &World, by: &Person, list: &str, order: &str) -> Vec<String> {
+    let (mut ids, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let path = format!("{list}?limit=1&order={order}{cursor}");
+        let page = by.must(world, "GET", &path, None).await;
+        ids.extend(items(&page).iter().map(|item| item["id"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next_cursor"].as_str() else { return ids };
+        cursor = format!("&cursor={next}");
+    }
+}
+
 /// Everything a stranger can tell answers apart by, but the name of the request and the time.
 pub(crate) fn seen(answer: &Answer) -> (u16, String, String) {
     let instance = answer.body["instance"].as_str().expect("a problem names its request");

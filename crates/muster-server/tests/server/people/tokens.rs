@@ -8,7 +8,7 @@ use muster_store::Priority;
 use muster_store::rows::OperatorTokenRow;
 use serde_json::json;
 
-use crate::people::scene::{Person, accept, admin, audited, items, join, set_role, team};
+use crate::people::scene::{Person, accept, admin, audited, ids_of, items, join, set_role, team};
 use crate::world::{World, both};
 
 /// The credential behind somebody's token.
@@ -50,6 +50,30 @@ both! {
         assert_eq!(items(&root.must(&world, "GET", "/v1/me/tokens", None).await)[1]["status"], "expired");
         let facts = world.audited("token.minted").await;
         assert_eq!(facts[0]["details"]["minted_with"]["token_id"], id(&root).as_str());
+    }
+
+    async fn tokens_are_listed_from_either_end(world) {
+        let owner = team(&world, "ops").await.owner;
+        let scopes = json!({ "name": "limited", "scopes": ["own_account"] });
+        world.clock.advance(Duration::from_secs(1));
+        let limited = mint(&world, &owner, scopes.clone()).await;
+        world.clock.advance(Duration::from_secs(1));
+        let child = mint(&world, &limited, scopes).await;
+        let made = [id(&owner), id(&limited), id(&child)];
+        // A token that may less than its owner sees itself and what was made with it.
+        let lists = [("/v1/me/tokens", &owner), ("/v1/tokens", &owner), ("/v1/me/tokens", &limited)];
+        for ((list, who), expected) in lists.into_iter().zip([&made[..], &made, &made[1..]]) {
+            let oldest_first = ids_of(&world, who, list, "asc").await;
+            let mut newest_first = ids_of(&world, who, list, "desc").await;
+            newest_first.reverse();
+            assert_eq!((&oldest_first[..], &newest_first[..]), (expected, expected), "{list}");
+        }
+        for list in ["/v1/me/tokens", "/v1/tokens"] {
+            let page = owner.must(&world, "GET", &format!("{list}?limit=1&order=desc"), None).await;
+            let path = format!("{list}?cursor={}", page["next_cursor"].as_str().unwrap());
+            owner.ask(&world, "GET", &path, None).await.problem(400, "invalid_cursor");
+            owner.ask(&world, "GET", &format!("{list}?order=newest"), None).await.problem(400, "invalid_query");
+        }
     }
 
     async fn a_scoped_token_does_not_escalate(world) {

@@ -121,7 +121,7 @@ both! {
         let host_id = host.host_id;
         let revoked = elsewhere.change(Priority::Urgent, elsewhere.clock.now(), move |unit| {
             let host = retire::locked(unit, platform, host_id)?;
-            retire::retire(unit, &host, &Author::system(), retire::Why::Person)
+            retire::retire_locked(unit, &[&host], &Author::system(), retire::Why::Person)
         });
         revoked.await.unwrap();
         // The log can be read, and who is to be cut cannot.

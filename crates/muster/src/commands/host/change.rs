@@ -13,8 +13,8 @@ use crate::output::table;
 use crate::words::{joined, word};
 
 pub(super) const HELP: &str = "\
-Shows what would become of each host and asks first. A host that cannot change so is left as it is; if anything
-changed since it was shown, nothing is done.
+Shows what would become of each host and asks first. A host that cannot change so is left as it is,
+and the others change; if anything changed since it was shown, nothing is done.
 
 Examples:
   muster host change web-1 web-2 --add-tag web,env=prod --remove-tag staging
@@ -63,6 +63,11 @@ impl Change {
         let preview = operator.client.preview_host_change(&asked).await?;
         if self.dry_run {
             return operator.output.show(&preview, names, describe);
+        }
+        if !self.yes && preview.changes == 0 {
+            operator.output.show(&preview, names, describe)?;
+            operator.output.hint("nothing was changed: none of these hosts would change");
+            return Ok(());
         }
         if !self.yes && !confirmed(&preview)? {
             return Err(Failure::plain("nothing was changed: you did not say yes"));

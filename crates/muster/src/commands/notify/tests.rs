@@ -110,7 +110,10 @@ fn quiet_hours_need_a_zone() {
     let base = ["--kind", "slack", "--url-file", "-"];
     assert!(create(&[&base[..], &["--quiet-hours", "22:00-07:00"]].concat()).is_err());
     assert!(create(&[&base[..], &["--quiet-hours", "22-7", "--time-zone", "UTC"]].concat()).is_err());
-    assert!(create(&[&base[..], &["--event", "host.tags_set"]].concat()).is_err(), "nobody is told of it");
+    assert!(
+        create(&[&base[..], &["--event", "channel.violation"]].concat()).is_err(),
+        "nobody is told of it"
+    );
     let given = create(
         &[&base[..], &["--quiet-hours", "22:00-07:00", "--time-zone", "UTC", "--quiet-day", "monday"]]
             .concat(),

@@ -1,5 +1,6 @@
 //! Doors 2 and 3, and two machines with one uid.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -10,7 +11,7 @@ use muster_wire::host::{Host, HostState};
 use muster_wire::page::Page;
 use muster_wire::ticket::MintedTicket;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::demo::must;
 use crate::demo::report::Report;
@@ -124,7 +125,8 @@ pub(super) async fn contested(
     report
         .step("the contested host is unchanged and connected", async {
             let after = stage.host(owner).await?;
-            must(unchanged(&before)? == unchanged(&after)?, || "the contested host changed".to_owned())?;
+            let changed = changed(&before, &after)?;
+            must(changed.is_empty(), || format!("of the contested host changed: {}", changed.join(", ")))?;
             let third = stage.running.last_mut().context("the contested machine is gone")?;
             must(third.is_running()?, || "the contested agent stopped".to_owned())
         })
@@ -139,8 +141,9 @@ pub(super) async fn contested(
     let host_id = decided.result_host_id.context("the decision made no host")?;
     stage.running.push(twin);
     report.step("the new host is online", came_online(stage, host_id)).await?;
-    must(unchanged(&before)? == unchanged(&stage.host(owner).await?)?, || {
-        "the decision changed the contested host".to_owned()
+    let changed = changed(&before, &stage.host(owner).await?)?;
+    must(changed.is_empty(), || {
+        format!("the decision changed of the contested host: {}", changed.join(", "))
     })?;
     report.detail(&host_id.to_string());
     Ok(host_id)
@@ -169,12 +172,20 @@ fn show_evidence(report: &Report, claim: &Claim) {
     }
 }
 
-/// Everything of a host but its last sign of life.
-fn unchanged(host: &Host) -> anyhow::Result<String> {
-    let mut host = host.clone();
-    host.presence.last_seen_at = None;
-    host.vitals = None;
-    Ok(serde_json::to_string(&host)?)
+/// Returns the fields of a host that changed, but for what every sign of life changes.
+fn changed(before: &Host, after: &Host) -> anyhow::Result<Vec<String>> {
+    let quiet = |host: &Host| {
+        let mut host = host.clone();
+        host.presence.last_seen_at = None;
+        host.vitals = None;
+        serde_json::to_value(&host)
+    };
+    let (before, after) = (quiet(before)?, quiet(after)?);
+    let fields = |host: &Value| host.as_object().cloned().context("a host is an object");
+    let names: BTreeSet<String> =
+        fields(&before)?.into_iter().chain(fields(&after)?).map(|(name, _)| name).collect();
+    let changed = names.iter().map(String::as_str).filter(|name| before[*name] != after[*name]);
+    Ok(changed.map(|name| format!("{name} from {} to {}", before[name], after[name])).collect())
 }
 
 fn one(page: Page<Host>) -> anyhow::Result<Host> {

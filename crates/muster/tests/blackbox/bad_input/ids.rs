@@ -57,7 +57,6 @@ async fn ids_that_are_none_or_absent() {
         "/v1/tickets/000000000000",
         "/v1/nothing",
         "/v1",
-        "/",
         "/v1/hosts/{host}/nothing",
         "/v1/hosts/{host}/",
         "/v1/hosts//",

@@ -24,6 +24,8 @@ pub(crate) struct Machine {
     pub(crate) key: HostKey,
     pub(crate) uid: MachineUid,
     pub(crate) hostname: String,
+    /// What it says of itself.
+    pub(crate) facts: Value,
     dialer: Dialer,
     /// Where it connects to.
     dials: Url,
@@ -39,6 +41,7 @@ impl Machine {
             key: HostKey::generate(),
             uid,
             hostname: hostname.to_owned(),
+            facts: json!({ "os": "Debian 12", "arch": "x86_64", "cpu_cores": 4, "memory_mb": 8192, "disk_gb": 100 }),
             dialer: dialer(pins),
             dials: url.clone(),
             public: url,
@@ -51,6 +54,7 @@ impl Machine {
             key: HostKey::generate(),
             uid: self.uid,
             hostname: hostname.to_owned(),
+            facts: self.facts.clone(),
             dialer: self.dialer.clone(),
             dials: self.dials.clone(),
             public: self.public.clone(),
@@ -86,7 +90,7 @@ impl Machine {
         json!({
             "hostname": self.hostname,
             "machine_uid": self.uid,
-            "facts": { "os": "Debian 12", "arch": "x86_64", "cpu_cores": 4, "memory_mb": 8192, "disk_gb": 100 },
+            "facts": self.facts,
         })
     }
 
