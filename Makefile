@@ -55,11 +55,11 @@ bench-build:
 	RUSTFLAGS="-C target-feature=+crt-static" \
 		$(CARGO) build --release --locked -p muster-agent --target $(STATIC_TARGET)
 
-## Measures every goal against its floor, about ten minutes, alone on the machine; writes docs/scale-card.md and .json.
+## Measures every goal against its floor, ten minutes or more, alone on the machine; writes docs/scale-card.md and .json.
 bench: bench-build
 	target/release/muster-swarm bench --agent $(STATIC_AGENT) --write docs
 
-## The same with small numbers, about two minutes; writes nothing.
+## The same with small numbers, a few minutes; writes nothing.
 bench-quick: bench-build
 	target/release/muster-swarm bench --quick --agent $(STATIC_AGENT)
 

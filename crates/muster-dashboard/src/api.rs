@@ -33,7 +33,6 @@ const MUSTER_TEAM: HeaderName = HeaderName::from_static("muster-team");
 const ANSWER_LIMIT: usize = 8 * 1024 * 1024;
 /// Most questions of one page at a time.
 const AT_A_TIME: usize = 4;
-
 /// Most pages of a list that are looked through for one thing.
 const LOOKED_THROUGH: usize = 25;
 
@@ -262,6 +261,17 @@ pub(crate) fn segment(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_team_takes_the_place_of_the_one_before() {
+        let (parts, ()) = http::Request::new(()).into_parts();
+        let (first, second) =
+            ("team_01890a5dac96774bbcceb302099a8001", "team_01890a5dac96774bbcceb302099a8002");
+        let team = |text: &str| text.parse().unwrap();
+        let api = Api::new(Router::new(), &parts).of_team(team(first)).of_team(team(second));
+        let asked: Vec<_> = api.caller.headers.get_all(MUSTER_TEAM).iter().collect();
+        assert_eq!(asked, [second]);
+    }
 
     #[test]
     fn a_segment_is_one_segment_whatever_it_holds() {

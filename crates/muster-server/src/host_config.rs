@@ -172,7 +172,8 @@ fn stored(tx: &mut Tx<'_>, keys: &[KeyName]) -> Result<Vec<Option<(TeamId, Store
         let Some(agent) = agent else { return Ok(None) };
         let (config, secrets) = found.next().ok_or_else(gone("a host was not asked for"))?;
         let config = config.ok_or_else(gone("the configuration of a host is gone"))?;
-        let wrapped_key = wrapped_keys.get(&agent.team_id).cloned().unwrap_or_default();
+        let wrapped_key = wrapped_keys.get(&agent.team_id).cloned();
+        let wrapped_key = wrapped_key.ok_or_else(gone("a team was not asked for"))?;
         Ok(Some((agent.team_id, Stored { config, wrapped_key, secrets })))
     });
     stored.collect()
